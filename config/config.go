@@ -1,0 +1,168 @@
+package config
+
+import "time"
+
+// Config is everything that can be set. The yaml tags are the names used in
+// files and, joined with underscores in upper case behind IMAGO_, the names of
+// environment variables: server.timeouts.request is
+// IMAGO_SERVER_TIMEOUTS_REQUEST.
+type Config struct {
+	Server      Server       `yaml:"server"`
+	Auth        Auth         `yaml:"auth"`
+	Collections []Collection `yaml:"collections" validate:"max=64,unique=Name,dive"`
+	Models      Models       `yaml:"models"`
+	Inference   Inference    `yaml:"inference"`
+	Search      Search       `yaml:"search"`
+	Quality     Quality      `yaml:"quality"`
+	Store       Store        `yaml:"store"`
+	Log         Log          `yaml:"log"`
+}
+
+// Server is the HTTP side.
+type Server struct {
+	// Listen is host:port or unix:///path of the API.
+	Listen string `yaml:"listen" validate:"required,listen"`
+	// OpsListen moves /healthz, /readyz and /metrics to a second listener;
+	// empty keeps them on the first.
+	OpsListen string   `yaml:"ops_listen" validate:"omitempty,listen,nefield=Listen"`
+	Timeouts  Timeouts `yaml:"timeouts"`
+	Limits    Limits   `yaml:"limits"`
+}
+
+// Timeouts bound every phase of a request.
+type Timeouts struct {
+	Header   time.Duration `yaml:"header" validate:"min=100ms,max=5m"`   // reading the request header
+	Body     time.Duration `yaml:"body" validate:"min=100ms,max=10m"`    // reading header and body
+	Request  time.Duration `yaml:"request" validate:"min=100ms,max=10m"` // the work on one request
+	Idle     time.Duration `yaml:"idle" validate:"min=1s,max=1h"`        // a kept-alive connection between requests
+	Shutdown time.Duration `yaml:"shutdown" validate:"min=0s,max=10m"`   // requests in flight at a graceful stop
+}
+
+// Limits bound what one request may bring.
+type Limits struct {
+	// ImageBytes is the largest picture file, in bytes after base64 decoding.
+	ImageBytes int `yaml:"image_bytes" validate:"min=1024,max=104857600"`
+	// Megapixels is the largest picture, in millions of pixels as declared.
+	Megapixels int `yaml:"megapixels" validate:"min=1,max=256"`
+	// DecodeMiB is the memory that all decoders together may hold, in MiB.
+	DecodeMiB int `yaml:"decode_mib" validate:"min=64,max=65536"`
+	// InFlight is how many requests may be in progress at once; one more is
+	// answered 503.
+	InFlight int `yaml:"in_flight" validate:"min=1,max=65536"`
+}
+
+// Auth says who may call.
+type Auth struct {
+	// KeysFile is a YAML file with the hashed keys; see `imago keys new`. It is
+	// read again when it changes.
+	KeysFile string `yaml:"keys_file"`
+}
+
+// Collection is a list beside the inventory of users.
+type Collection struct {
+	// Name is the list's path segment under /users.
+	Name string `yaml:"name" validate:"required,collection"`
+	// Shared lists show a user's ID only to the client that enrolled it.
+	Shared bool `yaml:"shared"`
+}
+
+// Models says which networks to use and where they are.
+type Models struct {
+	// Dir is the folder with manifests and network files. A manifest there
+	// replaces a built-in one of the same name.
+	Dir      string `yaml:"dir" validate:"required"`
+	Detector string `yaml:"detector" validate:"required"` // manifest name
+	Embedder string `yaml:"embedder" validate:"required"` // manifest name
+}
+
+// Inference sizes the machinery that turns pictures into vectors.
+type Inference struct {
+	// Library is the path of libonnxruntime; empty means the environment
+	// variable IMAGO_ONNXRUNTIME_LIB, then the usual places.
+	Library string `yaml:"library"`
+	// Workers is how many pictures are worked on at once; 0 means one a core.
+	Workers int `yaml:"workers" validate:"min=0,max=1024"`
+	// Threads is how many threads one network run may use.
+	Threads int `yaml:"threads" validate:"min=1,max=256"`
+	// Queue is how many pictures may wait for a worker; one more is answered
+	// 503.
+	Queue int `yaml:"queue" validate:"min=0,max=65536"`
+	// DetectSizes are the longer sides in pixels at which faces are looked
+	// for, smallest first; the next is tried only when the one before found
+	// nothing sufficient.
+	DetectSizes []int `yaml:"detect_sizes" validate:"min=1,max=4,unique,ascending,dive,min=64,max=4096"`
+	// MinScore is the smallest detector confidence that counts as a face.
+	MinScore float64 `yaml:"min_score" validate:"min=0,max=1"`
+}
+
+// Search holds the defaults of a search request.
+type Search struct {
+	Threshold float64 `yaml:"threshold" validate:"min=0,max=100"` // percent
+	Limit     int     `yaml:"limit" validate:"min=1,max=100"`
+}
+
+// Quality is the gate that a picture passes to be enrolled. Each check can be
+// set to 0 to let everything pass.
+type Quality struct {
+	Enabled bool `yaml:"enabled"`
+	// MinFaceWidth is the smallest face box in pixels of the upright original.
+	MinFaceWidth int `yaml:"min_face_width" validate:"min=0,max=4096"`
+	// MinScore is the smallest detector confidence.
+	MinScore float64 `yaml:"min_score" validate:"min=0,max=1"`
+	// MinSharpness is the smallest variance of the Laplacian of the aligned
+	// face's luminance (0 to 255).
+	MinSharpness float64 `yaml:"min_sharpness" validate:"min=0,max=10000"`
+	// MaxYaw, MaxPitch and MaxRoll are the largest turns of the head in degrees,
+	// estimated from the landmarks; 0 lets everything pass.
+	MaxYaw   float64 `yaml:"max_yaw" validate:"min=0,max=90"`
+	MaxPitch float64 `yaml:"max_pitch" validate:"min=0,max=90"`
+	MaxRoll  float64 `yaml:"max_roll" validate:"min=0,max=180"`
+	// SecondFaceRatio refuses a picture in which another face has at least
+	// this part of the largest face's area; 0 accepts any number of faces.
+	SecondFaceRatio float64 `yaml:"second_face_ratio" validate:"min=0,max=1"`
+}
+
+// Store selects and configures the vector store.
+type Store struct {
+	Driver string      `yaml:"driver" validate:"required,oneof=memory"`
+	Memory MemoryStore `yaml:"memory"`
+}
+
+// MemoryStore is the embedded store.
+type MemoryStore struct {
+	// Path is the SQLite file that makes the store durable; empty keeps
+	// everything in RAM only.
+	Path string `yaml:"path"`
+}
+
+// Log is the structured log on standard error.
+type Log struct {
+	Level  string `yaml:"level" validate:"oneof=debug info warn error"`
+	Format string `yaml:"format" validate:"oneof=json text"`
+}
+
+// Default returns the settings that hold where nothing else is said.
+func Default() Config {
+	return Config{
+		Server: Server{
+			Listen: "127.0.0.1:8080",
+			Timeouts: Timeouts{
+				Header: 5 * time.Second, Body: 30 * time.Second, Request: 30 * time.Second,
+				Idle: 2 * time.Minute, Shutdown: 20 * time.Second,
+			},
+			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, InFlight: 256},
+		},
+		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},
+		Models:      Models{Dir: "models", Detector: "yunet", Embedder: "mobilefacenet"},
+		Inference: Inference{
+			Threads: 1, Queue: 64, DetectSizes: []int{640}, MinScore: 0.6,
+		},
+		Search: Search{Threshold: 80, Limit: 10},
+		Quality: Quality{
+			Enabled: true, MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
+			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,
+		},
+		Store: Store{Driver: "memory", Memory: MemoryStore{Path: "data/imago.db"}},
+		Log:   Log{Level: "info", Format: "json"},
+	}
+}

@@ -1,0 +1,91 @@
+package config
+
+// Manifest describes one network so that it runs without code: drop it as
+// NAME.yaml beside the network file into the models folder and name it in the
+// config.
+type Manifest struct {
+	// Name is how the config refers to the model; it equals the file name of
+	// the manifest without .yaml.
+	Name    string `yaml:"name" validate:"required,modelname"`
+	Kind    Kind   `yaml:"kind" validate:"oneof=detector embedder"`
+	File    string `yaml:"file" validate:"required,filename"`             // beside the manifest, no folders
+	SHA256  string `yaml:"sha256" validate:"required,len=64,hexlower"`    // of the file
+	Size    int64  `yaml:"size" validate:"required,min=1,max=1073741824"` // of the file, in bytes
+	Licence string `yaml:"licence" validate:"required"`                   // SPDX expression
+	// Source is the URL that `imago models pull` downloads; empty when the
+	// file comes from elsewhere.
+	Source      string       `yaml:"source" validate:"omitempty,https_url"`
+	Description string       `yaml:"description"`
+	Input       ModelInput   `yaml:"input"`
+	Output      ModelOutput  `yaml:"output"`
+	Calibration *Calibration `yaml:"calibration" validate:"required_if=Kind embedder,excluded_unless=Kind embedder"`
+}
+
+// Kind is the role a network plays.
+type Kind string
+
+// The kinds of network.
+const (
+	KindDetector Kind = "detector"
+	KindEmbedder Kind = "embedder"
+)
+
+// ModelInput says how pixels become network input: channel c of a pixel value v
+// (0 to 255) is fed as (v*Scale - Mean[c]) / Std[c], planes in Colour order
+// (N x 3 x H x W, float32).
+type ModelInput struct {
+	Colour string     `yaml:"colour" validate:"oneof=RGB BGR"`
+	Scale  float64    `yaml:"scale" validate:"gt=0"`
+	Mean   [3]float64 `yaml:"mean"`                     // in Colour order
+	Std    [3]float64 `yaml:"std" validate:"dive,gt=0"` // in Colour order
+	// Size is the fixed width and height in pixels; 0 when the network takes
+	// any multiple of Stride (detectors only).
+	Size int `yaml:"size" validate:"min=0,max=4096"`
+	// Stride is what width and height must be a multiple of when Size is 0.
+	Stride int `yaml:"stride" validate:"required_without=Size,min=0,max=128"`
+}
+
+// Contract names the meaning of a network's outputs.
+type Contract string
+
+// The output contracts that imago understands.
+const (
+	// ContractYuNet is cls_s, obj_s, bbox_s and kps_s for strides s of 8, 16, 32.
+	ContractYuNet Contract = "yunet"
+	// ContractSCRFD is scores, box distances and landmark offsets for strides
+	// 8, 16 and 32 (nine outputs in this order, two anchors a cell).
+	ContractSCRFD Contract = "scrfd"
+	// ContractEmbedding is one output of shape N x Dimension.
+	ContractEmbedding Contract = "embedding"
+)
+
+// ModelOutput says what the network answers.
+type ModelOutput struct {
+	Contract Contract `yaml:"contract" validate:"oneof=yunet scrfd embedding"`
+	// Dimension is the length of the vector (embedders only).
+	Dimension int `yaml:"dimension" validate:"min=0,max=4096"`
+	// IoU is the overlap above which two detections are one face, by
+	// non-maximum suppression (detectors only).
+	IoU float64 `yaml:"iou" validate:"min=0,max=1"`
+}
+
+// Calibration maps cosine similarity to percent and to error rates, as
+// measured for this model: percent = 100 / (1 + exp(-Steepness*(cosine -
+// Midpoint))).
+type Calibration struct {
+	Midpoint  float64 `yaml:"midpoint" validate:"min=-1,max=1"`
+	Steepness float64 `yaml:"steepness" validate:"gt=0,max=1000"`
+	// Provisional marks a curve that was not fitted to measured error rates;
+	// imago warns at start.
+	Provisional bool `yaml:"provisional"`
+	// Basis says on which pictures the rates were measured.
+	Basis string `yaml:"basis" validate:"required"`
+	// FMR is the measured false match rate at some cosines, ascending.
+	FMR []ErrorRate `yaml:"fmr" validate:"dive"`
+}
+
+// ErrorRate is the part of stranger pairs that score at least Cosine.
+type ErrorRate struct {
+	Cosine float64 `yaml:"cosine" validate:"min=-1,max=1"`
+	Rate   float64 `yaml:"rate" validate:"gt=0,max=1"`
+}

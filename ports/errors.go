@@ -1,0 +1,68 @@
+package ports
+
+import (
+	"errors"
+	"strings"
+)
+
+// The sentinel errors. An adapter wraps one of them around the cause, as in
+//
+//	fmt.Errorf("pgstore: add: %w: %w", ports.ErrUnavailable, err)
+//
+// so that errors.Is answers what happened and the log still says why. Callers
+// compare with errors.Is only. A cancelled context stays visible as
+// context.Canceled or context.DeadlineExceeded and is never wrapped in one of
+// these.
+var (
+	// ErrInvalid says that the input cannot be accepted as it is: sending it
+	// again unchanged cannot succeed.
+	ErrInvalid = errors.New("invalid input")
+
+	// ErrTooLarge says that the input exceeds a configured size limit.
+	ErrTooLarge = errors.New("input too large")
+
+	// ErrExists says that the thing to be created is there already.
+	ErrExists = errors.New("already exists")
+
+	// ErrNotFound says that the thing named is not there.
+	ErrNotFound = errors.New("not found")
+
+	// ErrUnauthorized says that the caller presented no valid key.
+	ErrUnauthorized = errors.New("unauthorized")
+
+	// ErrForbidden says that the caller is known but may not do this.
+	ErrForbidden = errors.New("forbidden")
+
+	// ErrOverloaded says that every worker is busy and the queue is full;
+	// nothing was started and the same call may succeed a moment later.
+	ErrOverloaded = errors.New("overloaded")
+
+	// ErrUnavailable says that a backend cannot be reached or cannot answer
+	// now. For a write, whether it took effect is unknown.
+	ErrUnavailable = errors.New("backend unavailable")
+
+	// ErrSpaceMismatch says that a store holds vectors of another embedding
+	// space than the one it was opened with.
+	ErrSpaceMismatch = errors.New("embedding space mismatch")
+)
+
+// Refusal is an error whose reasons may be shown to the caller word for word:
+// each is a short sentence without internals that says what is wrong with the
+// input. It unwraps to its Kind, one of the sentinels above.
+type Refusal struct {
+	Kind    error
+	Reasons []string
+}
+
+// Refuse builds a Refusal of the given kind. At least one reason is expected.
+func Refuse(kind error, reasons ...string) error {
+	return &Refusal{Kind: kind, Reasons: reasons}
+}
+
+// Error joins the kind and the reasons into one line.
+func (r *Refusal) Error() string {
+	return r.Kind.Error() + ": " + strings.Join(r.Reasons, "; ")
+}
+
+// Unwrap returns the sentinel that classifies the refusal.
+func (r *Refusal) Unwrap() error { return r.Kind }

@@ -1,0 +1,57 @@
+package ports
+
+import "context"
+
+// Image is a decoded picture: upright (EXIF orientation applied), eight bits a
+// channel, red, green, blue, without alpha. Rows run from top to bottom.
+//
+// An Image may be a reduced copy of the original: FullWidth and FullHeight are
+// the size of the upright original in pixels, so that rules about the original
+// (the smallest acceptable face, say) can be judged on a reduced copy.
+type Image struct {
+	// Pix holds the pixels; pixel (x, y) starts at y*Stride + 3*x.
+	Pix []byte
+	// Stride is the distance in bytes between two rows, at least 3*Width.
+	Stride int
+	// Width and Height are the size of this copy in pixels, both at least 1.
+	Width, Height int
+	// FullWidth and FullHeight are the size of the upright original.
+	FullWidth, FullHeight int
+}
+
+// NewImage returns a black picture of the given size that is its own original.
+func NewImage(width, height int) *Image {
+	return &Image{
+		Pix:    make([]byte, 3*width*height),
+		Stride: 3 * width,
+		Width:  width, Height: height,
+		FullWidth: width, FullHeight: height,
+	}
+}
+
+// Reduction returns how many pixels of the original one pixel of this copy
+// spans along the longer side: 1 for a picture at full size, 4 for one decoded
+// at a quarter.
+func (m *Image) Reduction() float64 {
+	if m.Width >= m.Height {
+		return float64(m.FullWidth) / float64(m.Width)
+	}
+	return float64(m.FullHeight) / float64(m.Height)
+}
+
+// Decoder turns the bytes of a picture into pixels. Implementations are safe
+// for concurrent use and bound the memory that all calls together may take.
+type Decoder interface {
+	// Decode decodes a JPEG or PNG picture upright. The result is the smallest
+	// copy that the implementation can make cheaply whose longer side is at
+	// least longSide pixels, or the picture at full size when longSide is 0 or
+	// the picture is no larger. The data is not retained; the caller owns the
+	// result.
+	//
+	// Errors: a Refusal of kind ErrInvalid when the data is not a complete,
+	// sound JPEG or PNG; a Refusal of kind ErrTooLarge when it declares more
+	// pixels than configured (found before any pixel memory is allocated);
+	// ErrUnavailable when memory for it is not to be had; the context's error
+	// when it ends first.
+	Decode(ctx context.Context, data []byte, longSide int) (*Image, error)
+}
