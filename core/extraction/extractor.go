@@ -1,0 +1,181 @@
+package extraction
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"imago/core/alignment"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+// ReasonNoFace is the reason given for a picture without a face, in the words
+// of the reference API.
+const ReasonNoFace = "no face detected in the provided image"
+
+// Options size an Extractor.
+type Options struct {
+	// Workers is how many pictures are worked on at once, at least 1.
+	Workers int
+	// Queue is how many more may wait.
+	Queue int
+	// DetectSizes are the longer sides in pixels at which faces are looked
+	// for, ascending, at least one.
+	DetectSizes []int
+}
+
+// Extractor makes templates from pictures. It is safe for concurrent use.
+type Extractor struct {
+	decoder   ports.Decoder
+	detector  ports.Detector
+	embedder  ports.Embedder
+	admission *admission
+	sizes     []int
+}
+
+// New returns an Extractor over the three ports.
+func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, o Options) *Extractor {
+	return &Extractor{
+		decoder: decoder, detector: detector, embedder: embedder,
+		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes),
+	}
+}
+
+// Probe returns the template (a unit vector) of the largest face of a picture,
+// for a search.
+//
+// Errors: a Refusal of kind ErrInvalid or ErrTooLarge when the picture is
+// unusable or shows no face; ErrOverloaded when no worker is free and the queue
+// is full; ErrUnavailable; the context's error.
+func (x *Extractor) Probe(ctx context.Context, picture []byte) ([]float32, error) {
+	return x.extract(ctx, picture, func(quality.Sample) error { return nil })
+}
+
+// Enrol is Probe for a picture that is to be enrolled: the gate's reasons
+// against it make a Refusal of kind ErrInvalid.
+func (x *Extractor) Enrol(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, error) {
+	return x.extract(ctx, picture, func(s quality.Sample) error {
+		if reasons := gate.Reasons(s); len(reasons) > 0 {
+			return ports.Refuse(ports.ErrInvalid, reasons...)
+		}
+		return nil
+	})
+}
+
+func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(quality.Sample) error) ([]float32, error) {
+	if err := x.admission.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer x.admission.leave()
+
+	sample, err := x.sample(ctx, picture)
+	if err != nil {
+		return nil, err
+	}
+	if err := accept(sample); err != nil {
+		return nil, err
+	}
+	vectors, err := x.embedder.Embed(ctx, []*ports.Chip{sample.Chip})
+	if err != nil {
+		return nil, err
+	}
+	if len(vectors) != 1 {
+		return nil, fmt.Errorf("extraction: %w: %d vectors for one chip", ports.ErrUnavailable, len(vectors))
+	}
+	return vectors[0], nil
+}
+
+// sample finds the largest face of a picture and aligns it.
+func (x *Extractor) sample(ctx context.Context, picture []byte) (quality.Sample, error) {
+	img, err := x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1])
+	if err != nil {
+		return quality.Sample{}, err
+	}
+	faces, err := x.find(ctx, img)
+	if err != nil {
+		return quality.Sample{}, err
+	}
+	face := faces[0]
+	chip, err := x.align(ctx, picture, img, face)
+	if err != nil {
+		return quality.Sample{}, err
+	}
+	return quality.Sample{Face: face, Others: faces[1:], Reduction: img.Reduction(), Chip: chip}, nil
+}
+
+// find returns the faces of a picture, the largest first, or a Refusal. Sizes
+// are tried from small to large until one shows a face that is sufficient.
+func (x *Extractor) find(ctx context.Context, img *ports.Image) ([]ports.Face, error) {
+	var faces []ports.Face
+	for _, size := range x.sizes {
+		found, err := x.detector.Detect(ctx, img, size)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			faces = found
+			slices.SortStableFunc(faces, largerFirst)
+		}
+		longer := max(img.Width, img.Height)
+		if longer <= size || len(faces) > 0 && faces[0].Box.Width()*float64(size)/float64(longer) >= sufficientWidth {
+			break
+		}
+	}
+	if len(faces) == 0 {
+		return nil, ports.Refuse(ports.ErrInvalid, ReasonNoFace)
+	}
+	return faces, nil
+}
+
+// sufficientWidth is how wide a face must be, in pixels of the detector's input,
+// for its landmarks to be as good as a larger input would give.
+const sufficientWidth = 64
+
+func largerFirst(a, b ports.Face) int {
+	switch d := b.Box.Area() - a.Box.Area(); {
+	case d > 0:
+		return 1
+	case d < 0:
+		return -1
+	}
+	return 0
+}
+
+// align samples the chip of a face. A picture that was decoded at a reduced
+// size and has fewer pixels in the face than the chip needs is decoded again
+// with enough.
+func (x *Extractor) align(ctx context.Context, picture []byte, img *ports.Image, face ports.Face) (*ports.Chip, error) {
+	t, err := alignment.Fit(face.Landmarks)
+	if err != nil {
+		return nil, err
+	}
+	scale := t.Scale()
+	if scale <= 1 || img.Width >= img.FullWidth {
+		return alignment.Warp(img, t), nil
+	}
+	longer := float64(max(img.Width, img.Height))
+	finer, err := x.decoder.Decode(ctx, picture, int(math.Ceil(longer*scale)))
+	if err != nil {
+		return nil, err
+	}
+	t, err = alignment.Fit(rescale(face.Landmarks, img, finer))
+	if err != nil {
+		return nil, err
+	}
+	return alignment.Warp(finer, t), nil
+}
+
+// rescale carries landmarks from one copy of a picture to another. Positions
+// are centres of pixels, so the picture's corner, half a pixel away, is the
+// fixed point.
+func rescale(l ports.Landmarks, from, to *ports.Image) ports.Landmarks {
+	sx := float64(to.Width) / float64(from.Width)
+	sy := float64(to.Height) / float64(from.Height)
+	for i := range l {
+		l[i].X = (l[i].X+0.5)*sx - 0.5
+		l[i].Y = (l[i].Y+0.5)*sy - 0.5
+	}
+	return l
+}

@@ -1,0 +1,213 @@
+package gallery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"imago/core/calibration"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+// Collection is a list of faces beside the inventory.
+type Collection struct {
+	Name string
+	// Shared means that only the client that enrolled a face is told its
+	// user ID and may unenrol it.
+	Shared bool
+}
+
+// maxLimit is the largest number of matches a search may ask for.
+const maxLimit = 100
+
+// Extractor makes templates from pictures; see package extraction.
+type Extractor interface {
+	Probe(ctx context.Context, picture []byte) ([]float32, error)
+	Enrol(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, error)
+}
+
+// Options are the settings of a Gallery.
+type Options struct {
+	// Lists are the collections beside the inventory.
+	Lists []Collection
+	// Curve belongs to the network whose vectors the store holds.
+	Curve calibration.Curve
+	// Gate is what a picture must pass to be enrolled.
+	Gate quality.Gate
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+}
+
+// Gallery enrols faces, searches them and unenrols them. It is safe for
+// concurrent use. Its methods answer the errors of ports: a Refusal for input
+// that cannot be accepted, and otherwise the sentinel that applies.
+type Gallery struct {
+	extractor   Extractor
+	store       ports.VectorStore
+	collections map[string]Collection
+	curve       calibration.Curve
+	gate        quality.Gate
+	now         func() time.Time
+}
+
+// New returns a Gallery over an extractor and a store of the same embedding
+// space.
+func New(extractor Extractor, store ports.VectorStore, o Options) *Gallery {
+	g := &Gallery{
+		extractor: extractor, store: store,
+		collections: map[string]Collection{Inventory: {Name: Inventory}},
+		curve:       o.Curve, gate: o.Gate, now: o.Now,
+	}
+	for _, c := range o.Lists {
+		g.collections[c.Name] = c
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	return g
+}
+
+// Collections returns the names of all collections, in no particular order.
+func (g *Gallery) Collections() []string {
+	names := make([]string, 0, len(g.collections))
+	for name := range g.collections {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Enrol stores the face of a picture as a new user of a collection. When it
+// returns nil the user is found by every later search.
+//
+// Errors: ErrExists when the user has a face in the collection; ErrNotFound for
+// an unknown collection; a Refusal for an unacceptable ID or picture.
+func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
+	if _, err := g.collection(collection); err != nil {
+		return err
+	}
+	if err := g.checkUserID(userID); err != nil {
+		return err
+	}
+	// A repeated enrolment is answered before the costly work; Add decides.
+	if err := g.checkAbsent(ctx, collection, userID); err != nil {
+		return err
+	}
+	vector, err := g.extractor.Enrol(ctx, picture, g.gate)
+	if err != nil {
+		return err
+	}
+	return g.store.Add(ctx, ports.Record{
+		Collection: collection, UserID: userID, FaceID: rand.Text(), Vector: vector,
+		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
+	}, ports.First)
+}
+
+func (g *Gallery) checkAbsent(ctx context.Context, collection, userID string) error {
+	_, err := g.store.Get(ctx, collection, userID)
+	switch {
+	case err == nil:
+		return fmt.Errorf("gallery: enrol: %w", ports.ErrExists)
+	case errors.Is(err, ports.ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+// Search returns the users of a collection that look like the largest face of
+// the probe's picture: similarity at least the threshold, best first, at most
+// limit, one candidate a user. In a shared collection the user ID is empty
+// where another client enrolled the face.
+//
+// Errors: ErrNotFound when nobody reaches the threshold and for an unknown
+// collection; a Refusal for an unacceptable threshold, limit or picture.
+func (g *Gallery) Search(ctx context.Context, client ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+	collection, err := g.collection(p.Collection)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBounds(p); err != nil {
+		return nil, err
+	}
+	vector, err := g.extractor.Probe(ctx, p.Picture)
+	if err != nil {
+		return nil, err
+	}
+	matches, err := g.store.Search(ctx, ports.Query{
+		Collection: p.Collection, Vector: vector, K: p.Limit, MinScore: g.curve.Cosine(p.Threshold),
+	})
+	if err != nil {
+		return nil, err
+	}
+	candidates := make([]ports.Candidate, 0, len(matches))
+	for _, m := range matches {
+		similarity := g.curve.Percent(m.Score)
+		if similarity < p.Threshold {
+			break
+		}
+		c := ports.Candidate{UserID: m.UserID, Similarity: similarity}
+		if collection.Shared && m.Owner != client.Name {
+			c.UserID = ""
+		}
+		candidates = append(candidates, c)
+	}
+	if len(candidates) == 0 {
+		return nil, fmt.Errorf("gallery: search: no match: %w", ports.ErrNotFound)
+	}
+	return candidates, nil
+}
+
+func checkBounds(p ports.Probe) error {
+	if math.IsNaN(p.Threshold) || p.Threshold < 0 || p.Threshold > 100 {
+		return refuse("threshold must be a number from 0 to 100")
+	}
+	if p.Limit < 1 || p.Limit > maxLimit {
+		return refuse(fmt.Sprintf("limit must be a whole number from 1 to %d", maxLimit))
+	}
+	return nil
+}
+
+// Unenrol removes all faces of a user from a collection. When it returns nil no
+// later search finds the user.
+//
+// Errors: ErrNotFound when the user or the collection is not there;
+// ErrForbidden when another client enrolled the user in a shared collection.
+func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, userID string) error {
+	c, err := g.collection(collection)
+	if err != nil {
+		return err
+	}
+	if err := g.checkUserID(userID); err != nil {
+		return err
+	}
+	if c.Shared {
+		if err := g.checkOwner(ctx, client, collection, userID); err != nil {
+			return err
+		}
+	}
+	return g.store.Remove(ctx, collection, userID)
+}
+
+func (g *Gallery) checkOwner(ctx context.Context, client ports.Client, collection, userID string) error {
+	records, err := g.store.Get(ctx, collection, userID)
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if r.Owner != client.Name {
+			return fmt.Errorf("gallery: unenrol: %w: enrolled by another client", ports.ErrForbidden)
+		}
+	}
+	return nil
+}
+
+func (g *Gallery) collection(name string) (Collection, error) {
+	c, ok := g.collections[name]
+	if !ok {
+		return Collection{}, fmt.Errorf("gallery: collection %q: %w", name, ports.ErrNotFound)
+	}
+	return c, nil
+}
