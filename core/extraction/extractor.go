@@ -156,7 +156,7 @@ func (x *Extractor) align(ctx context.Context, picture []byte, img *ports.Image,
 		return alignment.Warp(img, t), nil
 	}
 	longer := float64(max(img.Width, img.Height))
-	finer, err := x.decoder.Decode(ctx, picture, int(math.Ceil(longer*scale)))
+	finer, err := x.decoder.Decode(ctx, picture, int(math.Round(longer*scale)))
 	if err != nil {
 		return nil, err
 	}

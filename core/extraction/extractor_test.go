@@ -1,0 +1,188 @@
+package extraction_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/core/alignment"
+	"imago/core/extraction"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+// decoder answers pictures of a fixed original size at whole reductions.
+type decoder struct {
+	width, height int
+	sizes         []int // the longer sides asked for
+}
+
+func (d *decoder) Decode(_ context.Context, _ []byte, longSide int) (*ports.Image, error) {
+	d.sizes = append(d.sizes, longSide)
+	f := 1
+	for longSide > 0 && max(d.width, d.height)/(f*2) >= longSide {
+		f *= 2
+	}
+	img := ports.NewImage(d.width/f, d.height/f)
+	img.FullWidth, img.FullHeight = d.width, d.height
+	return img, nil
+}
+
+type detectFunc func(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error)
+
+func (f detectFunc) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
+	return f(ctx, img, longSide)
+}
+
+type embedFunc func(ctx context.Context, chips []*ports.Chip) ([][]float32, error)
+
+func (f embedFunc) Embed(ctx context.Context, chips []*ports.Chip) ([][]float32, error) {
+	return f(ctx, chips)
+}
+func (f embedFunc) Space() ports.Space { return ports.Space{Dimension: 2} }
+
+func unit(_ context.Context, chips []*ports.Chip) ([][]float32, error) {
+	return make([][]float32, len(chips)), nil
+}
+
+// faceOf returns a face of the given width at (x, y).
+func faceOf(x, y, width float64) ports.Face {
+	f := ports.Face{Box: ports.Box{X0: x, Y0: y, X1: x + width, Y1: y + width}, Score: 0.9}
+	for i, p := range alignment.Template {
+		f.Landmarks[i] = ports.Point{X: x + p.X*width/ports.ChipSize, Y: y + p.Y*width/ports.ChipSize}
+	}
+	return f
+}
+
+func fixed(faces ...ports.Face) detectFunc {
+	return func(context.Context, *ports.Image, int) ([]ports.Face, error) { return faces, nil }
+}
+
+const (
+	testWait = 10 * time.Second
+	testTick = 5 * time.Millisecond
+)
+
+var one = extraction.Options{Workers: 1, Queue: 1, DetectSizes: []int{640}}
+
+func TestNoFace(t *testing.T) {
+	x := extraction.New(&decoder{width: 100, height: 100}, fixed(), embedFunc(unit), one)
+	_, err := x.Probe(t.Context(), nil)
+	var refusal *ports.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, []string{extraction.ReasonNoFace}, refusal.Reasons)
+	require.ErrorIs(t, err, ports.ErrInvalid)
+}
+
+func TestTheLargestFaceIsTaken(t *testing.T) {
+	small, large := faceOf(0, 0, 120), faceOf(200, 200, 250)
+	small.Score = 0.99
+	x := extraction.New(&decoder{width: 640, height: 640}, fixed(small, large), embedFunc(unit), one)
+	_, err := x.Probe(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = x.Enrol(t.Context(), nil, quality.Gate{SecondFaceRatio: 0.2})
+	require.ErrorIs(t, err, ports.ErrInvalid, "the smaller face counts as a second one")
+	_, err = x.Enrol(t.Context(), nil, quality.Gate{SecondFaceRatio: 0.5, MinFaceWidth: 200})
+	require.NoError(t, err, "the larger face is judged")
+}
+
+// A face with fewer pixels than the chip needs makes the picture be decoded
+// again with enough; one with plenty does not.
+func TestAFinerCopyIsDecodedForASmallFace(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		width float64
+		want  []int
+	}{
+		{"large", 200, []int{640}},
+		{"small", 56, []int{640, 2000}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := &decoder{width: 4000, height: 3000}
+			x := extraction.New(d, fixed(faceOf(100, 100, c.width)), embedFunc(unit), one)
+			_, err := x.Probe(t.Context(), nil)
+			require.NoError(t, err)
+			require.Equal(t, c.want, d.sizes)
+		})
+	}
+	d := &decoder{width: 300, height: 300}
+	x := extraction.New(d, fixed(faceOf(0, 0, 50)), embedFunc(unit), one)
+	_, err := x.Probe(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, []int{640}, d.sizes, "there is nothing finer than the original")
+}
+
+func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		width float64 // of the face in a picture of 1280
+		want  []int
+	}{{"large", 500, []int{320}}, {"small", 100, []int{320, 640}}, {"tiny", 20, []int{320, 640}}} {
+		t.Run(c.name, func(t *testing.T) {
+			var asked []int
+			detect := func(_ context.Context, _ *ports.Image, size int) ([]ports.Face, error) {
+				asked = append(asked, size)
+				return []ports.Face{faceOf(0, 0, c.width)}, nil
+			}
+			x := extraction.New(&decoder{width: 1280, height: 1280}, detectFunc(detect), embedFunc(unit),
+				extraction.Options{Workers: 1, DetectSizes: []int{320, 640}})
+			_, err := x.Probe(t.Context(), nil)
+			require.NoError(t, err)
+			require.Equal(t, c.want, asked)
+		})
+	}
+}
+
+// With one worker busy and one picture waiting, the next is refused at once;
+// whoever waits gives up with its context and frees its place.
+func TestOverload(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	detect := func(context.Context, *ports.Image, int) ([]ports.Face, error) {
+		entered <- struct{}{}
+		<-release
+		return []ports.Face{faceOf(0, 0, 200)}, nil
+	}
+	x := extraction.New(&decoder{width: 640, height: 640}, detectFunc(detect), embedFunc(unit), one)
+	first := make(chan error, 1)
+	go func() { _, err := x.Probe(t.Context(), nil); first <- err }()
+	<-entered
+
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() { _, err := x.Probe(ctx, nil); waiting <- err }()
+	overloaded := func() bool {
+		probe, stop := context.WithTimeout(t.Context(), testTick)
+		defer stop()
+		_, err := x.Probe(probe, nil)
+		return errors.Is(err, ports.ErrOverloaded)
+	}
+	require.Eventually(t, overloaded, testWait, testTick)
+
+	cancel()
+	require.ErrorIs(t, <-waiting, context.Canceled)
+	close(release)
+	require.NoError(t, <-first)
+
+	go func() {
+		for range entered {
+		}
+	}()
+	_, err := x.Probe(t.Context(), nil)
+	require.NoError(t, err, "the worker is free again")
+}
+
+func TestErrorsPass(t *testing.T) {
+	broken := errors.New("broken")
+	fail := embedFunc(func(context.Context, []*ports.Chip) ([][]float32, error) { return nil, broken })
+	x := extraction.New(&decoder{width: 640, height: 640}, fixed(faceOf(0, 0, 200)), fail, one)
+	for range 3 { // more often than there are workers: each failure frees its worker
+		_, err := x.Probe(t.Context(), nil)
+		require.ErrorIs(t, err, broken)
+	}
+	none := embedFunc(func(context.Context, []*ports.Chip) ([][]float32, error) { return nil, nil })
+	_, err := extraction.New(&decoder{width: 640, height: 640}, fixed(faceOf(0, 0, 200)), none, one).Probe(t.Context(), nil)
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+}

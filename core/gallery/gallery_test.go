@@ -1,0 +1,226 @@
+package gallery_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/core/calibration"
+	"imago/core/gallery"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+// extractor reads the template straight from the picture's name.
+type extractor map[string][]float32
+
+func (e extractor) Probe(_ context.Context, picture []byte) ([]float32, error) {
+	if v, ok := e[string(picture)]; ok {
+		return v, nil
+	}
+	return nil, ports.Refuse(ports.ErrInvalid, "no face")
+}
+
+func (e extractor) Enrol(ctx context.Context, picture []byte, _ quality.Gate) ([]float32, error) {
+	return e.Probe(ctx, picture)
+}
+
+// store is the simplest store that keeps what the gallery gives it.
+type store struct {
+	records []ports.Record
+	query   ports.Query
+	matches []ports.Match
+	err     error
+}
+
+func (s *store) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
+	if mode != ports.First {
+		return errors.New("unexpected mode")
+	}
+	s.records = append(s.records, r)
+	return s.err
+}
+
+func (s *store) Remove(ctx context.Context, collection, userID string) error {
+	if _, err := s.Get(ctx, collection, userID); err != nil {
+		return err
+	}
+	s.records = slices.DeleteFunc(s.records, func(r ports.Record) bool { return r.Collection == collection && r.UserID == userID })
+	return nil
+}
+
+func (s *store) Get(_ context.Context, collection, userID string) ([]ports.Record, error) {
+	var found []ports.Record
+	for _, r := range s.records {
+		if r.Collection == collection && r.UserID == userID {
+			found = append(found, r)
+		}
+	}
+	if len(found) == 0 {
+		return nil, ports.ErrNotFound
+	}
+	return found, nil
+}
+
+func (s *store) Search(_ context.Context, q ports.Query) ([]ports.Match, error) {
+	s.query = q
+	return s.matches, s.err
+}
+
+func (s *store) Scan(context.Context, string, string) iter.Seq2[ports.Record, error] {
+	return func(func(ports.Record, error) bool) {}
+}
+
+func (s *store) Count(context.Context, string) (int, error) { return len(s.records), nil }
+
+var (
+	alice   = ports.Client{Name: "alice"}
+	bob     = ports.Client{Name: "bob"}
+	anna    = []float32{1, 0}
+	picture = []byte("anna")
+	when    = time.Date(2026, 1, 2, 3, 4, 5, 6789, time.FixedZone("CET", 3600))
+)
+
+func newGallery() (*gallery.Gallery, *store) {
+	s := new(store)
+	return gallery.New(extractor{"anna": anna}, s, gallery.Options{
+		Lists: []gallery.Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},
+		Curve: calibration.Curve{Midpoint: 0.414, Steepness: 20.9},
+		Now:   func() time.Time { return when },
+	}), s
+}
+
+func TestEnrolStoresARecord(t *testing.T) {
+	g, s := newGallery()
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, "whitelist", "u1", picture))
+	require.Len(t, s.records, 2)
+	r := s.records[0]
+	require.NotEmpty(t, r.FaceID)
+	require.NotEqual(t, r.FaceID, s.records[1].FaceID)
+	r.FaceID = ""
+	require.Equal(t, ports.Record{
+		Collection: "users", UserID: "u1", Vector: anna, Owner: "alice",
+		EnrolledAt: when.UTC().Truncate(time.Microsecond),
+	}, r)
+}
+
+func TestEnrolRefusesAKnownUserWithoutWork(t *testing.T) {
+	g, _ := newGallery()
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", "u1", []byte("unusable")), ports.ErrExists)
+}
+
+func TestUserIDs(t *testing.T) {
+	for _, id := range []string{
+		"u1", `a"b`, `a\b`, "50%", "a/b", "..", "日本", "🙂", strings.Repeat("x", 256), " ", "Search",
+	} {
+		g, _ := newGallery()
+		require.NoError(t, g.Enrol(t.Context(), alice, "users", id, picture), "%q", id)
+		require.NoError(t, g.Unenrol(t.Context(), alice, "users", id), "%q", id)
+	}
+	for _, id := range []string{
+		"", strings.Repeat("x", 257), "a\x00b", "a\nb", "a\u0085b", "a\xffb", "search", "faces", "blacklist", "whitelist",
+	} {
+		g, s := newGallery()
+		require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", id, picture), ports.ErrInvalid, "%q", id)
+		require.ErrorIs(t, g.Unenrol(t.Context(), alice, "users", id), ports.ErrInvalid, "%q", id)
+		require.Empty(t, s.records)
+	}
+}
+
+func TestUnknownCollection(t *testing.T) {
+	g, _ := newGallery()
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, "nope", "u1", picture), ports.ErrNotFound)
+	require.ErrorIs(t, g.Unenrol(t.Context(), alice, "nope", "u1"), ports.ErrNotFound)
+	_, err := g.Search(t.Context(), alice, ports.Probe{Collection: "nope", Picture: picture, Threshold: 80, Limit: 1})
+	require.ErrorIs(t, err, ports.ErrNotFound)
+}
+
+func search(t *testing.T, matches []ports.Match, client ports.Client, p ports.Probe) ([]ports.Candidate, ports.Query, error) {
+	t.Helper()
+	g, s := newGallery()
+	s.matches = matches
+	p.Picture = picture
+	candidates, err := g.Search(t.Context(), client, p)
+	return candidates, s.query, err
+}
+
+func TestSearchAsksTheStoreForTheThreshold(t *testing.T) {
+	got, q, err := search(t, []ports.Match{{UserID: "u1", Score: 1}, {UserID: "u2", Score: 0.5}}, alice,
+		ports.Probe{Collection: "users", Threshold: 80, Limit: 7})
+	require.NoError(t, err)
+	require.Equal(t, []ports.Candidate{{UserID: "u1", Similarity: 99.99952}, {UserID: "u2", Similarity: 85.78321}}, got)
+	require.Equal(t, 7, q.K)
+	require.Equal(t, anna, q.Vector)
+	require.InDelta(t, 0.4803, q.MinScore, 1e-4)
+}
+
+// The store's minimum is a shade below the threshold so that rounding loses
+// nobody; what then reads less than the threshold is not a match.
+func TestSearchThresholdIsInclusiveInWhatTheClientReads(t *testing.T) {
+	score := 0.48034
+	got, _, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Limit: 1})
+	require.NoError(t, err)
+	exact := got[0].Similarity
+	_, q, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Threshold: exact, Limit: 1})
+	require.NoError(t, err)
+	require.LessOrEqual(t, q.MinScore, score)
+	_, _, err = search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Threshold: exact + 1e-5, Limit: 1})
+	require.ErrorIs(t, err, ports.ErrNotFound)
+}
+
+func TestSearchBounds(t *testing.T) {
+	nan := func() float64 { var z float64; return z / z }()
+	for _, p := range []ports.Probe{
+		{Threshold: -0.1, Limit: 1}, {Threshold: 100.01, Limit: 1}, {Threshold: nan, Limit: 1},
+		{Threshold: 80, Limit: 0}, {Threshold: 80, Limit: 101},
+	} {
+		p.Collection = "users"
+		_, _, err := search(t, nil, alice, p)
+		require.ErrorIs(t, err, ports.ErrInvalid, "%+v", p)
+	}
+	for _, p := range []ports.Probe{{Threshold: 0, Limit: 1}, {Threshold: 100, Limit: 100}} {
+		p.Collection = "users"
+		_, q, err := search(t, nil, alice, p)
+		require.ErrorIs(t, err, ports.ErrNotFound, "nobody matches")
+		require.LessOrEqual(t, q.MinScore, 1.0)
+		require.GreaterOrEqual(t, q.MinScore, -1.0)
+	}
+}
+
+func TestSharedCollectionShowsOnlyOnesOwn(t *testing.T) {
+	matches := []ports.Match{{UserID: "b1", Owner: "bob", Score: 1}, {UserID: "a1", Owner: "alice", Score: 0.9}}
+	p := ports.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}
+	got, _, err := search(t, matches, alice, p)
+	require.NoError(t, err)
+	require.Equal(t, "", got[0].UserID)
+	require.Equal(t, "a1", got[1].UserID)
+	p.Collection = "whitelist"
+	got, _, err = search(t, matches, alice, p)
+	require.NoError(t, err)
+	require.Equal(t, "b1", got[0].UserID)
+}
+
+func TestSharedCollectionUnenrolsOnlyOnesOwn(t *testing.T) {
+	g, s := newGallery()
+	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "u1", picture))
+	require.ErrorIs(t, g.Unenrol(t.Context(), bob, "blacklist", "u1"), ports.ErrForbidden)
+	require.Len(t, s.records, 1)
+	require.NoError(t, g.Unenrol(t.Context(), alice, "blacklist", "u1"))
+	require.ErrorIs(t, g.Unenrol(t.Context(), alice, "blacklist", "u1"), ports.ErrNotFound)
+}
+
+func TestStoreErrorsPass(t *testing.T) {
+	g, s := newGallery()
+	s.err = ports.ErrUnavailable
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", "u1", picture), ports.ErrUnavailable)
+	_, err := g.Search(t.Context(), alice, ports.Probe{Collection: "users", Picture: picture, Threshold: 80, Limit: 1})
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+}

@@ -1,0 +1,125 @@
+package quality_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/core/alignment"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+var gate = quality.Gate{
+	MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
+	MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,
+}
+
+// good is a sample that passes every check.
+func good() quality.Sample {
+	return quality.Sample{
+		Face:      ports.Face{Box: ports.Box{X1: 100, Y1: 100}, Score: 0.9, Landmarks: alignment.Template},
+		Reduction: 1,
+		Chip:      checkered(8),
+	}
+}
+
+// checkered is a chip of squares of n pixels: the larger they are, the fewer edges.
+func checkered(n int) *ports.Chip {
+	chip := new(ports.Chip)
+	for i := range chip {
+		x, y := i/3%ports.ChipSize, i/3/ports.ChipSize
+		if (x/n+y/n)%2 == 0 {
+			chip[i] = 255
+		}
+	}
+	return chip
+}
+
+func TestReasons(t *testing.T) {
+	cases := []struct {
+		name   string
+		change func(*quality.Sample)
+		want   []string
+	}{
+		{"good", func(*quality.Sample) {}, nil},
+		{"40 px wide", func(s *quality.Sample) { s.Face.Box = ports.Box{X1: 40, Y1: 50} }, nil},
+		{"39 px wide", func(s *quality.Sample) { s.Face.Box = ports.Box{X1: 39, Y1: 50} }, []string{quality.ReasonTooSmall}},
+		{"39 px wide in a picture reduced to half", func(s *quality.Sample) {
+			s.Face.Box, s.Reduction = ports.Box{X1: 39, Y1: 50}, 2
+		}, nil},
+		{"uncertain", func(s *quality.Sample) { s.Face.Score = 0.69 }, []string{quality.ReasonUncertain}},
+		{"flat", func(s *quality.Sample) { s.Chip = new(ports.Chip) }, []string{quality.ReasonBlurred}},
+		{"second face of half the area", func(s *quality.Sample) {
+			s.Others = []ports.Face{{Box: ports.Box{X1: 50, Y1: 100}}}
+		}, []string{quality.ReasonSeveralFaces}},
+		{"small second face", func(s *quality.Sample) {
+			s.Others = []ports.Face{{Box: ports.Box{X1: 49, Y1: 100}}}
+		}, nil},
+		{"turned", func(s *quality.Sample) { s.Face.Landmarks[ports.Nose].X += 20 }, []string{quality.ReasonTurned}},
+		{"looking up", func(s *quality.Sample) { s.Face.Landmarks[ports.Nose].Y -= 18 }, []string{quality.ReasonTilted}},
+		{"rotated", func(s *quality.Sample) { s.Face.Landmarks = rotated(70) }, []string{quality.ReasonRotated}},
+		{"several reasons", func(s *quality.Sample) {
+			s.Face.Score, s.Chip = 0.1, new(ports.Chip)
+		}, []string{quality.ReasonUncertain, quality.ReasonBlurred}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := good()
+			c.change(&s)
+			require.Equal(t, c.want, gate.Reasons(s))
+		})
+	}
+}
+
+func TestZeroGateLetsEverythingPass(t *testing.T) {
+	s := quality.Sample{Chip: new(ports.Chip), Others: []ports.Face{{Box: ports.Box{X1: 9, Y1: 9}}}}
+	require.Empty(t, quality.Gate{}.Reasons(s))
+}
+
+func rotated(degrees float64) (l ports.Landmarks) {
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	for i, p := range alignment.Template {
+		l[i] = ports.Point{X: cos*p.X - sin*p.Y, Y: sin*p.X + cos*p.Y}
+	}
+	return l
+}
+
+// The estimate is checked against a solid head turned about its axes and seen
+// from afar.
+func TestEstimatePose(t *testing.T) {
+	for _, want := range []quality.Pose{
+		{}, {Yaw: 20}, {Yaw: -35}, {Pitch: 15}, {Pitch: -25}, {Roll: 40}, {Roll: -150}, {Yaw: 25, Roll: 15},
+	} {
+		got := quality.EstimatePose(turnedHead(want))
+		require.InDelta(t, want.Yaw, got.Yaw, 8, "yaw of %+v", want)
+		require.InDelta(t, want.Pitch, got.Pitch, 8, "pitch of %+v", want)
+		require.InDelta(t, want.Roll, got.Roll, 8, "roll of %+v", want)
+	}
+}
+
+// turnedHead projects the template, with the nose standing out, after turning it.
+func turnedHead(p quality.Pose) (l ports.Landmarks) {
+	yaw, pitch, roll := p.Yaw*math.Pi/180, p.Pitch*math.Pi/180, p.Roll*math.Pi/180
+	for i, q := range alignment.Template {
+		x, y, z := q.X-56, q.Y-72, 0.0
+		if i == ports.Nose {
+			z = 0.45 * 35.2
+		}
+		x, z = x*math.Cos(yaw)+z*math.Sin(yaw), z*math.Cos(yaw)-x*math.Sin(yaw)
+		y = y*math.Cos(pitch) - z*math.Sin(pitch)
+		l[i] = ports.Point{X: x*math.Cos(roll) - y*math.Sin(roll), Y: x*math.Sin(roll) + y*math.Cos(roll)}
+	}
+	return l
+}
+
+func TestPoseOfDegenerateLandmarksIsRefused(t *testing.T) {
+	require.Equal(t, quality.Pose{Yaw: 90, Pitch: 90, Roll: 90}, quality.EstimatePose(ports.Landmarks{}))
+}
+
+func TestSharpnessFallsWithSofterEdges(t *testing.T) {
+	require.Zero(t, quality.Sharpness(new(ports.Chip)))
+	require.Greater(t, quality.Sharpness(checkered(4)), quality.Sharpness(checkered(8)))
+	require.Greater(t, quality.Sharpness(checkered(8)), quality.Sharpness(checkered(28)))
+}
