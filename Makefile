@@ -1,0 +1,75 @@
+# imago. `make help` lists what there is; every target installs what it needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ORT_VERSION := 1.27.0
+CACHE := $(CURDIR)/.cache
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The library that ONNX inference needs; a copy named by the environment wins.
+export IMAGO_ONNXRUNTIME_LIB ?= $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so
+export CGO_ENABLED := 1
+
+PACKAGES := gcc libc6-dev pkg-config libjpeg62-turbo-dev libpng-dev
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: system-packages $(IMAGO_ONNXRUNTIME_LIB) ## install what building and running need
+	@command -v go >/dev/null || { echo 'imago needs Go 1.26 or newer: install it and run make again.' >&2; exit 1; }
+
+# Debian packages that are missing, if any; quiet when there is nothing to do.
+.PHONY: system-packages
+system-packages:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:" $$missing; \
+	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+# ONNX Runtime comes out of its Python wheel; no Python package is installed.
+$(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so:
+	@echo "fetching ONNX Runtime $(ORT_VERSION)"
+	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
+	@mkdir -p $(@D)/wheel
+	@pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+	  --platform manylinux_2_28_$$(uname -m) --platform manylinux_2_27_$$(uname -m) \
+	  -d $(@D)/wheel onnxruntime==$(ORT_VERSION)
+	@python3 -c 'import glob, sys, zipfile; z = zipfile.ZipFile(glob.glob(sys.argv[1] + "/wheel/*.whl")[0]); \
+	[open(sys.argv[1] + "/" + n, "wb").write(z.read(p)) for n, p in \
+	 (("LICENSE", "onnxruntime/LICENSE"), ("ThirdPartyNotices.txt", "onnxruntime/ThirdPartyNotices.txt"), \
+	  ("libonnxruntime.so.part", "onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)"))]' $(@D)
+	@rm -r $(@D)/wheel && mv $@.part $@
+
+.PHONY: build
+build: deps ## build bin/imago
+	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imago ./cmd/imago
+
+.PHONY: run
+run: build ## start imago on 127.0.0.1:8080 with a development key
+	@test/run-dev bin/imago
+
+.PHONY: test
+test: deps ## run every test under the race detector
+	@go test -race -timeout 20m ./...
+
+.PHONY: check
+check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change:" $$unformatted >&2; exit 1; }
+	@go vet ./...
+	@go tool staticcheck ./...
+	@go mod tidy -diff
+	@go test ./test/arch
+
+.PHONY: bench
+bench: deps ## measure decoding, detection, alignment, embedding and search
+	@go test -run '^$$' -bench . -benchmem ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./test/bench
+
+.PHONY: clean
+clean: ## remove what was built, fetched and stored in this folder
+	@rm -rf bin $(CACHE) .dev
