@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+)
+
+const (
+	apiKey       = "e2e-key-of-at-least-sixteen-characters"
+	startTimeout = 60 * time.Second
+	callTimeout  = 60 * time.Second
+)
+
+// build builds imago once for all tests of the run.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "imago-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "imago")
+	cmd := exec.Command("go", "build", "-o", path, "imago/cmd/imago")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := build(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+func imago(t testing.TB) string {
+	t.Helper()
+	path, err := build()
+	require.NoError(t, err)
+	return path
+}
+
+// server is a running imago.
+type server struct {
+	t      testing.TB
+	cmd    *exec.Cmd
+	url    string
+	client *http.Client
+	log    *logBuffer
+	exited chan struct{}
+}
+
+// logBuffer keeps what the server logs.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.WriteString(line + "\n")
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+var listening = regexp.MustCompile(`"address":"([^"]+)"`)
+
+// start runs `imago serve` with the development models and a RAM-only store
+// unless env says otherwise, and waits until it is ready.
+func start(t testing.TB, env ...string) *server {
+	t.Helper()
+	s := launch(t, env...)
+	s.waitReady()
+	return s
+}
+
+func launch(t testing.TB, env ...string) *server {
+	t.Helper()
+	cmd := exec.Command(imago(t), "serve")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		"IMAGO_MODELS_DIR=" + fixture.Models(t),
+		"IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(t),
+		"IMAGO_SERVER_LISTEN=127.0.0.1:0",
+		"IMAGO_STORE_MEMORY_PATH=",
+		"IMAGO_API_KEY=" + apiKey,
+	}, env...)
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	s := &server{t: t, cmd: cmd, log: new(logBuffer), exited: make(chan struct{}), client: &http.Client{
+		Timeout:   callTimeout,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 128},
+	}}
+	address := make(chan string, 1)
+	go s.follow(stderr, address)
+	t.Cleanup(s.stop)
+	select {
+	case a := <-address:
+		s.url = "http://" + a
+	case <-s.exited:
+		t.Fatalf("imago stopped at start:\n%s", s.log)
+	case <-time.After(startTimeout):
+		t.Fatalf("imago does not listen:\n%s", s.log)
+	}
+	return s
+}
+
+// follow reads the log until the process ends.
+func (s *server) follow(stderr io.Reader, address chan<- string) {
+	lines := bufio.NewScanner(stderr)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		s.log.add(lines.Text())
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			select {
+			case address <- m[1]:
+			default:
+			}
+		}
+	}
+	_ = s.cmd.Wait()
+	close(s.exited)
+}
+
+func (s *server) waitReady() {
+	s.t.Helper()
+	deadline := time.Now().Add(startTimeout)
+	for time.Now().Before(deadline) {
+		if res, err := s.client.Get(s.url + "/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.t.Fatalf("imago does not get ready:\n%s", s.log)
+}
+
+// kill ends the process at once, as a power cut would.
+func (s *server) kill() {
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+}
+
+// stop ends the process in an orderly way; it fails the test when that takes
+// too long.
+func (s *server) stop() {
+	s.client.CloseIdleConnections()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(startTimeout):
+		s.kill()
+		s.t.Errorf("imago did not stop:\n%s", s.log)
+	}
+}
+
+// peakRSS returns the largest resident memory of the process so far, in bytes.
+func (s *server) peakRSS() int64 { return s.memory("VmHWM") }
+
+// rss returns the resident memory of the process now, in bytes.
+func (s *server) rss() int64 { return s.memory("VmRSS") }
+
+func (s *server) memory(field string) int64 {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	require.NoError(s.t, err)
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, field+": %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	s.t.Fatalf("no %s in /proc", field)
+	return 0
+}
+
+// answer is a response with its body read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// problem is the reference's error object.
+type problem struct {
+	Status int      `json:"status"`
+	Title  string   `json:"title"`
+	Detail string   `json:"detail"`
+	Type   string   `json:"type"`
+	Errors []string `json:"errors"`
+}
+
+func (a answer) problem(t testing.TB) problem {
+	t.Helper()
+	var p problem
+	require.NoError(t, json.Unmarshal([]byte(a.body), &p), a.body)
+	require.Equal(t, a.status, p.Status)
+	return p
+}
+
+// match is one entry of a search answer.
+type match struct {
+	UserID     string  `json:"userId"`
+	Similarity float64 `json:"similarity"`
+}
+
+func (a answer) matches(t testing.TB) []match {
+	t.Helper()
+	require.Equal(t, http.StatusOK, a.status, a.body)
+	var m struct {
+		Matches []match `json:"matches"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(a.body), &m))
+	return m.Matches
+}
+
+// call makes a request with the key; the error is for goroutines that may not
+// fail the test.
+func (s *server) call(ctx context.Context, method, path, body string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("x-api-key", apiKey)
+	req.Header.Set("Content-Type", "application/json")
+	return s.do(req)
+}
+
+func (s *server) do(req *http.Request) (answer, error) {
+	res, err := s.client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, res.Header, string(b)}, err
+}
+
+func (s *server) must(method, path, body string) answer {
+	s.t.Helper()
+	a, err := s.call(s.t.Context(), method, path, body)
+	require.NoError(s.t, err, "%s", s.log)
+	return a
+}
+
+func (s *server) enrol(id string, picture []byte) answer {
+	s.t.Helper()
+	return s.must(http.MethodPost, "/users/"+url.PathEscape(id), faceJSON(picture))
+}
+
+func (s *server) search(picture []byte) answer {
+	s.t.Helper()
+	return s.must(http.MethodPost, "/users/search", faceJSON(picture))
+}
+
+func (s *server) unenrol(id string) answer {
+	s.t.Helper()
+	return s.must(http.MethodDelete, "/users/"+url.PathEscape(id), "")
+}
+
+func faceJSON(picture []byte) string {
+	return `{"face":"` + base64.StdEncoding.EncodeToString(picture) + `"}`
+}
+
+// portrait is a drawn face that comes with the source.
+func portrait(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(fixture.Root(t), "test", "testdata", "portrait.jpg"))
+	require.NoError(t, err)
+	return data
+}
