@@ -1,0 +1,107 @@
+package onnx
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	ort "github.com/yalue/onnxruntime_go"
+)
+
+// wantVersion is the ONNX Runtime release that the binding was made for; any
+// patch release of it will do. The binding itself would accept some others.
+const wantVersion = "1.27"
+
+// process is the environment of ONNX Runtime. The binding keeps it in package
+// variables, once for the whole process, so its bookkeeping has to be one for
+// the whole process too.
+var process environment
+
+// environment counts the users of ONNX Runtime's environment: it is created for
+// the first and destroyed after the last, whoever that is.
+type environment struct {
+	mu      sync.Mutex
+	users   int
+	library string
+}
+
+// acquire adds a user, loading the first of the candidates that works when
+// there is none yet. It returns the library in use.
+func (e *environment) acquire(candidates []candidate) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.users == 0 {
+		library, err := loadFirst(candidates)
+		if err != nil {
+			return "", err
+		}
+		e.library = library
+	} else if c := candidates[0]; c.required && c.path != e.library {
+		return "", fmt.Errorf("onnx: %s names %s, but this process already runs on %s and cannot load a second ONNX Runtime", c.origin, c.path, e.library)
+	}
+	e.users++
+	return e.library, nil
+}
+
+// join adds a user to an environment that another user keeps alive.
+func (e *environment) join() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.users++
+}
+
+// release takes one user away and destroys the environment after the last.
+func (e *environment) release() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.users--; e.users > 0 {
+		return nil
+	}
+	if err := ort.DestroyEnvironment(); err != nil {
+		return fmt.Errorf("onnx: destroy environment: %w", err)
+	}
+	return nil
+}
+
+// loadFirst loads one of the candidates. A required one is the only one tried.
+func loadFirst(candidates []candidate) (string, error) {
+	tried := make([]string, 0, len(candidates))
+	for _, c := range candidates {
+		err := c.load()
+		if err == nil {
+			return c.path, nil
+		}
+		tried = append(tried, fmt.Sprintf("%s (%s): %v", c.path, c.origin, err))
+		if c.required {
+			break
+		}
+	}
+	return "", fmt.Errorf("onnx: no usable ONNX Runtime %s library; tried %s; install ONNX Runtime %s and name its libonnxruntime.so in inference.library or %s",
+		wantVersion, strings.Join(tried, "; "), wantVersion, libraryVariable)
+}
+
+// load makes this candidate the library of the process.
+func (c candidate) load() error {
+	if err := c.exists(); err != nil {
+		return err
+	}
+	ort.SetSharedLibraryPath(c.path)
+	// What the runtime has to say comes back as an error; without this it would
+	// also write lines of its own to standard error.
+	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
+		return fmt.Errorf("cannot be loaded as ONNX Runtime %s: %w", wantVersion, err)
+	}
+	if err := checkVersion(ort.GetVersion()); err != nil {
+		_ = ort.DestroyEnvironment()
+		return err
+	}
+	return nil
+}
+
+// checkVersion says whether a runtime of this version fits the binding.
+func checkVersion(version string) error {
+	if version == wantVersion || strings.HasPrefix(version, wantVersion+".") {
+		return nil
+	}
+	return fmt.Errorf("is ONNX Runtime %s, but %s is needed", version, wantVersion)
+}

@@ -1,0 +1,59 @@
+package onnx
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"imago/config"
+)
+
+// Model is a network and where its file is: Manifest.File in FS, which is
+// os.DirFS of the models folder or the files inside the binary.
+type Model struct {
+	Manifest config.Manifest
+	FS       fs.FS
+}
+
+// read returns the content of the network file after checking that it has the
+// size and the SHA-256 of the manifest. It reads at most Manifest.Size bytes.
+func (m Model) read() ([]byte, error) {
+	data, err := m.readSized()
+	if err != nil {
+		return nil, m.fault(err)
+	}
+	sum := sha256.Sum256(data)
+	if got := hex.EncodeToString(sum[:]); got != m.Manifest.SHA256 {
+		return nil, m.fault(fmt.Errorf("%s has SHA-256 %s, its manifest says %s; fetch the file again or correct the manifest", m.Manifest.File, got, m.Manifest.SHA256))
+	}
+	return data, nil
+}
+
+func (m Model) readSized() ([]byte, error) {
+	if m.FS == nil {
+		return nil, errors.New("there is no folder to read it from")
+	}
+	file, err := m.FS.Open(m.Manifest.File)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != m.Manifest.Size || m.Manifest.Size <= 0 {
+		return nil, fmt.Errorf("%s has %d bytes, its manifest says %d; fetch the file again or correct the manifest", m.Manifest.File, info.Size(), m.Manifest.Size)
+	}
+	data := make([]byte, m.Manifest.Size)
+	_, err = io.ReadFull(file, data)
+	return data, err
+}
+
+// fault puts the model's name before an error.
+func (m Model) fault(err error) error {
+	return fmt.Errorf("onnx: model %s: %w", m.Manifest.Name, err)
+}

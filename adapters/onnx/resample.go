@@ -1,0 +1,160 @@
+package onnx
+
+import (
+	"context"
+	"math"
+
+	"imago/config"
+	"imago/ports"
+)
+
+// rowsPerCheck is how many output rows are made between two looks at the
+// context.
+const rowsPerCheck = 16
+
+// feeder turns pictures into network input. The formula of config.ModelInput,
+// (v*Scale - Mean)/Std, is linear, so it is applied to averages of pixels as
+// gain*v + offset, per channel in red, green, blue order.
+type feeder struct {
+	gain, offset [3]float32
+	plane        [3]int // of red, green and blue in the input
+}
+
+func newFeeder(in config.ModelInput) feeder {
+	var f feeder
+	for c := range 3 {
+		p := c
+		if in.Colour == "BGR" {
+			p = 2 - c
+		}
+		f.plane[c] = p
+		f.gain[c] = float32(in.Scale / in.Std[p])
+		f.offset[c] = float32(-in.Mean[p] / in.Std[p])
+	}
+	return f
+}
+
+// resampler holds the buffers of one resampling, to be reused by the next.
+type resampler struct {
+	rows, columns coverage
+	sum           []float32 // one output row at the picture's full width
+}
+
+// fill writes the picture into dst (3 x gridHeight x gridWidth) as the letterbox
+// says: every output pixel is the mean of the area that it covers in the
+// picture, which keeps fine patterns from aliasing and positions exact. It
+// stops early when ctx ends.
+func (r *resampler) fill(ctx context.Context, dst []float32, img *ports.Image, box letterbox, f feeder) error {
+	r.rows.reset(box.srcHeight, box.height)
+	r.columns.reset(box.srcWidth, box.width)
+	r.sum = resize(r.sum, 3*box.srcWidth)
+	cells := box.gridWidth * box.gridHeight
+	for y := range box.height {
+		if y%rowsPerCheck == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.average(img, y)
+		for c := range 3 {
+			row := dst[f.plane[c]*cells+y*box.gridWidth:][:box.gridWidth]
+			r.columns.gather(row[:box.width], r.sum[c:], f.gain[c], f.offset[c])
+			fillValue(row[box.width:], f.offset[c])
+		}
+	}
+	for c := range 3 {
+		plane := dst[f.plane[c]*cells:][:cells]
+		fillValue(plane[box.height*box.gridWidth:], f.offset[c])
+	}
+	return nil
+}
+
+// average sums the rows of the picture that output row y covers.
+func (r *resampler) average(img *ports.Image, y int) {
+	n := len(r.sum)
+	for i, w := range r.rows.weights(y) {
+		row := img.Pix[(int(r.rows.first[y])+i)*img.Stride:][:n]
+		if i == 0 {
+			weigh(r.sum, row, w)
+		} else {
+			weighAdd(r.sum, row, w)
+		}
+	}
+}
+
+func weigh(sum []float32, row []byte, w float32) {
+	row = row[:len(sum)]
+	for i := range sum {
+		sum[i] = w * float32(row[i])
+	}
+}
+
+func weighAdd(sum []float32, row []byte, w float32) {
+	row = row[:len(sum)]
+	for i := range sum {
+		sum[i] += w * float32(row[i])
+	}
+}
+
+// coverage says, for one axis, which source pixels each output pixel covers and
+// with which weight. The weights of an output pixel sum to one.
+type coverage struct {
+	first  []int32 // first source pixel of each output pixel
+	start  []int32 // where its weights begin; one more entry than outputs
+	weight []float32
+}
+
+func (c *coverage) weights(i int) []float32 { return c.weight[c.start[i]:c.start[i+1]] }
+
+// reset prepares the reduction of src pixels to dst, src >= dst: output pixel i
+// covers the interval from i*src/dst to (i+1)*src/dst. Multiplied by dst, all
+// bounds are whole numbers, so the weights are exact.
+func (c *coverage) reset(src, dst int) {
+	c.first, c.start, c.weight = c.first[:0], append(c.start[:0], 0), c.weight[:0]
+	for i := range dst {
+		from, to := i*src, (i+1)*src
+		c.first = append(c.first, int32(from/dst))
+		for j := from / dst; j*dst < to; j++ {
+			covered := min(to, (j+1)*dst) - max(from, j*dst)
+			c.weight = append(c.weight, float32(float64(covered)/float64(src)))
+		}
+		c.start = append(c.start, int32(len(c.weight)))
+	}
+}
+
+// gather writes gain*average + offset of one channel into out. src begins at
+// the channel's first value and interleaves three channels.
+func (c *coverage) gather(out, src []float32, gain, offset float32) {
+	for i := range out {
+		var sum float32
+		at := 3 * int(c.first[i])
+		for _, w := range c.weights(i) {
+			sum += w * src[at]
+			at += 3
+		}
+		out[i] = gain*sum + offset
+	}
+}
+
+// fillValue sets every element of s.
+func fillValue(s []float32, v float32) {
+	for i := range s {
+		s[i] = v
+	}
+}
+
+// resize returns a slice of n elements, in s's memory where it suffices.
+func resize(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+// checkImage says whether an image has pixels where it claims to.
+func checkImage(img *ports.Image) error {
+	if img == nil || img.Width < 1 || img.Height < 1 || img.Stride < 3*img.Width ||
+		img.Width > math.MaxInt32/3 || len(img.Pix)/img.Stride < img.Height-1 ||
+		len(img.Pix)-(img.Height-1)*img.Stride < 3*img.Width {
+		return ports.Refuse(ports.ErrInvalid, "the image has no pixels")
+	}
+	return nil
+}
