@@ -31,11 +31,11 @@ type Server struct {
 
 // Timeouts bound every phase of a request.
 type Timeouts struct {
-	Header   time.Duration `yaml:"header" validate:"min=100ms,max=5m"`   // reading the request header
-	Body     time.Duration `yaml:"body" validate:"min=100ms,max=10m"`    // reading header and body
-	Request  time.Duration `yaml:"request" validate:"min=100ms,max=10m"` // the work on one request
-	Idle     time.Duration `yaml:"idle" validate:"min=1s,max=1h"`        // a kept-alive connection between requests
-	Shutdown time.Duration `yaml:"shutdown" validate:"min=0s,max=10m"`   // requests in flight at a graceful stop
+	Header   time.Duration `yaml:"header" validate:"min=100ms,max=5m"`                // reading the request header
+	Body     time.Duration `yaml:"body" validate:"min=100ms,max=10m,gtefield=Header"` // reading header and body
+	Request  time.Duration `yaml:"request" validate:"min=100ms,max=10m"`              // the work on one request
+	Idle     time.Duration `yaml:"idle" validate:"min=1s,max=1h"`                     // a kept-alive connection between requests
+	Shutdown time.Duration `yaml:"shutdown" validate:"min=0s,max=10m"`                // requests in flight at a graceful stop
 }
 
 // Limits bound what one request may bring.
@@ -71,8 +71,8 @@ type Models struct {
 	// Dir is the folder with manifests and network files. A manifest there
 	// replaces a built-in one of the same name.
 	Dir      string `yaml:"dir" validate:"required"`
-	Detector string `yaml:"detector" validate:"required"` // manifest name
-	Embedder string `yaml:"embedder" validate:"required"` // manifest name
+	Detector string `yaml:"detector" validate:"required,modelname"` // manifest name
+	Embedder string `yaml:"embedder" validate:"required,modelname"` // manifest name
 }
 
 // Inference sizes the machinery that turns pictures into vectors.

@@ -1,5 +1,12 @@
 package config
 
+import (
+	"fmt"
+	"io/fs"
+
+	"imago/ports"
+)
+
 // Manifest describes one network so that it runs without code: drop it as
 // NAME.yaml beside the network file into the models folder and name it in the
 // config.
@@ -88,4 +95,67 @@ type Calibration struct {
 type ErrorRate struct {
 	Cosine float64 `yaml:"cosine" validate:"min=-1,max=1"`
 	Rate   float64 `yaml:"rate" validate:"gt=0,max=1"`
+}
+
+// LoadManifest reads and checks the manifest of a model, NAME.yaml in fsys, as
+// strictly as Load reads settings. Its contents must be consistent: an embedder
+// takes face chips and answers vectors with a calibration, a detector answers
+// boxes. Problems come back at once as an *Error; a manifest that is not there
+// is fs.ErrNotExist.
+func LoadManifest(fsys fs.FS, name string) (Manifest, error) {
+	if !modelName.MatchString(name) {
+		return Manifest{}, fmt.Errorf("config: model name %s %s", printable(name), rules()["modelname"].words)
+	}
+	path := name + ".yaml"
+	file, err := fsys.Open(path)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("config: %w", err)
+	}
+	data, err := readAll(file, path)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	r := newReport()
+	r.decode(data, &m)
+	r.validate(&m)
+	r.check(m.Name == name, "name", "must be "+name+", like the file")
+	m.check(r)
+	if err := r.err(path); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
+}
+
+// gridStep is the coarsest stride of the detector contracts in pixels, of which
+// their input must be a multiple.
+const gridStep = 32
+
+// check notes what does not fit together.
+func (m Manifest) check(r *report) {
+	switch m.Kind {
+	case KindEmbedder:
+		r.check(m.Output.Contract == ContractEmbedding, "output.contract", "must be embedding where kind is embedder")
+		r.check(m.Output.Dimension > 0, "output.dimension", "is required where kind is embedder")
+		r.check(m.Output.IoU == 0, "output.iou", "is allowed only where kind is detector")
+		r.check(m.Input.Size == ports.ChipSize, "input.size", fmt.Sprintf("must be %d where kind is embedder", ports.ChipSize))
+	case KindDetector:
+		r.check(m.Output.Contract != ContractEmbedding, "output.contract", "must be yunet or scrfd where kind is detector")
+		r.check(m.Output.Dimension == 0, "output.dimension", "is allowed only where kind is embedder")
+		r.check(m.Output.IoU > 0, "output.iou", "must be above 0 where kind is detector")
+		r.check(m.Input.Size%gridStep == 0, "input.size", fmt.Sprintf("must be a multiple of %d where kind is detector", gridStep))
+		r.check(m.Input.Stride%gridStep == 0, "input.stride", fmt.Sprintf("must be a multiple of %d where kind is detector", gridStep))
+	}
+	if m.Calibration != nil {
+		m.Calibration.check(r)
+	}
+}
+
+// check notes error rates that do not fall as the cosine rises.
+func (c Calibration) check(r *report) {
+	for i := 1; i < len(c.FMR); i++ {
+		before, here := c.FMR[i-1], c.FMR[i]
+		r.check(here.Cosine > before.Cosine, fmt.Sprintf("calibration.fmr[%d].cosine", i), "must be above the one before")
+		r.check(here.Rate < before.Rate, fmt.Sprintf("calibration.fmr[%d].rate", i), "must be below the one before")
+	}
 }

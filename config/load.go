@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// maxFile is the largest file read, in bytes: a hundred times what the longest
+// sensible one takes.
+const maxFile = 1 << 20
+
+// Load returns the settings that hold: the defaults, overridden by the YAML file
+// at path (none where path is empty), overridden by the variables of environ
+// (as os.Environ returns them) that begin with IMAGO_.
+//
+// YAML is read strictly: unknown and repeated keys, values of a wrong type,
+// anchors, tags and a second document are refused. Everything that is wrong
+// comes back at once as an *Error; a file that cannot be read is the error of
+// package os.
+func Load(path string, environ []string) (Config, error) {
+	cfg, r, source := Default(), newReport(), "environment"
+	if path != "" {
+		source = path
+		data, err := readFile(path)
+		if err != nil {
+			return Config{}, err
+		}
+		r.decode(data, &cfg)
+	}
+	r.environment(environ, &cfg)
+	r.validate(&cfg)
+	if err := r.err(source); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return readAll(file, path)
+}
+
+// readAll reads a bounded file and closes it.
+func readAll(file fs.File, name string) ([]byte, error) {
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("config: %s is larger than %d bytes", name, maxFile)
+	}
+	return data, nil
+}

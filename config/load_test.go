@@ -1,0 +1,237 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// problems returns what an error lists, after checking that it is an *Error.
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	var invalid *Error
+	require.ErrorAs(t, err, &invalid)
+	return invalid.Problems
+}
+
+// wanted returns the lines that a test file expects, each behind "# want: ".
+func wanted(t *testing.T, path string) []string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var want []string
+	for line := range strings.Lines(string(data)) {
+		if text, ok := strings.CutPrefix(line, "# want: "); ok {
+			want = append(want, strings.TrimSpace(text))
+		}
+	}
+	require.NotEmpty(t, want, "%s says what is wrong with it", path)
+	return want
+}
+
+func matches(t *testing.T, pattern string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	return paths
+}
+
+// write puts a file into a folder of the test's own.
+func write(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func TestLoadBadFiles(t *testing.T) {
+	for _, path := range matches(t, "testdata/*.bad.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			cfg, err := Load(path, nil)
+			require.ElementsMatch(t, wanted(t, path), problems(t, err))
+			require.ErrorContains(t, err, path)
+			require.Zero(t, cfg, "no half-loaded settings")
+		})
+	}
+}
+
+func TestLoadGoodFiles(t *testing.T) {
+	changes := map[string]func(*Config){
+		"empty.good.yaml":    func(*Config) {},
+		"comments.good.yaml": func(*Config) {},
+		"unix.good.yaml": func(c *Config) {
+			c.Server.Listen, c.Server.OpsListen = "unix:///run/imago/imago.sock", "[::1]:9090"
+			c.Collections, c.Store.Memory.Path = []Collection{}, ""
+		},
+		"partial.good.yaml": func(c *Config) {
+			c.Server.Timeouts.Request = 90 * time.Second
+			c.Collections = []Collection{{Name: "vip"}, {Name: "black-list_2", Shared: true}}
+			c.Inference.DetectSizes = []int{160, 640}
+			c.Search.Threshold, c.Quality.Enabled = 75.5, false
+		},
+	}
+	for _, path := range matches(t, "testdata/*.good.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			change := changes[filepath.Base(path)]
+			require.NotNil(t, change, "the test says what the file sets")
+			want := Default()
+			change(&want)
+			got, err := Load(path, nil)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestLoadWithoutFile(t *testing.T) {
+	got, err := Load("", []string{"PATH=/bin", "HOME=/root"})
+	require.NoError(t, err)
+	require.Equal(t, Default(), got)
+}
+
+func TestDefaultIsFresh(t *testing.T) {
+	changed := Default()
+	changed.Collections[0].Name, changed.Inference.DetectSizes[0] = "changed", 1
+	require.NotEqual(t, changed, Default())
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "absent.yaml"), nil)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "absent.yaml")
+}
+
+func TestLoadBoundsFile(t *testing.T) {
+	fits := "# " + strings.Repeat("x", maxFile-2)
+	_, err := Load(write(t, fits), nil)
+	require.NoError(t, err)
+	_, err = Load(write(t, fits+"x"), nil)
+	require.ErrorContains(t, err, "larger than 1048576 bytes")
+}
+
+// Every shipped file loads, and says the default of every setting outside its
+// store section.
+func TestShippedFiles(t *testing.T) {
+	for _, path := range matches(t, "*.yaml") {
+		t.Run(path, func(t *testing.T) {
+			got, err := Load(path, nil)
+			require.NoError(t, err)
+			want := Default()
+			if path != "memory.yaml" {
+				want.Store = got.Store
+			}
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// The file that documents the settings leaves none out.
+func TestShippedFileIsComplete(t *testing.T) {
+	data, err := os.ReadFile("memory.yaml")
+	require.NoError(t, err)
+	r, cfg := newReport(), Default()
+	r.decode(data, &cfg)
+	for path := range paths(reflect.ValueOf(cfg)) {
+		require.Contains(t, r.origins, path, "memory.yaml says %s", path)
+	}
+}
+
+// paths returns the path of every setting.
+func paths(v reflect.Value) map[string]bool {
+	settings, all := map[string]setting{}, map[string]bool{}
+	gather(settings, v, "")
+	for _, s := range settings {
+		all[s.path] = true
+	}
+	return all
+}
+
+func TestErrorCountsProblems(t *testing.T) {
+	one := &Error{Source: "a.yaml", Problems: []string{"x: y"}}
+	two := &Error{Source: "a.yaml", Problems: []string{"x: y", "z: y"}}
+	require.EqualError(t, one, "config: a.yaml has 1 problem:\n  x: y")
+	require.EqualError(t, two, "config: a.yaml has 2 problems:\n  x: y\n  z: y")
+}
+
+// What a text says is never repeated: it may be a secret in the wrong place.
+func TestProblemsKeepValuesToThemselves(t *testing.T) {
+	const secret = "hunter2"
+	for path := range paths(reflect.ValueOf(Default())) {
+		sections := strings.Split(path, ".")
+		var file strings.Builder
+		for depth, section := range sections {
+			fmt.Fprintf(&file, "%s%s:", strings.Repeat("  ", depth), section)
+			if depth < len(sections)-1 {
+				file.WriteString("\n")
+			}
+		}
+		for _, value := range []string{secret, "[" + secret + "]", "{" + secret + "}", "!" + secret + " x", "{a: " + secret + "}"} {
+			_, err := Load(write(t, file.String()+" "+value+"\n"), nil)
+			if err != nil && !strings.Contains(value, "{"+secret) {
+				require.NotContains(t, err.Error(), secret, path)
+			}
+		}
+		name := prefix + strings.ToUpper(strings.Join(sections, "_"))
+		if _, err := Load("", []string{name + "=" + secret}); err != nil {
+			require.NotContains(t, err.Error(), secret, path)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"*.yaml", "testdata/*.yaml", "models/*.yaml"} {
+		seeds, err := filepath.Glob(pattern)
+		require.NoError(f, err)
+		for _, path := range seeds {
+			data, err := os.ReadFile(path)
+			require.NoError(f, err)
+			f.Add(data, "IMAGO_INFERENCE_DETECT_SIZES=160,640")
+		}
+	}
+	f.Add([]byte("keys: [{name: a, expires: 2030-01-31T00:00:00Z}]"), "IMAGO_SEARCH_THRESHOLD=1e2")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte, variable string) {
+		path := filepath.Join(dir, "fuzzed.yaml")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		cfg, err := Load(path, []string{variable})
+		if err == nil {
+			require.Empty(t, cfg.violations(), "what was loaded is valid")
+		} else {
+			requireLines(t, err)
+		}
+		_, err = LoadKeys(path)
+		requireLines(t, err)
+		_, err = LoadManifest(os.DirFS(dir), "fuzzed")
+		requireLines(t, err)
+	})
+}
+
+// violations returns what validation says of settings.
+func (c Config) violations() []string {
+	r := newReport()
+	r.validate(&c)
+	return r.problems
+}
+
+// requireLines checks that no problem breaks the line or leaves it empty.
+func requireLines(t *testing.T, err error) {
+	t.Helper()
+	var invalid *Error
+	if !errors.As(err, &invalid) {
+		return
+	}
+	require.NotEmpty(t, invalid.Problems)
+	for _, p := range invalid.Problems {
+		require.NotContains(t, p, "\n")
+		require.NotEmpty(t, p)
+	}
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"imago/ports"
+)
+
+// rule is a custom rule of the struct tags.
+type rule struct {
+	holds func(reflect.Value) bool
+	words string
+}
+
+// rules returns the custom rules by the name that tags use.
+func rules() map[string]rule {
+	return map[string]rule{
+		"listen":     text(isListen, "must be host:port or unix:///absolute/path"),
+		"collection": text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
+		"scope":      text(isScope, "must be "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
+		"operation":  text(isOperation, "must be one of "+strings.Join(operations(), ", ")),
+		"keyname":    matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
+		"modelname":  matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
+		"filename":   text(isFileName, "must be a file name without folders that does not begin with a dot"),
+		"hexlower":   matching(hexLower, "must be lower-case hexadecimal digits"),
+		"https_url":  text(isSource, "must be an https:// URL"),
+		"ascending":  {isAscending, "must be in ascending order"},
+	}
+}
+
+func text(holds func(string) bool, words string) rule {
+	return rule{func(v reflect.Value) bool { return holds(v.String()) }, words}
+}
+
+func matching(pattern *regexp.Regexp, words string) rule {
+	return text(pattern.MatchString, words)
+}
+
+var (
+	collectionName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+	keyName        = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	modelName      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	hexLower       = regexp.MustCompile(`^[0-9a-f]+$`)
+	hostName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
+)
+
+// inventory is the collection that every configuration has.
+const inventory = "users"
+
+// reserved lists the names that mean something else in the paths of the API.
+var reserved = []string{inventory, "search", "faces"}
+
+func isCollection(s string) bool {
+	return collectionName.MatchString(s) && !slices.Contains(reserved, s)
+}
+
+func isScope(s string) bool { return s == inventory || isCollection(s) }
+
+func operations() []string {
+	var all []string
+	for _, op := range ports.Operations() {
+		all = append(all, string(op))
+	}
+	return all
+}
+
+func isOperation(s string) bool { return slices.Contains(operations(), s) }
+
+// maxSocketPath is the longest path of a Unix socket in bytes: sun_path of
+// Linux's struct sockaddr_un less its final zero.
+const maxSocketPath = 107
+
+func isListen(s string) bool {
+	if path, ok := strings.CutPrefix(s, "unix://"); ok {
+		return filepath.IsAbs(path) && len(path) > 1 && len(path) <= maxSocketPath && !strings.ContainsRune(path, 0)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(host)
+	return host == "" || err == nil || hostName.MatchString(host)
+}
+
+func isFileName(s string) bool {
+	return len(s) <= 255 && !strings.HasPrefix(s, ".") && !strings.Contains(s, "..") && !strings.ContainsAny(s, "/\\\x00")
+}
+
+func isSource(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && SafeSource(u)
+}
+
+// SafeSource reports whether imago may download from a URL: https with a host
+// and without a user, or plain http where it stays on this machine (tests,
+// tunnels).
+func SafeSource(u *url.URL) bool {
+	if u.User != nil || u.Hostname() == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// isAscending takes a list of integers.
+func isAscending(v reflect.Value) bool {
+	for i := 1; i < v.Len(); i++ {
+		if v.Index(i).Int() <= v.Index(i-1).Int() {
+			return false
+		}
+	}
+	return true
+}
