@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"imago/ports"
+)
+
+// The conditions that exist in HTTP only.
+var (
+	errMethodNotAllowed     = errors.New("method not allowed")
+	errUnsupportedMediaType = errors.New("unsupported media type")
+	errSlowBody             = errors.New("request body not received in time")
+	errNotReady             = errors.New("not ready")
+	errPanic                = errors.New("panic")
+)
+
+// statusClientClosedRequest is what the log and the metrics say of a request
+// whose client hung up; nobody receives it. The number is the one that nginx
+// made customary.
+const statusClientClosedRequest = 499
+
+// verdict is one row of the table that turns an error into an answer.
+type verdict struct {
+	kind   error
+	status int
+	// shows says that the reasons of a ports.Refusal are for the client.
+	shows bool
+	// reason is shown when the error brings none of its own; empty for none.
+	reason string
+	// retryAfter is the header of that name in seconds, empty for none.
+	retryAfter string
+}
+
+// clientGone is the verdict on a request whose client hung up.
+var clientGone = verdict{kind: context.Canceled, status: statusClientClosedRequest}
+
+// verdicts is searched from top to bottom. The deadline comes last: an adapter
+// whose own, shorter deadline passed names a sentinel beside it.
+var verdicts = []verdict{
+	{kind: ports.ErrUnauthorized, status: http.StatusUnauthorized},
+	{kind: ports.ErrForbidden, status: http.StatusForbidden, shows: true},
+	{kind: ports.ErrInvalid, status: http.StatusBadRequest, shows: true},
+	{kind: ports.ErrExists, status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
+	{kind: ports.ErrTooLarge, status: http.StatusRequestEntityTooLarge, shows: true},
+	{kind: ports.ErrNotFound, status: http.StatusNotFound, shows: true},
+	{kind: ports.ErrOverloaded, status: http.StatusServiceUnavailable, retryAfter: "1"},
+	{kind: ports.ErrUnavailable, status: http.StatusServiceUnavailable, retryAfter: "5"},
+	{kind: ports.ErrSpaceMismatch, status: http.StatusServiceUnavailable},
+
+	{kind: errMethodNotAllowed, status: http.StatusMethodNotAllowed},
+	{kind: errUnsupportedMediaType, status: http.StatusUnsupportedMediaType, shows: true},
+	{kind: errSlowBody, status: http.StatusRequestTimeout},
+	{kind: errNotReady, status: http.StatusServiceUnavailable, shows: true},
+	{kind: context.DeadlineExceeded, status: http.StatusGatewayTimeout},
+}
+
+// unknown is the verdict on every error without a row.
+var unknown = verdict{status: http.StatusInternalServerError}
+
+// details is what a problem object says of each status. Those of 400 and 404
+// are the reference's.
+var details = map[int]string{
+	http.StatusBadRequest:            "Invalid request.",
+	http.StatusUnauthorized:          "A valid x-api-key header is required.",
+	http.StatusForbidden:             "The key does not permit this operation.",
+	http.StatusNotFound:              "Server cannot find the requested resource.",
+	http.StatusMethodNotAllowed:      "The resource does not support this method.",
+	http.StatusRequestTimeout:        "The request was not received in time.",
+	http.StatusRequestEntityTooLarge: "The request is larger than the server accepts.",
+	http.StatusUnsupportedMediaType:  "The request body has a format that the server does not accept.",
+	http.StatusTooManyRequests:       "Too many requests were sent with this key.",
+	statusClientClosedRequest:        "The client closed the request.",
+	http.StatusInternalServerError:   "The server met an unexpected condition.",
+	http.StatusServiceUnavailable:    "The server cannot answer now. Try again later.",
+	http.StatusGatewayTimeout:        "The request could not be completed in time.",
+}
+
+// judge finds the verdict on an error of a request whose connection lives as
+// long as ctx. A context.Canceled that is not the connection's comes from a
+// part of imago that gave up, not from the client, and is unexpected.
+func judge(ctx context.Context, err error) verdict {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return clientGone
+	}
+	for _, v := range verdicts {
+		if errors.Is(err, v.kind) {
+			return v
+		}
+	}
+	return unknown
+}
+
+// reasons returns what the client may read about err.
+func (v verdict) reasons(err error) []string {
+	var refusal *ports.Refusal
+	if v.shows && errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
+		return refusal.Reasons
+	}
+	if v.reason != "" {
+		return []string{v.reason}
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+)
+
+// exchange is a request's answer together with what the access log says of it.
+// It is used by the goroutine of its request only.
+type exchange struct {
+	http.ResponseWriter
+	id     string
+	route  string // a pattern, never the path: user IDs are personal data
+	client string
+	status int // 0 until the header is written
+	bytes  int64
+}
+
+// unmatched is the route of a request that no pattern matches.
+const unmatched = "unmatched"
+
+// WriteHeader notes the status.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes.
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(p)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap gives http.ResponseController its way to the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// liftReadDeadline is called when the whole request has been read. net/http goes
+// on reading to see the client hang up, and a deadline meant for the body that
+// passes during the work would look just like that.
+func (x *exchange) liftReadDeadline() {
+	// The only error is that a test's recorder has no deadlines.
+	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Time{})
+}
+
+// observe is the outermost layer: it gives every answer its common headers and
+// its request ID, turns a panic into a 500, and when all is done tells the log
+// and the metrics.
+func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		x := &exchange{ResponseWriter: w, id: requestID(r.Header), route: unmatched}
+		h := w.Header()
+		h.Set("X-Request-Id", x.id)
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		defer func() { s.report(x, r, time.Since(start)) }()
+		defer s.recover(x, r)
+		next(x, r)
+	})
+}
+
+// recover answers a panic with a 500, or cuts the connection when an answer has
+// begun.
+func (s *Server) recover(x *exchange, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	err := fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
+	if x.status != 0 {
+		s.log.Error("request failed", "request_id", x.id, "route", x.route, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(x, r, err)
+}
+
+// fail answers with the problem object of an error. What the client is not told
+// goes to the log, once.
+func (s *Server) fail(x *exchange, r *http.Request, err error) {
+	v := judge(r.Context(), err)
+	if v.status >= http.StatusInternalServerError && v.kind != errNotReady {
+		s.log.Log(r.Context(), severity(v), "request failed", "request_id", x.id, "route", x.route, "error", err)
+	}
+	writeProblem(x, r, v, err)
+}
+
+// severity is error for what nobody foresaw and a warning for a known failure.
+func severity(v verdict) slog.Level {
+	if v.kind == nil {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
+}
+
+// report writes the access log line and feeds the metrics. Requests for health
+// and metrics come every few seconds and are logged at debug level.
+func (s *Server) report(x *exchange, r *http.Request, took time.Duration) {
+	status := x.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	level := slog.LevelInfo
+	if s.quiet[x.route] {
+		level = slog.LevelDebug
+	}
+	method := knownMethod(r.Method)
+	s.log.Log(r.Context(), level, "request", "request_id", x.id, "method", method, "route", x.route,
+		"status", status, "duration", took, "bytes", x.bytes, "client", x.client)
+	if s.instrument != nil {
+		s.instrument(x.route, method, status, took)
+	}
+}
+
+// knownMethod bounds the names that reach log and metrics.
+func knownMethod(method string) string {
+	known := []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace,
+	}
+	if slices.Contains(known, method) {
+		return method
+	}
+	return "other"
+}
+
+// requestID takes over the caller's x-request-id where it is sane, so that one
+// ID follows a request through all services, and makes one up otherwise.
+func requestID(h http.Header) string {
+	if ids := h.Values("X-Request-Id"); len(ids) == 1 && saneID(ids[0]) {
+		return ids[0]
+	}
+	return rand.Text()
+}
+
+// saneID reports whether id is 1 to 128 of A-Z a-z 0-9 . _ and -.
+func saneID(id string) bool {
+	if len(id) < 1 || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,37 @@
+package httpapi_test
+
+import (
+	"log/slog"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+
+	"imago/adapters/httpapi"
+)
+
+func TestModule(t *testing.T) {
+	o := options(&gallery{})
+	var s *httpapi.Server
+	app := fxtest.New(t, httpapi.Module, fx.NopLogger,
+		fx.Supply(o.Server, o.Search, httpapi.Checks{}, httpapi.Telemetry{}, slog.New(slog.DiscardHandler)),
+		fx.Provide(
+			func() httpapi.Gallery { return o.Gallery },
+			func() httpapi.Authenticator { return o.Auth },
+		),
+		fx.Populate(&s),
+	)
+	app.RequireStart()
+	r, err := http.Get("http://" + s.Addr().String() + "/healthz")
+	require.NoError(t, err)
+	require.Equal(t, 200, r.StatusCode)
+	require.NoError(t, r.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+
+	// A listener that breaks ends the application with exit code 1.
+	require.NoError(t, s.Listener().Close())
+	require.Equal(t, 1, receive(t, app.Wait()).ExitCode)
+	app.RequireStop()
+}

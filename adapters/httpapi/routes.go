@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"imago/ports"
+)
+
+// handler answers one request. An error stands for an answer that has not been
+// begun.
+type handler func(x *exchange, r *http.Request) error
+
+// route is a row of the table of everything that is served.
+type route struct {
+	method  string
+	pattern string // of http.ServeMux, without method
+	serve   handler
+}
+
+// apiRoutes are the paths of the reference, which need a key.
+func (s *Server) apiRoutes() []route {
+	enrol, search, unenrol := s.api(ports.OpEnrol, s.enrol), s.api(ports.OpSearch, s.search), s.api(ports.OpUnenrol, s.unenrol)
+	return []route{
+		{http.MethodPost, "/users/{userId}", enrol},
+		{http.MethodPost, "/users/{list}/{userId}", enrol},
+		{http.MethodPost, "/users/search", search},
+		{http.MethodPost, "/users/{list}/search", search},
+		{http.MethodDelete, "/users/{userId}", unenrol},
+		{http.MethodDelete, "/users/{list}/{userId}", unenrol},
+		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
+	}
+}
+
+// opsRoutes are for those who run imago. They need no key and are not counted
+// against the limit of requests in progress.
+func (s *Server) opsRoutes() []route {
+	return []route{
+		{http.MethodGet, "/healthz", serveHealth},
+		{http.MethodGet, "/readyz", s.serveReady},
+		{http.MethodGet, "/metrics", s.serveMetrics},
+	}
+}
+
+// resource is one path: its handlers by method.
+type resource map[string]handler
+
+// newHandler builds the mux for a table of routes. Patterns have no methods in
+// the mux, so that a wrong method is answered here, like everything else, with
+// a problem object.
+func (s *Server) newHandler(table []route) http.Handler {
+	resources := make(map[string]resource)
+	for _, row := range table {
+		if resources[row.pattern] == nil {
+			resources[row.pattern] = make(resource)
+		}
+		resources[row.pattern][row.method] = row.serve
+	}
+	mux := http.NewServeMux()
+	for pattern, res := range resources {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			x := w.(*exchange)
+			x.route = pattern
+			s.serve(x, r, res.dispatch)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w.(*exchange), r, notFound)
+	})
+	return s.observe(func(x *exchange, r *http.Request) {
+		if !clean(r) {
+			s.serve(x, r, notFound)
+			return
+		}
+		mux.ServeHTTP(x, r)
+	})
+}
+
+// serve is where every handler's error becomes an answer.
+func (s *Server) serve(x *exchange, r *http.Request, h handler) {
+	if err := h(x, r); err != nil {
+		s.fail(x, r, err)
+	}
+}
+
+// clean reports whether the mux takes the path as it is. It would answer a path
+// with empty, "." or ".." segments with a redirect, and a client would repeat a
+// DELETE somewhere else. Segments that are percent-encoded are data and clean.
+func clean(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	if r.RequestURI == "*" || !strings.HasPrefix(p, "/") {
+		return false
+	}
+	cleaned := path.Clean(p)
+	if strings.HasSuffix(p, "/") && cleaned != "/" {
+		cleaned += "/"
+	}
+	return cleaned == p
+}
+
+func notFound(*exchange, *http.Request) error { return ports.ErrNotFound }
+
+// dispatch calls the handler of the request's method. HEAD is GET; net/http
+// leaves the body out.
+func (res resource) dispatch(x *exchange, r *http.Request) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if h, ok := res[method]; ok {
+		return h(x, r)
+	}
+	x.Header().Set("Allow", res.allow())
+	return errMethodNotAllowed
+}
+
+// allow lists the methods for the Allow header.
+func (res resource) allow() string {
+	var methods []string
+	for method := range res {
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}

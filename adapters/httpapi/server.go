@@ -1,0 +1,211 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imago/config"
+)
+
+const (
+	// maxHeaderBytes has room for the longest path (a user ID of 256 bytes,
+	// percent-encoded) and the headers of proxies.
+	maxHeaderBytes = 16 << 10
+	// writeGrace is what writing an answer may take beyond the reading of the
+	// request and the work on it. Answers are small.
+	writeGrace = 10 * time.Second
+)
+
+// Instrument is told of every answered request. The route is a pattern of the
+// API or "unmatched", the method a registered one or "other": both have few
+// values whatever clients send.
+type Instrument func(route, method string, status int, took time.Duration)
+
+// Options are what a Server is made of.
+type Options struct {
+	Server config.Server
+	// Search holds the defaults of a search that names none.
+	Search  config.Search
+	Gallery Gallery
+	Auth    Authenticator
+	// Checks decide about readiness; none is always ready.
+	Checks Checks
+	// Metrics serves /metrics; nil leaves the path out.
+	Metrics http.Handler
+	// Instrument may be nil.
+	Instrument Instrument
+	// Log may be nil for none.
+	Log *slog.Logger
+	// Fail is called, once, when a listener stops serving by itself; the
+	// process is of no use from then on. It may be nil.
+	Fail func(error)
+}
+
+// Server serves the API. Its exported methods are safe for concurrent use.
+type Server struct {
+	addresses  config.Server
+	timeouts   config.Timeouts
+	limits     config.Limits
+	defaults   config.Search
+	gallery    Gallery
+	auth       Authenticator
+	checks     []*check
+	metrics    http.Handler
+	instrument Instrument
+	log        *slog.Logger
+	failed     func(error)
+
+	room  chan struct{}   // a token for each request in progress
+	quiet map[string]bool // routes whose access is logged at debug level
+
+	stopping atomic.Bool
+	failOnce sync.Once
+
+	mu      sync.Mutex
+	serving []*serving // the API first
+	wait    sync.WaitGroup
+}
+
+// serving is one open listener and the server on it.
+type serving struct {
+	http     *http.Server
+	listener net.Listener
+	cancel   context.CancelFunc // ends the contexts of all its requests
+}
+
+// New returns a Server that does not listen yet.
+func New(o Options) *Server {
+	s := &Server{
+		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search,
+		gallery: o.Gallery, auth: o.Auth, checks: newChecks(o.Checks),
+		metrics: o.Metrics, instrument: o.Instrument, log: o.Log, failed: o.Fail,
+		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	for _, row := range s.opsRoutes() {
+		s.quiet[row.pattern] = true
+	}
+	return s
+}
+
+// Handler returns what the main listener serves: the API, and the routes for
+// operations unless they have a listener of their own.
+func (s *Server) Handler() http.Handler {
+	table := s.apiRoutes()
+	if s.addresses.OpsListen == "" {
+		table = append(table, s.opsRoutes()...)
+	}
+	return s.newHandler(table)
+}
+
+// Start listens and returns; requests are served until Close. A listener that
+// cannot be opened is an error, and nothing stays open then.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.open(ctx, s.addresses.Listen, s.Handler()); err != nil {
+		return err
+	}
+	if s.addresses.OpsListen == "" {
+		return nil
+	}
+	if err := s.open(ctx, s.addresses.OpsListen, s.newHandler(s.opsRoutes())); err != nil {
+		return errors.Join(err, s.Close(ctx))
+	}
+	return nil
+}
+
+// open starts serving on one address.
+func (s *Server) open(ctx context.Context, address string, h http.Handler) error {
+	listener, err := listen(ctx, address)
+	if err != nil {
+		return fmt.Errorf("httpapi: listen on %s: %w", address, err)
+	}
+	base, cancel := context.WithCancel(context.Background())
+	one := &serving{http: s.newHTTP(base, h), listener: listener, cancel: cancel}
+	s.mu.Lock()
+	s.serving = append(s.serving, one)
+	s.mu.Unlock()
+	s.log.Info("listening", "address", listener.Addr().String())
+	s.wait.Go(func() {
+		if err := one.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			s.fatal(fmt.Errorf("httpapi: serve on %s: %w", address, err))
+		}
+	})
+	return nil
+}
+
+// newHTTP bounds each phase of a connection. The body's own deadline and the
+// time of the work follow each other, so an answer may be written until both
+// have passed.
+func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
+	t := s.timeouts
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: t.Header,
+		ReadTimeout:       t.Body,
+		WriteTimeout:      t.Body + t.Request + writeGrace,
+		IdleTimeout:       t.Idle,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// OPTIONS * is answered like every unknown path.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// fatal reports that a listener broke.
+func (s *Server) fatal(err error) {
+	s.failOnce.Do(func() {
+		s.log.Error("server failed", "error", err)
+		if s.failed != nil {
+			s.failed(err)
+		}
+	})
+}
+
+// Close stops: readiness is false at once, new connections are refused, and
+// requests in progress have the configured time, or until ctx ends, before they
+// are cut off. The operations listener goes last. Close returns when nothing is
+// served any more; a second call does nothing.
+func (s *Server) Close(ctx context.Context) error {
+	s.stopping.Store(true)
+	s.mu.Lock()
+	all := s.serving
+	s.serving = nil
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, s.timeouts.Shutdown)
+	defer cancel()
+	for _, one := range all {
+		if err := one.http.Shutdown(ctx); err != nil {
+			s.log.Warn("requests in progress are cut off", "reason", err)
+			_ = one.http.Close()
+		}
+		one.cancel()
+	}
+	s.wait.Wait()
+	return nil
+}
+
+// Addr returns the address of the main listener while it is open, else nil.
+func (s *Server) Addr() net.Addr { return s.addr(0) }
+
+// OpsAddr returns the address of the operations listener while it is open, else
+// nil.
+func (s *Server) OpsAddr() net.Addr { return s.addr(1) }
+
+func (s *Server) addr(i int) net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i >= len(s.serving) {
+		return nil
+	}
+	return s.serving[i].listener.Addr()
+}

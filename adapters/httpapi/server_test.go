@@ -1,0 +1,334 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/adapters/httpapi"
+	"imago/config"
+	"imago/ports"
+)
+
+const readyWithin, readyEvery = 30 * time.Second, time.Millisecond
+
+// connect opens a connection that is closed with the test.
+func connect(t *testing.T, addr net.Addr) net.Conn {
+	t.Helper()
+	conn, err := net.Dial(addr.Network(), addr.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// send writes raw HTTP.
+func send(t *testing.T, conn net.Conn, format string, args ...any) {
+	t.Helper()
+	_, err := fmt.Fprintf(conn, strings.ReplaceAll(format, "\n", "\r\n"), args...)
+	require.NoError(t, err)
+}
+
+// answer reads one response from a connection.
+func answer(t *testing.T, conn net.Conn) *http.Response {
+	t.Helper()
+	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	return r
+}
+
+const head = "POST /users/u1 HTTP/1.1\nHost: x\nX-Api-Key: " + theKey + "\nContent-Type: application/json\n"
+
+func TestHangingUpCancelsTheWork(t *testing.T) {
+	for name, message := range map[string]string{
+		"enrol":   fmt.Sprintf(head+"Content-Length: %d\n\n%s", len(face()), face()),
+		"unenrol": "DELETE /users/u1 HTTP/1.1\nHost: x\nX-Api-Key: " + theKey + "\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended, statuses := make(chan struct{}), make(chan error, 1), make(chan int, 1)
+			work := func(ctx context.Context) error {
+				close(begun)
+				<-ctx.Done()
+				ended <- ctx.Err()
+				return ctx.Err()
+			}
+			o := options(&gallery{
+				enrol:   func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error { return work(ctx) },
+				unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error { return work(ctx) },
+			})
+			o.Server.Timeouts.Request = time.Minute
+			o.Instrument = func(_, _ string, status int, _ time.Duration) { statuses <- status }
+			s, _ := start(t, o)
+			conn := connect(t, s.Addr())
+			send(t, conn, message)
+			receive(t, begun)
+			require.NoError(t, conn.Close())
+			require.ErrorIs(t, receive(t, ended), context.Canceled)
+			require.Equal(t, 499, receive(t, statuses))
+		})
+	}
+}
+
+// The time for the body must not end the work that follows it.
+func TestWorkMayTakeLongerThanTheBody(t *testing.T) {
+	for name, message := range map[string]string{
+		"enrol":   fmt.Sprintf(head+"Content-Length: %d\n\n%s", len(face()), face()),
+		"unenrol": "DELETE /users/u1 HTTP/1.1\nHost: x\nX-Api-Key: " + theKey + "\n\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			work := func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			o := options(&gallery{
+				enrol:   func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error { return work(ctx) },
+				unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error { return work(ctx) },
+			})
+			o.Server.Timeouts.Body, o.Server.Timeouts.Request = 100*time.Millisecond, 300*time.Millisecond
+			s, _ := start(t, o)
+			conn := connect(t, s.Addr())
+			send(t, conn, message)
+			require.Empty(t, requireProblem(t, http.StatusGatewayTimeout, answer(t, conn)))
+		})
+	}
+}
+
+func TestSlowBodyIsBounded(t *testing.T) {
+	o := options(&gallery{})
+	o.Server.Timeouts.Body = 100 * time.Millisecond
+	s, _ := start(t, o)
+	conn := connect(t, s.Addr())
+	send(t, conn, head+"Content-Length: 1000\n\n{")
+	r := answer(t, conn)
+	require.Empty(t, requireProblem(t, http.StatusRequestTimeout, r))
+	require.True(t, r.Close)
+}
+
+func TestBodyThatEndsEarly(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	send(t, conn, head+"Content-Length: 1000\n\n{")
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	requireProblem(t, 499, answer(t, conn))
+}
+
+func TestMalformedChunks(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	send(t, conn, head+"Transfer-Encoding: chunked\n\nnonsense\n")
+	require.Equal(t, []string{"the request body cannot be read"}, requireProblem(t, 400, answer(t, conn)))
+}
+
+func TestExpectContinue(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	send(t, conn, head+"Content-Length: %d\nExpect: 100-continue\n\n", len(face()))
+	in := bufio.NewReader(conn)
+	line, err := in.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	_, err = in.ReadString('\n')
+	require.NoError(t, err)
+	send(t, conn, "%s", face())
+	r, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, r.StatusCode)
+}
+
+// A client that asks first is told no before it sends a picture.
+func TestExpectContinueIsRefusedWithoutABody(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Content-Length: 5000000\nExpect: 100-continue\n\n")
+	requireProblem(t, 401, answer(t, conn))
+}
+
+func TestRequestsInProgressAreLimited(t *testing.T) {
+	begun, release := make(chan struct{}, 2), make(chan struct{})
+	o := options(&gallery{unenrol: func(context.Context, ports.Client, string, string) error {
+		begun <- struct{}{}
+		<-release
+		return nil
+	}})
+	o.Server.Limits.InFlight = 2
+	h := httpapi.New(o).Handler()
+	var wait sync.WaitGroup
+	for range 2 {
+		wait.Go(func() { do(h, request("DELETE", "/users/u1", "")) })
+	}
+	receive(t, begun)
+	receive(t, begun)
+	r := do(h, request("DELETE", "/users/u1", ""))
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	require.Empty(t, requireProblem(t, 503, r))
+	require.Equal(t, 200, do(h, request("GET", "/readyz", "")).StatusCode)
+	require.Equal(t, 200, do(h, request("GET", "/healthz", "")).StatusCode)
+	close(release)
+	wait.Wait()
+	require.Equal(t, 200, do(h, request("DELETE", "/users/u1", "")).StatusCode)
+}
+
+func TestConcurrentRequests(t *testing.T) {
+	var enrolled atomic.Int64
+	o := options(&gallery{enrol: func(_ context.Context, _ ports.Client, _, userID string, p []byte) error {
+		if string(p) != "picture of "+userID {
+			return errors.New("mixed up")
+		}
+		enrolled.Add(1)
+		return nil
+	}})
+	s, url := start(t, o)
+	_ = s
+	transport := &http.Transport{MaxIdleConnsPerHost: 16}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var wait sync.WaitGroup
+	for worker := range 16 {
+		wait.Go(func() {
+			for i := range 20 {
+				id := fmt.Sprintf("u%d-%d", worker, i)
+				body := fmt.Sprintf(`{"face":"%s"}`, base64Of("picture of "+id))
+				r, err := http.NewRequest("POST", url+"/users/"+id, strings.NewReader(body))
+				if err != nil {
+					return
+				}
+				r.Header.Set("X-Api-Key", theKey)
+				if got, err := client.Do(r); err == nil {
+					_, _ = io.Copy(io.Discard, got.Body)
+					_ = got.Body.Close()
+				}
+			}
+		})
+	}
+	wait.Wait()
+	require.EqualValues(t, 320, enrolled.Load())
+}
+
+func TestCloseDrains(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	o := options(&gallery{unenrol: func(context.Context, ports.Client, string, string) error {
+		close(begun)
+		<-release
+		return nil
+	}})
+	o.Server.OpsListen = "127.0.0.1:0"
+	s, _ := start(t, o)
+	ops := "http://" + s.OpsAddr().String()
+	conn := connect(t, s.Addr())
+	send(t, conn, "DELETE /users/u1 HTTP/1.1\nHost: x\nX-Api-Key: %s\n\n", theKey)
+	receive(t, begun)
+
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close(context.Background()) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	require.Eventually(t, func() bool { // not ready, though still serving
+		r, err := client.Get(ops + "/readyz")
+		return err == nil && r.StatusCode == 503 && r.Body.Close() == nil
+	}, readyWithin, readyEvery)
+	require.Empty(t, closed)
+
+	close(release)
+	require.Equal(t, 200, answer(t, conn).StatusCode)
+	require.NoError(t, receive(t, closed))
+	_, err := client.Get(ops + "/readyz")
+	require.Error(t, err)
+	require.Nil(t, s.Addr())
+	require.NoError(t, s.Close(t.Context()))
+}
+
+func TestCloseCutsOffWhatTakesTooLong(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan error, 1)
+	o := options(&gallery{unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error {
+		close(begun)
+		<-ctx.Done()
+		ended <- ctx.Err()
+		return ctx.Err()
+	}})
+	o.Server.Timeouts.Shutdown = 50 * time.Millisecond
+	s, _ := start(t, o)
+	conn := connect(t, s.Addr())
+	send(t, conn, "DELETE /users/u1 HTTP/1.1\nHost: x\nX-Api-Key: %s\n\n", theKey)
+	receive(t, begun)
+	require.NoError(t, s.Close(t.Context()))
+	require.ErrorIs(t, receive(t, ended), context.Canceled)
+}
+
+func TestStartFailsWhenThePortIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	o := options(&gallery{})
+	o.Server.OpsListen = taken.Addr().String()
+	s := httpapi.New(o)
+	require.ErrorContains(t, s.Start(t.Context()), taken.Addr().String())
+	require.Nil(t, s.Addr()) // the first listener was closed again
+}
+
+// A listener that breaks is reported once, so that the process can end.
+func TestBrokenListenerIsReported(t *testing.T) {
+	failed := make(chan error, 2)
+	o := options(&gallery{})
+	o.Fail = func(err error) { failed <- err }
+	s, _ := start(t, o)
+	require.NoError(t, s.Listener().Close())
+	require.ErrorIs(t, receive(t, failed), net.ErrClosed)
+}
+
+func unixOptions(path string) httpapi.Options {
+	o := options(&gallery{})
+	o.Server = config.Server{Listen: "unix://" + path, Timeouts: o.Server.Timeouts, Limits: o.Server.Limits}
+	return o
+}
+
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "imago.sock")
+	s := httpapi.New(unixOptions(path))
+	require.NoError(t, s.Start(t.Context()))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o660), info.Mode().Perm())
+	conn := connect(t, s.Addr())
+	send(t, conn, "GET /healthz HTTP/1.1\nHost: x\nConnection: close\n\n")
+	require.Equal(t, 200, answer(t, conn).StatusCode)
+
+	// A second process must not take the socket of a living one.
+	require.ErrorContains(t, httpapi.New(unixOptions(path)).Start(t.Context()), "another process is listening")
+	require.NoError(t, s.Close(t.Context()))
+	require.NoFileExists(t, path)
+}
+
+func TestStaleUnixSocketIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "imago.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	stale.SetUnlinkOnClose(false)
+	require.NoError(t, stale.Close())
+	require.FileExists(t, path)
+	start(t, unixOptions(path))
+}
+
+func TestFileInPlaceOfTheSocketIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "precious")
+	require.NoError(t, os.WriteFile(path, []byte("data"), 0o600))
+	require.ErrorContains(t, httpapi.New(unixOptions(path)).Start(t.Context()), "not a socket")
+	require.FileExists(t, path)
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	send(t, conn, "GET /healthz HTTP/1.1\nHost: x\nX-Long: %s\n\n", strings.Repeat("x", 30_000))
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer(t, conn).StatusCode)
+}

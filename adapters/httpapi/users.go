@@ -1,0 +1,175 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"imago/ports"
+)
+
+// inventory is the collection of the paths that name no list.
+const inventory = "users"
+
+// Gallery is what the API needs of the core. Its errors are those of ports;
+// those that the client can do something about are Refusals. The picture is
+// only read and not retained.
+type Gallery interface {
+	// Enrol stores the face of a picture as a new user of a collection.
+	Enrol(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	// Search returns the users who look like the face of a picture, best first.
+	// No match is ErrNotFound.
+	Search(ctx context.Context, c ports.Client, p ports.Probe) ([]ports.Candidate, error)
+	// Unenrol removes all faces of a user.
+	Unenrol(ctx context.Context, c ports.Client, collection, userID string) error
+}
+
+// Authenticator knows the keys.
+type Authenticator interface {
+	// Authenticate returns the client that a key belongs to, or
+	// ErrUnauthorized.
+	Authenticate(key string) (ports.Client, error)
+}
+
+// caller is who asks, and about which collection.
+type caller struct {
+	ports.Client
+	collection string
+}
+
+// api admits a request to the gallery: there is room for it, its key is valid
+// and in scope. Nothing of the body has been read by then.
+func (s *Server) api(op ports.Operation, next func(*exchange, *http.Request, caller) error) handler {
+	return func(x *exchange, r *http.Request) error {
+		select {
+		case s.room <- struct{}{}:
+			defer func() { <-s.room }()
+		default:
+			return ports.ErrOverloaded
+		}
+		c, err := s.authorise(x, r, op)
+		if err != nil {
+			return err
+		}
+		return next(x, r, c)
+	}
+}
+
+// authorise finds the client by its key and checks the key's scope. Whether a
+// list exists is told only to those who may use it.
+func (s *Server) authorise(x *exchange, r *http.Request, op ports.Operation) (caller, error) {
+	keys := r.Header.Values("X-Api-Key")
+	if len(keys) != 1 || keys[0] == "" {
+		return caller{}, ports.ErrUnauthorized
+	}
+	client, err := s.auth.Authenticate(keys[0])
+	if err != nil {
+		return caller{}, err
+	}
+	x.client = client.Name
+	list := r.PathValue("list")
+	collection := list
+	if list == "" {
+		collection = inventory
+	}
+	if !client.May(op, collection) {
+		return caller{}, ports.ErrForbidden
+	}
+	if list == inventory {
+		return caller{}, ports.ErrNotFound
+	}
+	return caller{Client: client, collection: collection}, nil
+}
+
+// enrol serves POST /users/{userId} and POST /users/{list}/{userId}.
+func (s *Server) enrol(x *exchange, r *http.Request, c caller) error {
+	picture, _, err := s.question(x, r, enrolFields)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.bounded(r)
+	defer cancel()
+	if err := s.gallery.Enrol(ctx, c.Client, c.collection, r.PathValue("userId"), picture); err != nil {
+		return err
+	}
+	return done(x)
+}
+
+// search serves POST /users/search and POST /users/{list}/search.
+func (s *Server) search(x *exchange, r *http.Request, c caller) error {
+	picture, p, err := s.question(x, r, searchFields)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.bounded(r)
+	defer cancel()
+	candidates, err := s.gallery.Search(ctx, c.Client, ports.Probe{
+		Collection: c.collection, Picture: picture, Threshold: p.threshold, Limit: p.limit,
+	})
+	if err != nil {
+		return err
+	}
+	if len(candidates) == 0 {
+		return ports.ErrNotFound
+	}
+	writeJSON(x, http.StatusOK, mediaJSON, newMatches(candidates))
+	return nil
+}
+
+// unenrol serves DELETE /users/{userId} and DELETE /users/{list}/{userId}. A
+// body means nothing and is not read.
+func (s *Server) unenrol(x *exchange, r *http.Request, c caller) error {
+	if r.ContentLength == 0 {
+		x.liftReadDeadline()
+	}
+	ctx, cancel := s.bounded(r)
+	defer cancel()
+	if err := s.gallery.Unenrol(ctx, c.Client, c.collection, r.PathValue("userId")); err != nil {
+		return err
+	}
+	return done(x)
+}
+
+// question reads the body and the picture in it.
+func (s *Server) question(x *exchange, r *http.Request, fields map[string]field) (picture []byte, p payload, err error) {
+	body, err := s.readBody(x, r)
+	if err != nil {
+		return nil, payload{}, err
+	}
+	p = payload{threshold: s.defaults.Threshold, limit: s.defaults.Limit}
+	if err := parse(body, fields, &p); err != nil {
+		return nil, payload{}, err
+	}
+	picture, err = decodeFace(p.face, s.limits.ImageBytes)
+	return picture, p, err
+}
+
+// bounded is the context of the work on a request: it ends with the connection
+// and after the configured time.
+func (s *Server) bounded(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), s.timeouts.Request)
+}
+
+// done answers a success that has nothing to say.
+func done(x *exchange) error {
+	x.Header().Set("Content-Length", "0")
+	x.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// matches is the answer to a search.
+type matches struct {
+	Matches []match `json:"matches"`
+}
+
+type match struct {
+	UserID     string  `json:"userId,omitempty"`
+	Similarity float64 `json:"similarity"`
+}
+
+func newMatches(candidates []ports.Candidate) matches {
+	out := matches{Matches: make([]match, 0, len(candidates))}
+	for _, c := range candidates {
+		out.Matches = append(out.Matches, match{UserID: c.UserID, Similarity: c.Similarity})
+	}
+	return out
+}

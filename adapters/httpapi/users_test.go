@@ -1,0 +1,463 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/adapters/httpapi"
+	"imago/ports"
+)
+
+func TestEnrol(t *testing.T) {
+	for _, tt := range []struct{ path, collection, userID string }{
+		{"/users/u1", "users", "u1"},
+		{"/users/f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", "users", "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e"},
+		{"/users/blacklist/u1", "blacklist", "u1"},
+		{"/users/blacklist", "users", "blacklist"}, // the core refuses reserved words
+		{"/users/faces", "users", "faces"},
+		{"/users/a%2Fb", "users", "a/b"},
+		{"/users/%2E%2E", "users", ".."},
+		{"/users/%2e", "users", "."},
+		{"/users/%2F%2F", "users", "//"},
+		{"/users/..%2F..%2Fetc", "users", "../../etc"},
+		{"/users/%25", "users", "%"},
+		{"/users/a%22b%5Cc", "users", `a"b\c`},
+		{"/users/%E6%97%A5%E6%9C%AC", "users", "日本"},
+		{"/users/%ff", "users", "\xff"},
+		{"/users/a+b%20c", "users", "a+b c"},
+		{"/users/a;b=c", "users", "a;b=c"},
+		{"/users/whitelist/%73earch", "", ""}, // the mux decodes before it matches: a search
+	} {
+		t.Run(tt.path, func(t *testing.T) {
+			called := false
+			g := &gallery{enrol: func(_ context.Context, c ports.Client, collection, userID string, p []byte) error {
+				called = true
+				require.Equal(t, "gateway", c.Name)
+				require.Equal(t, tt.collection, collection)
+				require.Equal(t, tt.userID, userID)
+				require.Equal(t, picture, p)
+				return nil
+			}}
+			r := do(handler(g), request("POST", tt.path, face()))
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			if tt.collection == "" {
+				require.False(t, called)
+				return
+			}
+			require.True(t, called)
+			require.Empty(t, text(t, r))
+			require.Equal(t, "0", r.Header.Get("Content-Length"))
+		})
+	}
+}
+
+func TestSearch(t *testing.T) {
+	for _, tt := range []struct {
+		path, body string
+		want       ports.Probe
+	}{
+		{"/users/search", face(), ports.Probe{Collection: "users", Threshold: 80, Limit: 10}},
+		{"/users/blacklist/search", face(), ports.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}},
+		{
+			"/users/search", `{"face":"` + encoded() + `","threshold":75.5,"limit":3,"tracking":{"a":[1,{}]}}`,
+			ports.Probe{Collection: "users", Threshold: 75.5, Limit: 3},
+		},
+		{ // the reference's sample, with its trailing comma
+			"/users/search", "{\n\"face\": \"" + encoded() + "\",\n\"threshold\": 75.5,\n}",
+			ports.Probe{Collection: "users", Threshold: 75.5, Limit: 10},
+		},
+		{
+			"/users/search", `{"threshold":0,"limit":1e1,"face":"` + encoded() + `"}`,
+			ports.Probe{Collection: "users", Threshold: 0, Limit: 10},
+		},
+	} {
+		t.Run(tt.body, func(t *testing.T) {
+			tt.want.Picture = picture
+			g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+				require.Equal(t, tt.want, p)
+				return []ports.Candidate{{UserID: "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", Similarity: 99.99953}, {Similarity: 90}}, nil
+			}}
+			r := do(handler(g), request("POST", tt.path, tt.body))
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
+			require.Equal(t,
+				`{"matches":[{"userId":"f7eab18f-e5d3-4dac-9d4d-cfb969ef848e","similarity":99.99953},{"similarity":90}]}`, text(t, r))
+		})
+	}
+}
+
+// A number beyond every float goes to the core as infinite and one beyond every
+// int as very large, so that one place decides about ranges.
+func TestSearchLeavesRangesToTheCore(t *testing.T) {
+	g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+		require.Greater(t, p.Threshold, 1e308)
+		require.Less(t, p.Limit, -1000)
+		return nil, ports.Refuse(ports.ErrInvalid, "threshold must be a number from 0 to 100")
+	}}
+	body := `{"face":"` + encoded() + `","threshold":1e999,"limit":-1e300}`
+	require.Equal(t, []string{"threshold must be a number from 0 to 100"},
+		requireProblem(t, http.StatusBadRequest, do(handler(g), request("POST", "/users/search", body))))
+}
+
+func TestUnenrol(t *testing.T) {
+	for _, tt := range []struct{ path, collection, userID string }{
+		{"/users/u1", "users", "u1"},
+		{"/users/whitelist/a%2Fb", "whitelist", "a/b"},
+	} {
+		var got []string
+		g := &gallery{unenrol: func(_ context.Context, _ ports.Client, collection, userID string) error {
+			got = append(got, collection, userID)
+			return nil
+		}}
+		r := do(handler(g), request("DELETE", tt.path, ""))
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.Empty(t, text(t, r))
+		require.Equal(t, []string{tt.collection, tt.userID}, got)
+	}
+}
+
+// The reference's sample answers, byte for byte but for the white space between
+// tokens.
+func TestReferenceAnswers(t *testing.T) {
+	const (
+		duplicate = `{"status":400,"title":"Bad Request","detail":"Invalid request.",` +
+			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/400",` +
+			`"errors":["provided userId already exists"]}`
+		noFace = `{"status":400,"title":"Bad Request","detail":"Invalid request.",` +
+			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/400",` +
+			`"errors":["no face detected in the provided image"]}`
+		notFound = `{"status":404,"title":"Not Found","detail":"Server cannot find the requested resource.",` +
+			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/404"}`
+	)
+	noFaceError := ports.Refuse(ports.ErrInvalid, "no face detected in the provided image")
+	for _, tt := range []struct {
+		name, method, path, body string
+		err                      error
+		status                   int
+		want                     string
+	}{
+		{"duplicate", "POST", "/users/u1", face(), ports.ErrExists, 400, duplicate},
+		{"no face at enrolment", "POST", "/users/u1", face(), noFaceError, 400, noFace},
+		{"no face at search", "POST", "/users/search", face(), noFaceError, 400, noFace},
+		{"no match", "POST", "/users/search", face(), ports.ErrNotFound, 404, notFound},
+		{"unenrol unknown", "DELETE", "/users/u1", "", ports.ErrNotFound, 404, notFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := do(handler(failing(tt.err)), request(tt.method, tt.path, tt.body))
+			require.Equal(t, tt.status, r.StatusCode)
+			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
+			require.Equal(t, tt.want, text(t, r))
+		})
+	}
+}
+
+func TestFaceForms(t *testing.T) {
+	std, url := encoded(), base64.URLEncoding.EncodeToString(picture)
+	require.Regexp(t, `[+/]`, std)
+	require.Regexp(t, `[-_]`, url)
+	require.True(t, strings.HasSuffix(std, "="))
+	for name, text := range map[string]string{
+		"standard":             std,
+		"standard, unpadded":   strings.TrimRight(std, "="),
+		"URL-safe":             url,
+		"URL-safe, unpadded":   strings.TrimRight(url, "="),
+		"data URL":             "data:image/jpeg;base64," + std,
+		"data URL, parameters": "DATA:Image/png;name=a.png;Base64," + url,
+		"escaped slash":        strings.ReplaceAll(std, "/", `\/`),
+		"escaped plus":         strings.NewReplacer("+", `\u002B`, "=", `\u003d`).Replace(std),
+		"escaped line breaks":  std[:4] + `\r\n` + std[4:] + `\n`,
+		"raw line breaks":      std[:4] + "\r\n" + std[4:] + "\n",
+		"spaces and tabs":      " " + std[:1] + " \t " + std[1:] + "  ",
+		"space in the padding": strings.ReplaceAll(std, "=", " = "),
+		"space, then data URL": "\n data:image/jpeg;base64,\n" + std,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []byte
+			g := &gallery{enrol: func(_ context.Context, _ ports.Client, _, _ string, p []byte) error {
+				got = append(got, p...)
+				return nil
+			}}
+			r := do(handler(g), request("POST", "/users/u1", `{"face":"`+text+`"}`))
+			require.Equal(t, http.StatusOK, r.StatusCode)
+			require.Equal(t, picture, got)
+		})
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	const badBase64, badJSON = "face is not valid base64", "the request body is not valid JSON"
+	long := strings.Repeat("ü", 100)
+	for _, tt := range []struct {
+		body string
+		want []string
+	}{
+		{" ", []string{"the request body is empty: send a JSON object"}},
+		{"[]", []string{"the request body must be a JSON object"}},
+		{"null", []string{"the request body must be a JSON object"}},
+		{`"face"`, []string{"the request body must be a JSON object"}},
+		{"face=abc", []string{"the request body must be a JSON object"}},
+		{"\ufeff{}", []string{"the request body must be a JSON object"}},
+		{"{\"face\":\"\xff\"}", []string{"the request body is not valid UTF-8"}},
+		{"{}", []string{"face is required"}},
+		{`{"Face":"QUJD"}`, []string{`unknown field "Face"`, "face is required"}},
+		{`{"face":"QUJD","treshold":75}`, []string{`unknown field "treshold"`}},
+		{`{"face":"QUJD","` + long + `":1}`, []string{`unknown field "` + long[:128] + `…"`}},
+		{`{"face":"QUJD","a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9}`, []string{
+			`unknown field "a"`, `unknown field "b"`, `unknown field "c"`, `unknown field "d"`,
+			`unknown field "e"`, `unknown field "f"`, `unknown field "g"`, `unknown field "h"`,
+		}},
+		{`{"face":"QUJD","face":"QUJD"}`, []string{`duplicate field "face"`}},
+		{`{"face":"QUJD","f\u0061ce":"QUJD"}`, []string{`duplicate field "face"`}},
+		{`{"face":"QUJD","threshold":1,"threshold":1}`, []string{`duplicate field "threshold"`}},
+		{`{"face":1}`, []string{"face must be a string"}},
+		{`{"face":null}`, []string{"face must be a string"}},
+		{`{"face":["QUJD"]}`, []string{"face must be a string"}},
+		{`{"face":""}`, []string{"face must not be empty"}},
+		{`{"face":" \n"}`, []string{"face must not be empty"}},
+		{`{"face":"data:image/png;base64,"}`, []string{"face must not be empty"}},
+		{`{"face":"QUJD","threshold":"75"}`, []string{"threshold must be a number"}},
+		{`{"face":"QUJD","threshold":null}`, []string{"threshold must be a number"}},
+		{`{"face":"QUJD","threshold":{}}`, []string{"threshold must be a number"}},
+		{`{"face":"QUJD","limit":1.5}`, []string{"limit must be an integer"}},
+		{`{"face":"QUJD","limit":"1"}`, []string{"limit must be an integer"}},
+		{`{"face":"QUJD","limit":true,"threshold":[]}`, []string{"limit must be an integer", "threshold must be a number"}},
+		{`{"face":"QUJD","tracking":1}`, []string{"tracking must be an object"}},
+		{`{"face":"QUJD","threshold":NaN}`, []string{badJSON}},
+		{`{"face":"QUJD","threshold":Infinity}`, []string{badJSON}},
+		{`{"face":"QUJD","threshold":+1}`, []string{badJSON}},
+		{`{"face":"QUJD","threshold":01}`, []string{badJSON}},
+		{`{"face":"QUJD","threshold":0x10}`, []string{badJSON}},
+		{`{"face":"QUJD","tracking":{"a":}}`, []string{badJSON}},
+		{`{"face":"QUJD","tracking":{,}}`, []string{badJSON}},
+		{`{"face":"QUJD","tracking":{"a":[1,,]}}`, []string{badJSON}},
+		{`{"face":"QUJD","tracking":{"a":1]}`, []string{badJSON}},
+		{`{"face":"QUJD","a` + "\n" + `":1}`, []string{badJSON}},
+		{`{"face":"QU\x4a"}`, []string{badJSON}},
+		{`{"face":"QU\u00"}`, []string{badJSON}},
+		{`{"face":"QUJD",,}`, []string{badJSON + " at byte 16"}},
+		{`{,}`, []string{badJSON + " at byte 2"}},
+		{`{"face" "QUJD"}`, []string{badJSON + " at byte 9"}},
+		{`{"face":}`, []string{badJSON + " at byte 9"}},
+		{`{"face":"QUJD" "limit":1}`, []string{badJSON + " at byte 16"}},
+		{`{'face':"QUJD"}`, []string{badJSON + " at byte 2"}},
+		{`{"face":"QUJD"`, []string{badJSON + ": it ends too early"}},
+		{`{"face":"QUJD\"}`, []string{badJSON + ": it ends too early"}},
+		{`{"face":"QUJD","tracking":{`, []string{badJSON + ": it ends too early"}},
+		{`{"face":"QUJD"} {}`, []string{"the request body must be one JSON object and nothing else"}},
+		{`{"face":"QUJD"},`, []string{"the request body must be one JSON object and nothing else"}},
+		{`{"face":"Q"}`, []string{badBase64}},
+		{`{"face":"QUJDR"}`, []string{badBase64}},
+		{`{"face":"QUJ$"}`, []string{badBase64}},
+		{`{"face":"+_=="}`, []string{badBase64}},
+		{`{"face":"QQ="}`, []string{badBase64}},
+		{`{"face":"QUI==="}`, []string{badBase64}},
+		{`{"face":"===="}`, []string{badBase64}},
+		{`{"face":"QQ==QQ=="}`, []string{badBase64}},
+		{`{"face":"QUJDé"}`, []string{badBase64}},
+		{`{"face":"QUJD\u0141"}`, []string{badBase64}},
+		{`{"face":"QUJD\b"}`, []string{badBase64}},
+		{`{"face":"QUJD\\"}`, []string{badBase64}},
+		{`{"face":"QUJD\""}`, []string{badBase64}},
+		{`{"face":"data:text/plain;base64,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:image/png,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:image/png;base64"}`, []string{badBase64}},
+		{`{"face":"https://example.com/a.jpg"}`, []string{badBase64}},
+		{`{"face":"QUJD.QUJD"}`, []string{badBase64}},
+		{`{"face":"eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"}`, []string{"encrypted tokens are not enabled"}},
+	} {
+		t.Run(tt.body, func(t *testing.T) {
+			g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {
+				panic("a bad request reached the gallery")
+			}}
+			require.Equal(t, tt.want, requireProblem(t, 400, do(handler(g), request("POST", "/users/search", tt.body))))
+		})
+	}
+}
+
+func TestTrailingCommas(t *testing.T) {
+	for _, body := range []string{
+		`{"face":"QUJD",}`,
+		"{\"face\":\"QUJD\" ,\n}\n",
+		`{"tracking":{"a":[1,2 , ],"b":",]",},"face":"QUJD"}`,
+	} {
+		require.Equal(t, 200, do(handler(&gallery{}), request("POST", "/users/u1", body)).StatusCode, body)
+	}
+}
+
+func TestEnrolmentHasNoSearchFields(t *testing.T) {
+	body := `{"face":"QUJD","threshold":80,"limit":1}`
+	require.Equal(t, []string{`unknown field "threshold"`, `unknown field "limit"`},
+		requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body))))
+}
+
+func TestMissingBody(t *testing.T) {
+	require.Equal(t, []string{"the request body is empty: send a JSON object"},
+		requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", ""))))
+}
+
+func TestKeys(t *testing.T) {
+	o := options(&gallery{})
+	o.Auth = keys{
+		theKey:   {Name: "all"},
+		"search": {Name: "searcher", Operations: []ports.Operation{ports.OpSearch}},
+		"list":   {Name: "lister", Collections: []string{"blacklist"}},
+		"users":  {Name: "user", Collections: []string{"users"}},
+	}
+	h := httpapi.New(o).Handler()
+	for _, tt := range []struct {
+		keys         []string
+		method, path string
+		want         int
+	}{
+		{nil, "POST", "/users/u1", 401},
+		{[]string{""}, "POST", "/users/u1", 401},
+		{[]string{"wrong"}, "POST", "/users/u1", 401},
+		{[]string{theKey, theKey}, "POST", "/users/u1", 401},
+		{[]string{theKey}, "POST", "/users/u1", 200},
+		{[]string{"search"}, "POST", "/users/u1", 403},
+		{[]string{"search"}, "POST", "/users/search", 200},
+		{[]string{"search"}, "POST", "/users/blacklist/search", 200},
+		{[]string{"search"}, "DELETE", "/users/u1", 403},
+		{[]string{"list"}, "POST", "/users/u1", 403},
+		{[]string{"list"}, "POST", "/users/blacklist/u1", 200},
+		{[]string{"list"}, "DELETE", "/users/blacklist/u1", 200},
+		{[]string{"list"}, "POST", "/users/whitelist/search", 403},
+		{[]string{"users"}, "POST", "/users/unknown/u1", 403},
+		// The inventory is no list, so this path is not a second name for it.
+		{[]string{"users"}, "POST", "/users/users/u1", 404},
+		{[]string{theKey}, "DELETE", "/users/users/u1", 404},
+	} {
+		r := request(tt.method, tt.path, face())
+		r.Header["X-Api-Key"] = tt.keys
+		got := do(h, r)
+		require.Equal(t, tt.want, got.StatusCode, "%v %s %s", tt.keys, tt.method, tt.path)
+		if tt.want != 200 {
+			require.Empty(t, requireProblem(t, tt.want, got))
+		}
+		require.Equal(t, tt.want == 401, got.Header.Get("WWW-Authenticate") != "")
+	}
+}
+
+// untouchable is a body that must not be read.
+type untouchable struct{ t *testing.T }
+
+func (u untouchable) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, http.ErrBodyReadAfterClose
+}
+
+func (untouchable) Close() error { return nil }
+
+func TestBodyIsNotReadInVain(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*http.Request)
+		want   int
+	}{
+		{"no key", func(r *http.Request) { r.Header.Del("X-Api-Key") }, 401},
+		{"out of scope", func(r *http.Request) { r.Header.Set("X-Api-Key", "scoped") }, 403},
+		{"declared too long", func(r *http.Request) { r.ContentLength = 9_000_000 }, 413},
+		{"compressed", func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, 415},
+		{"multipart", func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data; boundary=x") }, 415},
+		{"a bare picture", func(r *http.Request) { r.Header.Set("Content-Type", "image/jpeg") }, 415},
+		{"unenrolment", func(r *http.Request) { r.Method = "DELETE" }, 200},
+		{"wrong method", func(r *http.Request) { r.Method = "PUT" }, 405},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(&gallery{})
+			o.Auth = keys{theKey: {}, "scoped": {Operations: []ports.Operation{ports.OpRead}}}
+			r := request("POST", "/users/u1", face())
+			r.Body = untouchable{t}
+			tt.change(r)
+			require.Equal(t, tt.want, do(httpapi.New(o).Handler(), r).StatusCode)
+		})
+	}
+}
+
+func TestContentTypesThatAreTried(t *testing.T) {
+	for _, media := range []string{
+		"", "application/json; charset=utf-8", "application/x-www-form-urlencoded", "text/plain", "application/octet-stream", "junk;;",
+	} {
+		r := request("POST", "/users/u1", face())
+		r.Header.Set("Content-Type", media)
+		r.Header.Set("Content-Encoding", "identity")
+		require.Equal(t, 200, do(handler(&gallery{}), r).StatusCode, media)
+	}
+}
+
+func TestPictureSize(t *testing.T) {
+	o := options(&gallery{})
+	o.Server.Limits.ImageBytes = 3 << 10
+	h := httpapi.New(o).Handler()
+	body := func(n int) string {
+		return `{"face":"` + base64.StdEncoding.EncodeToString(make([]byte, n)) + `"}`
+	}
+	require.Equal(t, 200, do(h, request("POST", "/users/u1", body(3<<10))).StatusCode)
+	require.Equal(t, []string{"the provided image exceeds the maximum supported size of 3 KB"},
+		requireProblem(t, 413, do(h, request("POST", "/users/u1", body(3<<10+1)))))
+
+	// A body past its cap, without a declared length, is read no further.
+	r := request("POST", "/users/u1", "")
+	endless := &counter{}
+	r.Body, r.ContentLength = endless, -1
+	require.Equal(t, []string{"the request body is too large: the maximum supported size of an image is 3 KB"},
+		requireProblem(t, 413, do(h, r)))
+	require.LessOrEqual(t, endless.read, 5*(3<<10)/3+64<<10+1)
+}
+
+// counter is an endless body that counts what is taken from it.
+type counter struct{ read int }
+
+func (c *counter) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	c.read += len(p)
+	return len(p), nil
+}
+
+func (*counter) Close() error { return nil }
+
+// What encoders make of a picture of the full size fits under the body's cap.
+func TestLargestPictureInEveryForm(t *testing.T) {
+	o := options(&gallery{})
+	o.Server.Limits.ImageBytes = 1 << 20
+	h := httpapi.New(o).Handler()
+	data := make([]byte, 1<<20)
+	state := uint32(1)
+	for i := range data {
+		state = state*1664525 + 1013904223
+		data[i] = byte(state >> 24)
+	}
+	text := base64.StdEncoding.EncodeToString(data)
+	escaped := strings.NewReplacer("+", `\u002B`, "/", `\/`).Replace(text)
+	var wrapped strings.Builder
+	for line := range chunks(text, 76) {
+		wrapped.WriteString(line + `\r\n`)
+	}
+	for _, form := range []string{text, escaped, wrapped.String()} {
+		body := `{"face":"data:image/jpeg;base64,` + form + `","tracking":{}}`
+		require.Equal(t, 200, do(h, request("POST", "/users/u1", body)).StatusCode)
+	}
+}
+
+func chunks(s string, n int) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for len(s) > 0 {
+			part := s[:min(n, len(s))]
+			if s = s[len(part):]; !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+func TestNoMatchesIsNotFound(t *testing.T) {
+	g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) { return nil, nil }}
+	requireProblem(t, 404, do(handler(g), request("POST", "/users/search", face())))
+}
