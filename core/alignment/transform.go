@@ -76,3 +76,9 @@ func (t Transform) Inverse() Transform {
 	a, b := t.A/d, -t.B/d
 	return Transform{A: a, B: b, TX: -a*t.TX + b*t.TY, TY: -b*t.TX - a*t.TY}
 }
+
+// Scaled returns t followed by an enlargement about the origin by factor and a
+// shift by (dx, dy).
+func (t Transform) Scaled(factor, dx, dy float64) Transform {
+	return Transform{A: t.A * factor, B: t.B * factor, TX: t.TX*factor + dx, TY: t.TY*factor + dy}
+}

@@ -24,6 +24,9 @@ type Options struct {
 	// DetectSizes are the longer sides in pixels at which faces are looked
 	// for, ascending, at least one.
 	DetectSizes []int
+	// Refine has the landmarks of the chosen face measured again in upright
+	// crops of it.
+	Refine bool
 }
 
 // Extractor makes templates from pictures. It is safe for concurrent use.
@@ -33,13 +36,14 @@ type Extractor struct {
 	embedder  ports.Embedder
 	admission *admission
 	sizes     []int
+	refine    bool
 }
 
 // New returns an Extractor over the three ports.
 func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, o Options) *Extractor {
 	return &Extractor{
 		decoder: decoder, detector: detector, embedder: embedder,
-		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes),
+		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine,
 	}
 }
 
@@ -97,12 +101,21 @@ func (x *Extractor) sample(ctx context.Context, picture []byte) (quality.Sample,
 	if err != nil {
 		return quality.Sample{}, err
 	}
-	face := faces[0]
-	chip, err := x.align(ctx, picture, img, face)
+	face, reduction := faces[0], img.Reduction()
+	finer, err := x.sharpen(ctx, picture, img, &face)
 	if err != nil {
 		return quality.Sample{}, err
 	}
-	return quality.Sample{Face: face, Others: faces[1:], Reduction: img.Reduction(), Chip: chip}, nil
+	if x.refine {
+		if err := x.refineLandmarks(ctx, finer, &face.Landmarks); err != nil {
+			return quality.Sample{}, err
+		}
+	}
+	t, err := alignment.Fit(face.Landmarks)
+	if err != nil {
+		return quality.Sample{}, err
+	}
+	return quality.Sample{Face: face, Others: faces[1:], Reduction: reduction, Chip: alignment.Warp(finer, t)}, nil
 }
 
 // find returns the faces of a picture, the largest first, or a Refusal. Sizes
@@ -143,28 +156,25 @@ func largerFirst(a, b ports.Face) int {
 	return 0
 }
 
-// align samples the chip of a face. A picture that was decoded at a reduced
-// size and has fewer pixels in the face than the chip needs is decoded again
-// with enough.
-func (x *Extractor) align(ctx context.Context, picture []byte, img *ports.Image, face ports.Face) (*ports.Chip, error) {
+// sharpen returns a copy of the picture with as many pixels in the face as the
+// chip needs: a picture that was decoded at a reduced size and has fewer is
+// decoded again, and the face's landmarks are carried over to it.
+func (x *Extractor) sharpen(ctx context.Context, picture []byte, img *ports.Image, face *ports.Face) (*ports.Image, error) {
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
 		return nil, err
 	}
 	scale := t.Scale()
 	if scale <= 1 || img.Width >= img.FullWidth {
-		return alignment.Warp(img, t), nil
+		return img, nil
 	}
 	longer := float64(max(img.Width, img.Height))
 	finer, err := x.decoder.Decode(ctx, picture, int(math.Round(longer*scale)))
 	if err != nil {
 		return nil, err
 	}
-	t, err = alignment.Fit(rescale(face.Landmarks, img, finer))
-	if err != nil {
-		return nil, err
-	}
-	return alignment.Warp(finer, t), nil
+	face.Landmarks = rescale(face.Landmarks, img, finer)
+	return finer, nil
 }
 
 // rescale carries landmarks from one copy of a picture to another. Positions

@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"log/slog"
+	"math"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/adapters/imaging"
+	"imago/adapters/onnx"
+	"imago/config"
+	"imago/core/extraction"
+	"imago/ports"
+	"imago/test/fixture"
+)
+
+// pipeline is the way from a picture to a template, in this process, as the
+// default configuration composes it.
+type pipeline struct {
+	decoder   *imaging.Decoder
+	detector  *onnx.Detector
+	extractor *extraction.Extractor
+	cfg       config.Config
+}
+
+func newPipeline(t testing.TB) *pipeline {
+	t.Helper()
+	cfg := config.Default()
+	cfg.Inference.Library = fixture.ONNXRuntime(t)
+	open := func(name string) onnx.Model {
+		m, err := config.LoadManifest(config.BuiltinModels, name)
+		require.NoError(t, err)
+		return onnx.Model{Manifest: m, FS: os.DirFS(fixture.Models(t))}
+	}
+	rt := onnx.NewRuntime(cfg.Inference, slog.New(slog.DiscardHandler))
+	detector := onnx.NewDetector(rt, cfg.Inference, open(cfg.Models.Detector))
+	embedder := onnx.NewEmbedder(rt, cfg.Inference, open(cfg.Models.Embedder))
+	for _, part := range []interface {
+		Start(context.Context) error
+		Close(context.Context) error
+	}{rt, detector, embedder} {
+		require.NoError(t, part.Start(t.Context()))
+		t.Cleanup(func() { require.NoError(t, part.Close(context.Background())) })
+	}
+	decoder := imaging.New(cfg.Server.Limits)
+	return &pipeline{decoder, detector, extraction.New(decoder, detector, embedder, extraction.Options{
+		Workers: 1, Queue: 1, DetectSizes: cfg.Inference.DetectSizes, Refine: cfg.Inference.Refine,
+	}), cfg}
+}
+
+func (p *pipeline) template(t testing.TB, picture []byte) []float32 {
+	t.Helper()
+	v, err := p.extractor.Probe(t.Context(), picture)
+	require.NoError(t, err)
+	return v
+}
+
+// noses are the annotated positions of faces/README.md, in pixels of the
+// upright picture.
+var noses = map[string][][2]float64{
+	"000_5.jpg": {{219, 105}, {304, 251}, {392, 218}, {469, 309}, {600, 299}},
+	"001_A.jpg": {{2109, 2261}}, "003_A.jpg": {{3210, 1382}}, "005_A.jpg": {{2092, 2871}},
+	"007_B.jpg": {{205, 299}}, "009_C.jpg": {{166, 236}},
+	"010_2.jpg": {{348, 232}, {506, 262}},
+	"012_4.jpg": {{214, 213}, {314, 242}, {438, 233}, {625, 247}},
+	"014_5.jpg": {{98, 283}, {207, 265}, {405, 175}, {602, 270}, {687, 305}},
+	"016_8.jpg": {{197, 277}, {262, 171}, {261, 292}, {355, 282}, {437, 212}, {452, 288}, {517, 163}, {684, 202}},
+	"017_0.jpg": nil,
+}
+
+// Every annotated nose is matched by a detection within 2 % of the picture's
+// longer side, and there is no other face.
+func TestEveryAnnotatedFaceIsFound(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	size := p.cfg.Inference.DetectSizes[len(p.cfg.Inference.DetectSizes)-1]
+	for file, want := range noses {
+		img, err := p.decoder.Decode(t.Context(), fixture.Read(t, file), size)
+		require.NoError(t, err, file)
+		faces, err := p.detector.Detect(t.Context(), img, size)
+		require.NoError(t, err, file)
+		require.Len(t, faces, len(want), file)
+		tolerance := 0.02 * float64(max(img.FullWidth, img.FullHeight))
+		for _, nose := range want {
+			nearest := math.Inf(1)
+			for _, f := range faces {
+				n := f.Landmarks[ports.Nose]
+				nearest = min(nearest, math.Hypot(n.X*img.Reduction()-nose[0], n.Y*img.Reduction()-nose[1]))
+			}
+			require.LessOrEqual(t, nearest, tolerance, "%s: nose at %v", file, nose)
+		}
+	}
+}
+
+// Copies of a picture that differ in size, in the orientation that EXIF
+// restores, or by a turn of the camera keep the template.
+func TestTemplateSurvivesCopies(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	for _, file := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg", "003_A.jpg"} {
+		picture := fixture.Read(t, file)
+		want := p.template(t, picture)
+		img, err := p.decoder.Decode(t.Context(), picture, 0)
+		require.NoError(t, err)
+		small := max(img.Width, img.Height) < 1000
+		for orientation := uint16(1); orientation <= 8; orientation++ {
+			source := img
+			if !small {
+				source, err = p.decoder.Decode(t.Context(), picture, 1500)
+				require.NoError(t, err)
+			}
+			copied := withOrientation(encode(t, disorient(source, orientation)), orientation)
+			require.GreaterOrEqual(t, cosine(want, p.template(t, copied)), 0.98, "%s: EXIF orientation %d", file, orientation)
+		}
+		for _, degrees := range []float64{-20, -8, 8, 20} {
+			source, err := p.decoder.Decode(t.Context(), picture, 1000)
+			require.NoError(t, err)
+			turned := encode(t, turn(source, degrees))
+			require.GreaterOrEqual(t, cosine(want, p.template(t, turned)), 0.93, "%s: turned by %v degrees", file, degrees)
+		}
+		if small {
+			enlarged := encode(t, enlarge(img, 8))
+			require.GreaterOrEqual(t, cosine(want, p.template(t, enlarged)), 0.98, "%s: 8 times as large", file)
+		} else {
+			reduced, err := p.decoder.Decode(t.Context(), picture, max(img.Width, img.Height)/8)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, cosine(want, p.template(t, encode(t, reduced))), 0.98, "%s: an eighth as large", file)
+		}
+	}
+}
+
+func cosine(a, b []float32) (dot float64) {
+	for i := range a {
+		dot += float64(a[i]) * float64(b[i])
+	}
+	return dot
+}
+
+// rgb shows a picture to Go's encoders.
+type rgb struct{ *ports.Image }
+
+func (m rgb) ColorModel() color.Model { return color.RGBAModel }
+func (m rgb) Bounds() image.Rectangle { return image.Rect(0, 0, m.Width, m.Height) }
+func (m rgb) At(x, y int) color.Color {
+	i := y*m.Stride + 3*x
+	return color.RGBA{R: m.Pix[i], G: m.Pix[i+1], B: m.Pix[i+2], A: 255}
+}
+
+func encode(t testing.TB, img *ports.Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, jpeg.Encode(&b, rgb{img}, &jpeg.Options{Quality: 95}))
+	return b.Bytes()
+}
+
+// remap makes a picture whose pixel (x, y) is the bilinear sample of img at at(x, y).
+func remap(img *ports.Image, width, height int, at func(x, y float64) (float64, float64)) *ports.Image {
+	out := ports.NewImage(width, height)
+	for y := range height {
+		for x := range width {
+			sx, sy := at(float64(x), float64(y))
+			x0, y0 := int(math.Floor(sx)), int(math.Floor(sy))
+			fx, fy := sx-float64(x0), sy-float64(y0)
+			for c := range 3 {
+				v := (pixel(img, x0, y0, c)*(1-fx)+pixel(img, x0+1, y0, c)*fx)*(1-fy) +
+					(pixel(img, x0, y0+1, c)*(1-fx)+pixel(img, x0+1, y0+1, c)*fx)*fy
+				out.Pix[y*out.Stride+3*x+c] = byte(v + 0.5)
+			}
+		}
+	}
+	return out
+}
+
+func pixel(img *ports.Image, x, y, c int) float64 {
+	x, y = min(max(x, 0), img.Width-1), min(max(y, 0), img.Height-1)
+	return float64(img.Pix[y*img.Stride+3*x+c])
+}
+
+func enlarge(img *ports.Image, f int) *ports.Image {
+	s := float64(f)
+	return remap(img, img.Width*f, img.Height*f, func(x, y float64) (float64, float64) {
+		return (x+0.5)/s - 0.5, (y+0.5)/s - 0.5
+	})
+}
+
+func turn(img *ports.Image, degrees float64) *ports.Image {
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	cx, cy := float64(img.Width-1)/2, float64(img.Height-1)/2
+	return remap(img, img.Width, img.Height, func(x, y float64) (float64, float64) {
+		return cx + cos*(x-cx) + sin*(y-cy), cy - sin*(x-cx) + cos*(y-cy)
+	})
+}
+
+// disorient stores an upright picture the way a camera that writes the given
+// EXIF orientation would have.
+func disorient(img *ports.Image, orientation uint16) *ports.Image {
+	w, h := float64(img.Width-1), float64(img.Height-1)
+	// at maps a stored pixel to the upright one (Exif 2.32, table 6).
+	at := map[uint16]func(x, y float64) (float64, float64){
+		1: func(x, y float64) (float64, float64) { return x, y },
+		2: func(x, y float64) (float64, float64) { return w - x, y },
+		3: func(x, y float64) (float64, float64) { return w - x, h - y },
+		4: func(x, y float64) (float64, float64) { return x, h - y },
+		5: func(x, y float64) (float64, float64) { return y, x },
+		6: func(x, y float64) (float64, float64) { return w - y, x },
+		7: func(x, y float64) (float64, float64) { return w - y, h - x },
+		8: func(x, y float64) (float64, float64) { return y, h - x },
+	}[orientation]
+	if orientation >= 5 {
+		return remap(img, img.Height, img.Width, at)
+	}
+	return remap(img, img.Width, img.Height, at)
+}
+
+// withOrientation inserts an EXIF segment behind the JPEG's start marker.
+func withOrientation(data []byte, orientation uint16) []byte {
+	tiff := []byte("MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01")
+	tiff = binary.BigEndian.AppendUint16(tiff, orientation)
+	tiff = append(tiff, 0, 0, 0, 0, 0, 0)
+	segment := append([]byte("Exif\x00\x00"), tiff...)
+	out := append([]byte{}, data[:2]...)
+	out = append(out, 0xff, 0xe1)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(segment)+2))
+	out = append(out, segment...)
+	return append(out, data[2:]...)
+}
