@@ -42,7 +42,32 @@ type StoreHarness struct {
 
 // VectorStore runs the suite that every ports.VectorStore passes.
 func VectorStore(t *testing.T, h StoreHarness) {
-	runStoreCases(t, h, []storeCase{
+	runStoreCases(t, h, storeCases(h))
+}
+
+// VectorStoreConcurrency runs the suite about many callers at once. It is worth
+// most under the race detector.
+func VectorStoreConcurrency(t *testing.T, h StoreHarness) {
+	runStoreCases(t, h, concurrentStoreCases(h))
+}
+
+// storeCase is one promise and the test of it; the test gets no store but the
+// harness, because each opens its own.
+type storeCase struct {
+	name string
+	test func(t *testing.T, h StoreHarness)
+}
+
+func runStoreCases(t *testing.T, h StoreHarness, cases []storeCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
+	}
+}
+
+// storeCases is the table of contents of VectorStore.
+func storeCases(h StoreHarness) []storeCase {
+	cases := []storeCase{
 		{"AddFirstTwice", addFirstTwice},
 		{"AddFurther", addFurther},
 		{"AddFurtherToMissing", addFurtherToMissing},
@@ -112,49 +137,34 @@ func VectorStore(t *testing.T, h StoreHarness) {
 		{"CancelledWrites", cancelledWrites},
 		{"CancelledReads", cancelledReads},
 		{"DeadlinePassed", deadlinePassed},
-	})
+	}
 	if h.Reopen != nil {
-		runStoreCases(t, h, []storeCase{
+		cases = append(cases, []storeCase{
 			{"ReopenKeepsData", reopenKeepsData},
 			{"ReopenKeepsChanges", reopenKeepsChanges},
 			{"ReopenOtherSpace", reopenOtherSpace},
 			{"ReopenRenamedModel", reopenRenamedModel},
-		})
+		}...)
 	}
 	if h.Second != nil {
-		runStoreCases(t, h, []storeCase{
+		cases = append(cases, []storeCase{
 			{"SecondSeesWrites", secondSeesWrites},
 			{"SecondSeesRemovals", secondSeesRemovals},
-		})
+		}...)
 	}
+	return cases
 }
 
-// VectorStoreConcurrency runs the suite about many callers at once. It is worth
-// most under the race detector.
-func VectorStoreConcurrency(t *testing.T, h StoreHarness) {
-	runStoreCases(t, h, []storeCase{
+// concurrentStoreCases is the table of contents of VectorStoreConcurrency.
+func concurrentStoreCases(h StoreHarness) []storeCase {
+	cases := []storeCase{
 		{"ConcurrentFirst", concurrentFirst},
 		{"ConcurrentFurther", concurrentFurther},
 		{"ConcurrentReplacement", concurrentReplacement},
 		{"ConcurrentMixture", concurrentMixture},
-	})
+	}
 	if h.Second != nil && !h.UniquePerInstance {
-		runStoreCases(t, h, []storeCase{
-			{"ConcurrentFirstOfTwoInstances", concurrentFirstOfTwoInstances},
-		})
+		cases = append(cases, storeCase{"ConcurrentFirstOfTwoInstances", concurrentFirstOfTwoInstances})
 	}
-}
-
-// storeCase is one promise and the test of it; the test gets no store but the
-// harness, because each opens its own.
-type storeCase struct {
-	name string
-	test func(t *testing.T, h StoreHarness)
-}
-
-func runStoreCases(t *testing.T, h StoreHarness, cases []storeCase) {
-	t.Helper()
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
-	}
+	return cases
 }

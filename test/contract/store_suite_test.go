@@ -47,6 +47,19 @@ func TestVectorStoreChildAcceptsReference(t *testing.T) {
 	require.Contains(t, out, "--- PASS: TestBrokenStore/ConcurrentMixture")
 }
 
+// TestVectorStoreCasesAreTested checks that no case is without a broken store
+// for it to catch.
+func TestVectorStoreCasesAreTested(t *testing.T) {
+	caught := map[string]bool{}
+	for _, v := range brokenStores() {
+		caught[v.caught] = true
+	}
+	h := referenceHarness()
+	for _, c := range append(storeCases(h), concurrentStoreCases(h)...) {
+		require.True(t, caught[c.name], "no broken store tests the case %s", c.name)
+	}
+}
+
 func runBroken(t *testing.T, name, testCase string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0],
