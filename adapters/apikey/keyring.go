@@ -1,0 +1,217 @@
+package apikey
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imago/config"
+	"imago/ports"
+)
+
+const (
+	// EnvironmentClient is the name of the client whose key comes from the
+	// environment.
+	EnvironmentClient = "env"
+	// minEnvironmentKey keeps keys out that could be guessed, in bytes. A
+	// generated one has 49.
+	minEnvironmentKey = 16
+	// maxKey bounds what is hashed for a caller who may have no key at all, in
+	// bytes.
+	maxKey = 512
+	// pollInterval is how soon a changed file is noticed.
+	pollInterval = time.Second
+)
+
+// Keyring authenticates clients by their keys. It is safe for concurrent use.
+type Keyring struct {
+	path        string
+	environment string
+	log         *slog.Logger
+	now         func() time.Time
+	interval    time.Duration
+	onReload    func(error)
+
+	keys atomic.Pointer[[]key]
+	seen fingerprint // used by one goroutine: Start, then watch
+
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// key is the hash of a key and the client it belongs to.
+type key struct {
+	hash   [sha256.Size]byte
+	client ports.Client
+}
+
+// New returns a Keyring of the keys in cfg.KeysFile and environmentKey, each of
+// which may be empty. It knows no key until it is started.
+func New(cfg config.Auth, environmentKey string, log *slog.Logger) *Keyring {
+	return &Keyring{
+		path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log,
+		now: time.Now, interval: pollInterval,
+	}
+}
+
+// OnReload sets a function that is told of every attempt to read a changed file:
+// nil for success. It must be called before Start; the function must not block.
+func (k *Keyring) OnReload(f func(error)) { k.onReload = f }
+
+// Start reads the keys and watches the file until Close. It fails when there is
+// no key at all and when the file is not sound: nobody could call, or not those
+// who should.
+func (k *Keyring) Start(context.Context) error {
+	if err := k.checkConfigured(); err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	k.seen = fingerprintOf(k.path)
+	if err := k.load(); err != nil {
+		return fmt.Errorf("apikey: %w", err)
+	}
+	if k.path == "" {
+		return nil
+	}
+	var ctx context.Context
+	ctx, k.cancel = context.WithCancel(context.Background())
+	k.wait.Go(func() { k.watch(ctx) })
+	return nil
+}
+
+// Close ends the watching. The keys stay in force.
+func (k *Keyring) Close(context.Context) error {
+	if k.cancel != nil {
+		k.cancel()
+	}
+	k.wait.Wait()
+	return nil
+}
+
+func (k *Keyring) checkConfigured() error {
+	switch n := len(k.environment); {
+	case n == 0 && k.path == "":
+		return errors.New("no API key is configured: set IMAGO_API_KEY or auth.keys_file; imago keys new NAME makes a key")
+	case n > 0 && n < minEnvironmentKey:
+		return fmt.Errorf("IMAGO_API_KEY must have at least %d characters; imago keys new NAME makes a key", minEnvironmentKey)
+	case n > maxKey:
+		return fmt.Errorf("IMAGO_API_KEY must not have more than %d characters", maxKey)
+	}
+	return nil
+}
+
+// Authenticate returns the client that a key belongs to, or ErrUnauthorized
+// when it belongs to none or has expired. It compares with every key, so that
+// the time it takes tells nothing about them.
+func (k *Keyring) Authenticate(presented string) (ports.Client, error) {
+	keys := k.keys.Load()
+	if keys == nil || presented == "" || len(presented) > maxKey {
+		return ports.Client{}, fmt.Errorf("apikey: %w", ports.ErrUnauthorized)
+	}
+	hash := sha256.Sum256([]byte(presented))
+	found := -1
+	for i := range *keys {
+		equal := subtle.ConstantTimeCompare(hash[:], (*keys)[i].hash[:])
+		found = subtle.ConstantTimeSelect(equal, i, found)
+	}
+	if found < 0 {
+		return ports.Client{}, fmt.Errorf("apikey: unknown key: %w", ports.ErrUnauthorized)
+	}
+	client := (*keys)[found].client
+	if !client.Expires.IsZero() && !k.now().Before(client.Expires) {
+		return ports.Client{}, fmt.Errorf("apikey: the key of %s has expired: %w", client.Name, ports.ErrUnauthorized)
+	}
+	return client, nil
+}
+
+// load reads all keys and puts them in force.
+func (k *Keyring) load() error {
+	var keys []key
+	if k.environment != "" {
+		keys = append(keys, key{sha256.Sum256([]byte(k.environment)), ports.Client{Name: EnvironmentClient}})
+	}
+	if k.path != "" {
+		file, err := config.LoadKeys(k.path)
+		if err != nil {
+			return err
+		}
+		if keys, err = k.add(keys, file); err != nil {
+			return fmt.Errorf("%s: %w", k.path, err)
+		}
+	}
+	k.keys.Store(&keys)
+	k.log.Info("API keys loaded", "keys", len(keys))
+	return nil
+}
+
+// add appends the keys of the file. A file without the list is taken for one
+// that is just being written, while an empty list revokes all.
+func (k *Keyring) add(keys []key, file config.Keys) ([]key, error) {
+	if file.Keys == nil {
+		return nil, errors.New("has no list of keys; imago keys new NAME makes a key")
+	}
+	for _, one := range file.Keys {
+		if one.Name == EnvironmentClient && k.environment != "" {
+			return nil, fmt.Errorf("the name %q belongs to IMAGO_API_KEY; give the key another one", EnvironmentClient)
+		}
+		added, err := newKey(one)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, added)
+	}
+	return keys, nil
+}
+
+func newKey(one config.Key) (key, error) {
+	var k key
+	hash, err := hex.DecodeString(one.SHA256)
+	if err != nil || len(hash) != len(k.hash) {
+		return key{}, fmt.Errorf("the sha256 of key %q is not a SHA-256 in hex", one.Name)
+	}
+	k.hash = [sha256.Size]byte(hash)
+	k.client = ports.Client{Name: one.Name, Collections: one.Collections, Expires: one.Expires}
+	for _, operation := range one.Operations {
+		k.client.Operations = append(k.client.Operations, ports.Operation(operation))
+	}
+	return k, nil
+}
+
+// watch reads the file again whenever it has changed.
+func (k *Keyring) watch(ctx context.Context) {
+	ticker := time.NewTicker(k.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			k.poll()
+		}
+	}
+}
+
+// poll loads the file when it is another than at the last attempt, whether that
+// succeeded or not: each change is reported once.
+func (k *Keyring) poll() {
+	now := fingerprintOf(k.path)
+	if bytes.Equal(now, k.seen) {
+		return
+	}
+	k.seen = now
+	err := k.load()
+	if err != nil {
+		k.log.Error("the API keys in force stay: the changed file cannot be used", "error", err)
+	}
+	if k.onReload != nil {
+		k.onReload(err)
+	}
+}
