@@ -110,7 +110,10 @@ func decodeSlowly(face string) (picture []byte, ok bool) {
 		encoding = base64.StdEncoding
 	}
 	picture, err := encoding.DecodeString(face)
-	return picture, err == nil
+	if err != nil {
+		return nil, false
+	}
+	return picture, true
 }
 
 // Every length around the chunk size decodes to what went in.
