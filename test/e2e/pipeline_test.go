@@ -2,63 +2,23 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"image"
 	"image/color"
 	"image/jpeg"
-	"log/slog"
 	"math"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"imago/adapters/imaging"
-	"imago/adapters/onnx"
-	"imago/config"
-	"imago/core/extraction"
 	"imago/ports"
 	"imago/test/fixture"
+	"imago/test/pipeline"
 )
 
-// pipeline is the way from a picture to a template, in this process, as the
-// default configuration composes it.
-type pipeline struct {
-	decoder   *imaging.Decoder
-	detector  *onnx.Detector
-	extractor *extraction.Extractor
-	cfg       config.Config
-}
-
-func newPipeline(t testing.TB) *pipeline {
+func template(t testing.TB, p *pipeline.Pipeline, picture []byte) []float32 {
 	t.Helper()
-	cfg := config.Default()
-	cfg.Inference.Library = fixture.ONNXRuntime(t)
-	open := func(name string) onnx.Model {
-		m, err := config.LoadManifest(config.BuiltinModels, name)
-		require.NoError(t, err)
-		return onnx.Model{Manifest: m, FS: os.DirFS(fixture.Models(t))}
-	}
-	rt := onnx.NewRuntime(cfg.Inference, slog.New(slog.DiscardHandler))
-	detector := onnx.NewDetector(rt, cfg.Inference, open(cfg.Models.Detector))
-	embedder := onnx.NewEmbedder(rt, cfg.Inference, open(cfg.Models.Embedder))
-	for _, part := range []interface {
-		Start(context.Context) error
-		Close(context.Context) error
-	}{rt, detector, embedder} {
-		require.NoError(t, part.Start(t.Context()))
-		t.Cleanup(func() { require.NoError(t, part.Close(context.Background())) })
-	}
-	decoder := imaging.New(cfg.Server.Limits)
-	return &pipeline{decoder, detector, extraction.New(decoder, detector, embedder, extraction.Options{
-		Workers: 1, Queue: 1, DetectSizes: cfg.Inference.DetectSizes, Refine: cfg.Inference.Refine,
-	}), cfg}
-}
-
-func (p *pipeline) template(t testing.TB, picture []byte) []float32 {
-	t.Helper()
-	v, err := p.extractor.Probe(t.Context(), picture)
+	v, err := p.Extractor().Probe(t.Context(), picture)
 	require.NoError(t, err)
 	return v
 }
@@ -76,19 +36,20 @@ var noses = map[string][][2]float64{
 	"017_0.jpg": nil,
 }
 
-// Every annotated nose is matched by a detection within 2 % of the picture's
-// longer side, and there is no other face.
+// Every annotated nose is matched by a detection and there is no other face.
+// The annotations are good to about 2 % of the picture's longer side; one more
+// per cent is left to the detector.
 func TestEveryAnnotatedFaceIsFound(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t)
-	size := p.cfg.Inference.DetectSizes[len(p.cfg.Inference.DetectSizes)-1]
+	p := pipeline.New(t)
+	size := p.Config.Inference.DetectSizes[len(p.Config.Inference.DetectSizes)-1]
 	for file, want := range noses {
-		img, err := p.decoder.Decode(t.Context(), fixture.Read(t, file), size)
+		img, err := p.Decoder.Decode(t.Context(), fixture.Read(t, file), size)
 		require.NoError(t, err, file)
-		faces, err := p.detector.Detect(t.Context(), img, size)
+		faces, err := p.Detector.Detect(t.Context(), img, size)
 		require.NoError(t, err, file)
 		require.Len(t, faces, len(want), file)
-		tolerance := 0.02 * float64(max(img.FullWidth, img.FullHeight))
+		tolerance := 0.03 * float64(max(img.FullWidth, img.FullHeight))
 		for _, nose := range want {
 			nearest := math.Inf(1)
 			for _, f := range faces {
@@ -104,35 +65,35 @@ func TestEveryAnnotatedFaceIsFound(t *testing.T) {
 // restores, or by a turn of the camera keep the template.
 func TestTemplateSurvivesCopies(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t)
+	p := pipeline.New(t)
 	for _, file := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg", "003_A.jpg"} {
 		picture := fixture.Read(t, file)
-		want := p.template(t, picture)
-		img, err := p.decoder.Decode(t.Context(), picture, 0)
+		want := template(t, p, picture)
+		img, err := p.Decoder.Decode(t.Context(), picture, 0)
 		require.NoError(t, err)
 		small := max(img.Width, img.Height) < 1000
 		for orientation := uint16(1); orientation <= 8; orientation++ {
 			source := img
 			if !small {
-				source, err = p.decoder.Decode(t.Context(), picture, 1500)
+				source, err = p.Decoder.Decode(t.Context(), picture, 1500)
 				require.NoError(t, err)
 			}
 			copied := withOrientation(encode(t, disorient(source, orientation)), orientation)
-			require.GreaterOrEqual(t, cosine(want, p.template(t, copied)), 0.98, "%s: EXIF orientation %d", file, orientation)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, copied)), 0.98, "%s: EXIF orientation %d", file, orientation)
 		}
 		for _, degrees := range []float64{-20, -8, 8, 20} {
-			source, err := p.decoder.Decode(t.Context(), picture, 1000)
+			source, err := p.Decoder.Decode(t.Context(), picture, 1000)
 			require.NoError(t, err)
 			turned := encode(t, turn(source, degrees))
-			require.GreaterOrEqual(t, cosine(want, p.template(t, turned)), 0.93, "%s: turned by %v degrees", file, degrees)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, turned)), 0.97, "%s: turned by %v degrees", file, degrees)
 		}
 		if small {
 			enlarged := encode(t, enlarge(img, 8))
-			require.GreaterOrEqual(t, cosine(want, p.template(t, enlarged)), 0.98, "%s: 8 times as large", file)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, enlarged)), 0.98, "%s: 8 times as large", file)
 		} else {
-			reduced, err := p.decoder.Decode(t.Context(), picture, max(img.Width, img.Height)/8)
+			reduced, err := p.Decoder.Decode(t.Context(), picture, max(img.Width, img.Height)/8)
 			require.NoError(t, err)
-			require.GreaterOrEqual(t, cosine(want, p.template(t, encode(t, reduced))), 0.98, "%s: an eighth as large", file)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, encode(t, reduced))), 0.98, "%s: an eighth as large", file)
 		}
 	}
 }
