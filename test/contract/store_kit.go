@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -55,9 +56,13 @@ func face(user, id string, vector []float32) ports.Record {
 	return ports.Record{
 		Collection: people, UserID: user, FaceID: id,
 		Vector: append([]float32(nil), vector...),
-		Owner:  "owner of " + id, EnrolledAt: time.Unix(1700000000, 123456000).UTC(),
+		Owner:  ownerOf(id), EnrolledAt: time.Unix(1700000000, 123456000).UTC(),
 	}
 }
+
+// ownerOf returns the owner that face gives to a face, a different one for each
+// ID and of a length that is fit for any backend.
+func ownerOf(id string) string { return fmt.Sprintf("client-%08x", crc32.ChecksumIEEE([]byte(id))) }
 
 // enrol adds the first face, named f, of a user of the collection people.
 func enrol(t *testing.T, s ports.VectorStore, user string, vector []float32) {

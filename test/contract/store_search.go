@@ -163,7 +163,7 @@ func searchBestFace(t *testing.T, h StoreHarness) {
 
 	require.Equal(t, []string{"ada", "bob"}, usersOf(found), "one match per user")
 	require.Equal(t, "best", found[0].FaceID)
-	require.Equal(t, "owner of best", found[0].Owner)
+	require.Equal(t, ownerOf("best"), found[0].Owner)
 	require.InDelta(t, 0.8, found[0].Score, rounding)
 }
 

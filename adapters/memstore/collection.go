@@ -1,0 +1,126 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/btree"
+
+	"imago/ports"
+)
+
+// user is an enrolled user with at least one face, ordered by ID.
+type user struct {
+	id    string
+	faces []*face
+}
+
+// face is what is known of one face beside its vector.
+type face struct {
+	user       *user
+	id         string
+	owner      string
+	enrolledAt int64 // microseconds since 1970, UTC
+	row        int
+}
+
+// find returns where the face with an ID is or would be.
+func (u *user) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(u.faces, id, func(f *face, id string) int { return strings.Compare(f.id, id) })
+}
+
+// collection holds the users of one collection in order, and their vectors.
+type collection struct {
+	name  string
+	users btree.Map[string, *user]
+	rows  rows
+}
+
+func newCollection(name string, dimension int) *collection {
+	return &collection{name: strings.Clone(name), rows: rows{dimension: dimension}}
+}
+
+// add adds a face. Nothing of the caller's memory is kept: strings are copied
+// too, because a short ID may be a piece of a long request.
+func (c *collection) add(r ports.Record) {
+	u, ok := c.users.Get(r.UserID)
+	if !ok {
+		u = &user{id: strings.Clone(r.UserID)}
+		c.users.Set(u.id, u)
+	}
+	f := &face{
+		user: u, id: strings.Clone(r.FaceID), owner: strings.Clone(r.Owner),
+		enrolledAt: r.EnrolledAt.UnixMicro(),
+	}
+	at, _ := u.find(f.id)
+	u.faces = slices.Insert(u.faces, at, f)
+	c.rows.add(f, r.Vector)
+}
+
+// remove removes a user, if there is one.
+func (c *collection) remove(id string) {
+	u, ok := c.users.Delete(id)
+	if !ok {
+		return
+	}
+	for _, f := range u.faces {
+		c.rows.remove(f)
+	}
+}
+
+// record returns a face with a copy of its vector.
+func (c *collection) record(f *face) ports.Record {
+	return ports.Record{
+		Collection: c.name, UserID: f.user.id, FaceID: f.id, Owner: f.owner,
+		Vector:     slices.Clone(c.rows.vector(f.row)),
+		EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(),
+	}
+}
+
+// search compares a vector with every face. Scores are clamped, because the
+// product of two unit vectors may exceed 1 by a rounding error.
+func (c *collection) search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
+	best := newTopK(q.K, q.MinScore)
+	for i, chunk := range c.rows.chunks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		vectors := chunk.vectors
+		for row := range c.rows.filled(i) {
+			score := max(-1, min(1, float64(dot(q.Vector, vectors))))
+			if score >= best.floor {
+				best.offer(chunk.faces[row], score)
+			}
+			vectors = vectors[len(q.Vector):]
+		}
+	}
+	return best.matches(), nil
+}
+
+// cursor is a place in a scan: before a user, or behind one of its faces.
+type cursor struct {
+	user string
+	face string // the last one seen; "" for none, as no face has an empty ID
+}
+
+// page returns at most n records from a place on, and the place behind them.
+func (c *collection) page(from cursor, n int) ([]ports.Record, cursor) {
+	var page []ports.Record
+	c.users.Ascend(from.user, func(id string, u *user) bool {
+		at := 0
+		if id == from.user && from.face != "" {
+			var seen bool
+			if at, seen = u.find(from.face); seen {
+				at++
+			}
+		}
+		for ; at < len(u.faces) && len(page) < n; at++ {
+			page = append(page, c.record(u.faces[at]))
+			from = cursor{id, u.faces[at].id}
+		}
+		return len(page) < n
+	})
+	return page, from
+}

@@ -1,0 +1,8 @@
+// Package memstore is the embedded ports.VectorStore: an exact index of all
+// faces in RAM, made durable by one SQLite file where a path is configured.
+// Searches only read the index. Writes queue for one goroutine, which puts those
+// that wait into one transaction (so that they share the disk's flush), commits,
+// changes the index and then answers: what a caller was told is on disk, and
+// what a search sees was committed. One process owns a file; backups may be
+// taken while it runs, with the online backup of the sqlite3 tool.
+package memstore

@@ -1,0 +1,112 @@
+package memstore
+
+import (
+	"fmt"
+
+	"imago/ports"
+)
+
+// applicationID marks the files of imago ("imag" in ASCII), and schemaVersion
+// is the version of the tables below. Both are in the header of the file.
+const (
+	applicationID = 0x696d6167
+	schemaVersion = 1
+)
+
+// pageSize lets three vectors of 512 numbers share a page; on SQLite's default
+// of 4096 bytes each would waste half of one.
+const pageSize = 8192
+
+// schema keeps vectors apart from what names them. When SQLite moves rows
+// between pages it leaves copies in the unused part of a page, where even
+// secure_delete does not find them when the row itself is deleted. The rows of
+// the table vector never move, because they are only ever appended and
+// overwritten at equal length: a removed face's slot is filled with zeros, and
+// used again later.
+const schema = `
+CREATE TABLE meta (
+	key   TEXT PRIMARY KEY,
+	value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE vector (
+	slot INTEGER PRIMARY KEY,
+	data BLOB NOT NULL -- little-endian float32; zeros where the slot is free
+) STRICT;
+
+CREATE TABLE face (
+	collection  TEXT NOT NULL,
+	user_id     TEXT NOT NULL,
+	face_id     TEXT NOT NULL,
+	owner       TEXT NOT NULL,
+	enrolled_at INTEGER NOT NULL, -- microseconds since 1970, UTC
+	slot        INTEGER NOT NULL REFERENCES vector (slot),
+	PRIMARY KEY (collection, user_id, face_id)
+) STRICT, WITHOUT ROWID;
+`
+
+// identify finds out whose file this is before anything in it is changed. It
+// reports whether the file is still empty.
+func (d *database) identify() (fresh bool, err error) {
+	var application, version, objects int64
+	if err := d.row("PRAGMA application_id").Scan(&application); err != nil {
+		return false, err
+	}
+	if err := d.row("PRAGMA user_version").Scan(&version); err != nil {
+		return false, err
+	}
+	if err := d.row("SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
+		return false, err
+	}
+	switch {
+	case application == 0 && version == 0 && objects == 0:
+		return true, nil
+	case application != applicationID:
+		return false, fmt.Errorf("it is the SQLite database of another application; set store.memory.path to another file")
+	case version > schemaVersion:
+		return false, fmt.Errorf("it was written by a newer imago (file version %d, this imago knows %d); install that one again",
+			version, schemaVersion)
+	case version != schemaVersion:
+		return false, fmt.Errorf("its file version is %d, which no imago has written", version)
+	}
+	return false, nil
+}
+
+// createSchema turns an empty file into a store of a space, or leaves it empty.
+func (d *database) createSchema(space ports.Space) error {
+	if err := d.exec("BEGIN IMMEDIATE;" + schema); err != nil {
+		return err
+	}
+	if err := d.exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, schemaVersion)); err != nil {
+		return err
+	}
+	for key, value := range map[string]string{metaSpace: space.ID(), metaSpaceName: space.String()} {
+		if err := d.row("INSERT INTO meta (key, value) VALUES (?, ?) RETURNING key", key, value).Scan(&key); err != nil {
+			return err
+		}
+	}
+	return d.exec("COMMIT")
+}
+
+// The keys of the table meta.
+const (
+	metaSpace     = "space"      // ports.Space.ID, by which spaces are compared
+	metaSpaceName = "space_name" // ports.Space.String, for people
+)
+
+// checkSpace compares the space of the file with the one configured.
+func (d *database) checkSpace(space ports.Space) error {
+	var id, name string
+	if err := d.row("SELECT value FROM meta WHERE key = ?", metaSpace).Scan(&id); err != nil {
+		return fmt.Errorf("its embedding space cannot be read: %w", err)
+	}
+	if id == space.ID() {
+		return nil
+	}
+	if err := d.row("SELECT value FROM meta WHERE key = ?", metaSpaceName).Scan(&name); err != nil {
+		name = id
+	}
+	return fmt.Errorf(
+		"%w: it holds vectors of %s, and imago is configured for %s; configure the former model, or set store.memory.path to a new file and enrol again",
+		ports.ErrSpaceMismatch, name, space)
+}
