@@ -46,6 +46,13 @@ func LoadKeys(path string) (Keys, error) {
 	return keys, nil
 }
 
+// Check reports every rule that the stanza of a new key breaks.
+func (k Key) Check() error {
+	r := newReport()
+	r.validate(&k)
+	return r.err("key")
+}
+
 // distinct notes every key whose value an earlier one has already.
 func (r *report) distinct(field string, keys []Key, value func(Key) string) {
 	first := map[string]int{}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"runtime"
+
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxevent"
+
+	"imago/adapters/apikey"
+	"imago/adapters/httpapi"
+	"imago/adapters/imaging"
+	"imago/adapters/memstore"
+	"imago/adapters/onnx"
+	"imago/adapters/telemetry"
+	"imago/config"
+	"imago/core/calibration"
+	"imago/core/extraction"
+	"imago/core/gallery"
+	"imago/core/quality"
+	"imago/ports"
+)
+
+// options composes the application. It is the only place where the parts meet,
+// and the driver decides about exactly one store.
+func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
+	return fx.Options(
+		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
+		fx.Supply(cfg, cfg.Server, cfg.Server.Limits, cfg.Auth, cfg.Inference, cfg.Search, models, log,
+			telemetry.Version(version), apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
+		imaging.Module, onnx.Module, apikey.Module, telemetry.Module, httpapi.Module,
+		storeModule(cfg.Store),
+		fx.Provide(
+			func(e ports.Embedder) ports.Space { return e.Space() },
+			newHTTPTelemetry, newExtractor, newChecks,
+			func(k *apikey.Keyring) httpapi.Authenticator { return k },
+			func(x *extraction.Extractor, s ports.VectorStore) httpapi.Gallery {
+				return gallery.New(x, s, galleryOptions(cfg, models.Embedder.Manifest))
+			},
+		),
+		fx.Decorate(
+			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
+		),
+		fx.Invoke(watch, func(*httpapi.Server) {}),
+	)
+}
+
+// storeModule returns the module of the configured driver. Validation has made
+// sure that there is one.
+func storeModule(cfg config.Store) fx.Option {
+	return fx.Options(fx.Supply(cfg.Memory), memstore.Module)
+}
+
+func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, cfg config.Inference) *extraction.Extractor {
+	workers := cfg.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return extraction.New(decoder, detector, embedder, extraction.Options{
+		Workers: workers, Queue: cfg.Queue, DetectSizes: cfg.DetectSizes, Refine: cfg.Refine,
+	})
+}
+
+func galleryOptions(cfg config.Config, embedder config.Manifest) gallery.Options {
+	o := gallery.Options{
+		Curve: calibration.Curve{Midpoint: embedder.Calibration.Midpoint, Steepness: embedder.Calibration.Steepness},
+		Gate:  gate(cfg.Quality),
+	}
+	for _, c := range cfg.Collections {
+		o.Lists = append(o.Lists, gallery.Collection{Name: c.Name, Shared: c.Shared})
+	}
+	return o
+}
+
+// gate returns the quality gate. That a picture shows one person is part of the
+// API's contract and holds even where the gate is off.
+func gate(q config.Quality) quality.Gate {
+	if !q.Enabled {
+		return quality.Gate{SecondFaceRatio: q.SecondFaceRatio}
+	}
+	return quality.Gate{
+		MinFaceWidth: float64(q.MinFaceWidth), MinScore: q.MinScore, MinSharpness: q.MinSharpness,
+		MaxYaw: q.MaxYaw, MaxPitch: q.MaxPitch, MaxRoll: q.MaxRoll, SecondFaceRatio: q.SecondFaceRatio,
+	}
+}
+
+// watch has telemetry look at what counts itself.
+func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, cfg config.Config) {
+	keys.OnReload(m.KeysReloaded)
+	names := []string{gallery.Inventory}
+	for _, c := range cfg.Collections {
+		names = append(names, c.Name)
+	}
+	m.WatchGallery(store, names)
+}
+
+func newChecks(store ports.VectorStore) httpapi.Checks {
+	checks := httpapi.Checks{}
+	if c, ok := store.(ports.HealthChecker); ok {
+		checks["store"] = c
+	}
+	return checks
+}
+
+func newHTTPTelemetry(m *telemetry.Metrics) httpapi.Telemetry {
+	return httpapi.Telemetry{Metrics: m.Handler(), Instrument: m.Instrument}
+}

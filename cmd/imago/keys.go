@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"imago/adapters/apikey"
+	"imago/config"
+)
+
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "keys", Short: "Make API keys"}
+	cmd.AddCommand(keysNewCommand())
+	return cmd
+}
+
+func keysNewCommand() *cobra.Command {
+	var key config.Key
+	var expires string
+	cmd := &cobra.Command{
+		Use:   "new NAME",
+		Short: "Make a key and print its stanza for the keys file",
+		Long: "Makes a random key for the client NAME. The key is shown once and stored nowhere;\n" +
+			"the stanza holds its SHA-256 and goes under `keys:` in the file that\n" +
+			"auth.keys_file names. A running imago reads that file again by itself.",
+		Example: "  imago keys new gateway\n" +
+			"  imago keys new kiosk --operations search --collections users,blacklist --expires 2027-01-31T00:00:00Z",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key.Name = args[0]
+			return newKey(cmd, key, expires)
+		},
+	}
+	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use (default all)")
+	cmd.Flags().StringSliceVar(&key.Operations, "operations", nil, "operations the key may perform: enrol, search, unenrol, read (default all)")
+	cmd.Flags().StringVar(&expires, "expires", "", "when the key stops being valid, as in 2027-01-31T00:00:00Z (default never)")
+	return cmd
+}
+
+func newKey(cmd *cobra.Command, key config.Key, expires string) error {
+	if expires != "" {
+		at, err := time.Parse(time.RFC3339, expires)
+		if err != nil {
+			return usageError{errors.New("--expires must be a time such as 2027-01-31T00:00:00Z")}
+		}
+		key.Expires = at
+	}
+	var secret string
+	secret, key.SHA256 = apikey.Generate()
+	if err := key.Check(); err != nil {
+		return usageError{err}
+	}
+	stanza, err := stanza(key)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(),
+		"key: %s\n\nThis is the only time it is shown. Put this under `keys:` in the keys file:\n\n%s", secret, stanza)
+	return err
+}
+
+// stanza returns the lines of a key for the keys file, indented to stand under
+// `keys:`.
+func stanza(key config.Key) (string, error) {
+	var file strings.Builder
+	encoder := yaml.NewEncoder(&file)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(config.Keys{Keys: []config.Key{key}}); err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(file.String(), "keys:\n"), nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/dig"
+	"go.uber.org/fx"
+)
+
+const (
+	// startTimeout bounds loading the models and opening the store.
+	startTimeout = 5 * time.Minute
+	// stopGrace is what closing takes beyond draining the requests.
+	stopGrace = 30 * time.Second
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the API",
+		Long: "Serves the HTTP API until it is told to stop (SIGINT or SIGTERM), then finishes\n" +
+			"the requests in progress.",
+		Example: "  imago serve --config config/memory.yaml\n" +
+			"  IMAGO_API_KEY=$(head -c 24 /dev/urandom | base64) imago serve",
+		Args: cobra.NoArgs,
+		RunE: serve,
+	}
+}
+
+func serve(cmd *cobra.Command, _ []string) error {
+	cfg, err := loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	models, err := findModels(cfg.Models)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log)
+	app := fx.New(options(cfg, models, log))
+	if err := app.Err(); err != nil {
+		return dig.RootCause(err)
+	}
+	return runApp(cmd.Context(), app, cfg.Server.Timeouts.Shutdown+stopGrace)
+}
+
+// runApp starts the application, waits until it is told to stop or shuts itself
+// down, and stops it.
+func runApp(ctx context.Context, app *fx.App, stopTimeout time.Duration) error {
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := app.Start(starting); err != nil {
+		return fmt.Errorf("cannot start: %w", err)
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+	case signal := <-app.Wait():
+		if signal.ExitCode != 0 {
+			failed = errors.New("a part of the server failed; see the log")
+		}
+	}
+	// The command's context may have ended; stopping has a limit of its own.
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return errors.Join(failed, app.Stop(stopping))
+}
