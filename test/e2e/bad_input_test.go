@@ -34,7 +34,7 @@ func TestBadInput(t *testing.T) {
 		{"empty png", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "empty.png")), 400, "image"},
 		{"truncated jpeg", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "truncated.jpg")), 400, "damaged"},
 		{"png bomb", "POST", "/users/x", faceJSON(pngBomb(60000, 60000)), 413, "60000"},
-		{"png that declares nothing", "POST", "/users/x", faceJSON(pngBomb(0, 10)), 400, "damaged"},
+		{"png that declares nothing", "POST", "/users/x", faceJSON(pngBomb(0, 10)), 400, "no pixels"},
 		{"empty body", "POST", "/users/x", "", 400, "body"},
 		{"not JSON", "POST", "/users/x", "face=" + good, 400, "JSON"},
 		{"an array", "POST", "/users/x", "[]", 400, "object"},

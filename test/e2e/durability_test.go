@@ -79,7 +79,7 @@ func TestOneFileServesOneInstance(t *testing.T) {
 	start(t, path)
 	out := refusesToStart(t, path)
 	require.Contains(t, out, "imago.db")
-	require.Contains(t, out, "in use")
+	require.Contains(t, out, "another imago is using it")
 }
 
 // A 36-megapixel phone picture is enrolled in bounded memory.
