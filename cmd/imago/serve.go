@@ -41,6 +41,10 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	log := newLogger(cfg.Log)
+	if c := models.Embedder.Manifest.Calibration; c.Provisional {
+		log.Warn("The model's similarity scale was not fitted to measured error rates: choose thresholds with care.",
+			"model", models.Embedder.Manifest.Name, "basis", c.Basis)
+	}
 	app := fx.New(options(cfg, models, log))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
