@@ -1,0 +1,183 @@
+package imaging
+
+import (
+	"bytes"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+	"imago/test/fixture"
+)
+
+// Every shared picture that is not bad decodes, small and whole.
+func TestSharedPictures(t *testing.T) {
+	for _, dir := range []string{".", "cast"} {
+		for _, path := range pictures(t, fixture.Faces(t, dir)) {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				data, err := os.ReadFile(path)
+				require.NoError(t, err)
+				for _, longSide := range []int{0, 640, 96} {
+					img, err := newDecoder().Decode(t.Context(), data, longSide)
+					require.NoError(t, err)
+					requireSound(t, img, longSide)
+				}
+			})
+		}
+	}
+}
+
+func pictures(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.jpg", "*.png"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		require.NoError(t, err)
+		all = append(all, found...)
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// requireSound checks what ports.Image and ports.Decoder promise of any result.
+func requireSound(tb testing.TB, img *ports.Image, longSide int) {
+	tb.Helper()
+	require.GreaterOrEqual(tb, img.Width, 1)
+	require.GreaterOrEqual(tb, img.Height, 1)
+	require.GreaterOrEqual(tb, img.Stride, 3*img.Width)
+	require.GreaterOrEqual(tb, len(img.Pix), (img.Height-1)*img.Stride+3*img.Width)
+	require.LessOrEqual(tb, img.Width, img.FullWidth)
+	require.LessOrEqual(tb, img.Height, img.FullHeight)
+	long, full := max(img.Width, img.Height), max(img.FullWidth, img.FullHeight)
+	if longSide <= 0 || full <= longSide {
+		require.Equal(tb, full, long)
+	} else {
+		require.GreaterOrEqual(tb, long, longSide)
+	}
+}
+
+// The bad pictures, each for what it really is.
+func TestBadPictures(t *testing.T) {
+	reasons := map[string]string{
+		"corrupted.png": reasonDamaged, // a byte too many behind the signature
+		"einstein.bmp":  reasonFormat,
+		"einstein.gif":  reasonFormat,
+		"einstein.webp": reasonFormat,
+		"empty.png":     reasonFormat, // the text "test"
+		"truncated.jpg": reasonDamaged,
+		"einstein.jpeg": "",
+		"einstein.png":  "",
+	}
+	files, err := os.ReadDir(fixture.Faces(t, "bad"))
+	require.NoError(t, err)
+	require.Len(t, files, len(reasons))
+	for name, reason := range reasons {
+		t.Run(name, func(t *testing.T) {
+			img, err := newDecoder().Decode(t.Context(), fixture.Read(t, "bad", name), 0)
+			if reason != "" {
+				requireRefused(t, err, ports.ErrInvalid, reason)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, []int{256, 256}, []int{img.Width, img.Height})
+		})
+	}
+}
+
+func TestPNGRealPictures(t *testing.T) {
+	for _, path := range append(pictures(t, fixture.Faces(t, "cast")), fixture.Faces(t, "bad", "einstein.png")) {
+		if !strings.HasSuffix(path, ".png") {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		want, err := png.Decode(bytes.NewReader(data))
+		require.NoError(t, err)
+		got, err := newDecoder().Decode(t.Context(), data, 0)
+		require.NoError(t, err)
+		require.Zero(t, meanDifference(t, got, want), path)
+	}
+}
+
+func TestUnsupportedFormats(t *testing.T) {
+	for _, data := range []string{"x", "GIF89a", "BM", "RIFF\x00\x00\x00\x00WEBP", "%PDF-1.7", "<svg/>", "\xff", "\x89PN", "\x00\x00\x00\x1cftypheic"} {
+		_, err := newDecoder().Decode(t.Context(), []byte(data), 0)
+		requireRefused(t, err, ports.ErrInvalid, reasonFormat)
+	}
+	for _, data := range [][]byte{nil, {}} {
+		_, err := newDecoder().Decode(t.Context(), data, 0)
+		requireRefused(t, err, ports.ErrInvalid, "the provided image is empty")
+	}
+}
+
+// A file cut anywhere is refused: never half a picture.
+func TestTruncatedRealPictures(t *testing.T) {
+	for _, name := range []string{"000_5.jpg", "007_B.jpg", "017_0.jpg", "cast/group3.jpg", "cast/amy1.png", "bad/einstein.png"} {
+		t.Run(name, func(t *testing.T) {
+			data := fixture.Read(t, name)
+			for percent := 5; percent < 100; percent += 5 {
+				requireDamaged(t, data[:len(data)*percent/100])
+			}
+			requireDamaged(t, data[:len(data)-1])
+		})
+	}
+}
+
+func TestTruncatedSmallPictures(t *testing.T) {
+	files := map[string][]byte{
+		"PNG":            rgbPNG(t, draw("ABC DEF", 8)),
+		"interlaced PNG": pngSpec{width: 9, height: 9, depth: 16, colour: 6, interlaced: true, sample: noise(16)}.encode(t),
+	}
+	for _, name := range jpegKinds {
+		files[name] = testdata(t, name+".jpg")
+	}
+	for name, data := range files {
+		t.Run(name, func(t *testing.T) {
+			for n := len(pngMagic); n < len(data); n++ {
+				requireDamaged(t, data[:n])
+			}
+		})
+	}
+}
+
+func requireDamaged(t *testing.T, data []byte) {
+	t.Helper()
+	for _, longSide := range []int{0, 32} {
+		_, err := newDecoder().Decode(t.Context(), data, longSide)
+		requireRefused(t, err, ports.ErrInvalid, reasonDamaged)
+	}
+}
+
+// The result is the caller's and the data is left alone.
+func TestNothingIsShared(t *testing.T) {
+	for _, data := range [][]byte{testdata(t, "420.jpg"), rgbPNG(t, draw("ABC DEF", 8))} {
+		d, before := newDecoder(), bytes.Clone(data)
+		first, err := d.Decode(t.Context(), data, 0)
+		require.NoError(t, err)
+		want := bytes.Clone(first.Pix)
+		require.Equal(t, before, data)
+		clear(data)
+		require.Equal(t, want, first.Pix)
+		second, err := d.Decode(t.Context(), before, 0)
+		require.NoError(t, err)
+		clear(second.Pix)
+		require.Equal(t, want, first.Pix)
+	}
+}
+
+// The formats agree on what they show.
+func TestFormatsAgree(t *testing.T) {
+	picture := draw("ABC DEF", 32)
+	fromJPEG, err := newDecoder().Decode(t.Context(), encodeJPEG(t, picture, 100), 0)
+	require.NoError(t, err)
+	require.Less(t, meanDifference(t, fromJPEG, picture), 3.0)
+	fromPNG, err := newDecoder().Decode(t.Context(), rgbPNG(t, picture), 0)
+	require.NoError(t, err)
+	require.Zero(t, meanDifference(t, fromPNG, picture))
+	require.Equal(t, image.Pt(96, 64), image.Pt(fromPNG.Width, fromPNG.Height))
+}

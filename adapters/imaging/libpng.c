@@ -1,0 +1,137 @@
+/*
+ * libpng reports errors by calling back and expects not to be returned to, so
+ * every call stands under a setjmp here and nothing of it reaches Go.
+ *
+ * This is libpng's classic interface. Its simplified one needs the whole
+ * picture in memory, cannot be interrupted, and up to version 1.6.58 mixes up
+ * the pixels of interlaced 16-bit files (pnggroup/libpng issue 853).
+ */
+#include "libpng.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <png.h>
+
+struct imago_png {
+	png_structp png;
+	png_infop info;
+	const unsigned char *next;
+	size_t left;
+	size_t row_bytes;
+	enum imago_png_result result;
+	jmp_buf escape;
+};
+
+static void on_error(png_structp png, png_const_charp message)
+{
+	struct imago_png *d = png_get_error_ptr(png);
+
+	/* libpng tells errors apart by their text alone. */
+	d->result = strstr(message, "emory") ? IMAGO_PNG_NO_MEMORY : IMAGO_PNG_DAMAGED;
+	longjmp(d->escape, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp message)
+{
+	(void)png, (void)message; /* a library does not write to standard error */
+}
+
+static void on_read(png_structp png, png_bytep out, size_t size)
+{
+	struct imago_png *d = png_get_io_ptr(png);
+
+	if (size > d->left)
+		png_error(png, "end of data");
+	memcpy(out, d->next, size);
+	d->next += size;
+	d->left -= size;
+}
+
+/*
+ * Chunks that say nothing about the pixels are passed over unread: libpng would
+ * unpack and keep compressed text, 8 MB from a few kB and many times over.
+ * Colour profiles are not applied either.
+ */
+static void skip_metadata(png_structp png)
+{
+	static const png_byte wanted[] = "gAMA\0sRGB";
+
+	png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+	png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_AS_DEFAULT, wanted, 2);
+}
+
+/* Asks for eight bits of sRGB a channel, whatever the file has. */
+static void set_output(png_structp png)
+{
+	/*
+	 * What is transparent is laid over white, the background on which
+	 * viewers and the rules for identity photographs show a face.
+	 */
+	static const png_color_16 white = {0, 255, 255, 255, 255};
+
+	png_set_expand(png);
+	png_set_scale_16(png);
+	png_set_gray_to_rgb(png);
+	/* Files without gamma are sRGB; others are converted. */
+	png_set_alpha_mode_fixed(png, PNG_ALPHA_PNG, PNG_DEFAULT_sRGB);
+	png_set_background_fixed(png, &white, PNG_BACKGROUND_GAMMA_SCREEN, 0, 0);
+}
+
+static void start(struct imago_png *d, unsigned int width, unsigned int height, int *passes)
+{
+	d->info = png_create_info_struct(d->png);
+	if (d->info == NULL)
+		png_error(d->png, "out of memory");
+	png_set_read_fn(d->png, d, on_read);
+	png_set_user_limits(d->png, width, height);
+	png_set_benign_errors(d->png, 1);
+	skip_metadata(d->png);
+	png_read_info(d->png, d->info);
+	set_output(d->png);
+	*passes = png_set_interlace_handling(d->png);
+	png_read_update_info(d->png, d->info);
+	d->row_bytes = png_get_rowbytes(d->png, d->info);
+	if (png_get_image_width(d->png, d->info) != width ||
+	    png_get_image_height(d->png, d->info) != height || d->row_bytes != (size_t)3 * width)
+		png_error(d->png, "not as announced");
+}
+
+enum imago_png_result imago_png_open(const unsigned char *data, size_t size,
+	unsigned int width, unsigned int height, struct imago_png **out, int *passes)
+{
+	struct imago_png *d = calloc(1, sizeof *d);
+
+	*out = d;
+	if (d == NULL)
+		return IMAGO_PNG_NO_MEMORY;
+	d->next = data;
+	d->left = size;
+	if (setjmp(d->escape) != 0)
+		return d->result;
+	d->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, d, on_error, on_warning);
+	if (d->png == NULL)
+		return IMAGO_PNG_NO_MEMORY;
+	start(d, width, height, passes);
+	return IMAGO_PNG_OK;
+}
+
+enum imago_png_result imago_png_read(struct imago_png *d, unsigned char *pixels, unsigned int rows)
+{
+	unsigned int i;
+
+	if (setjmp(d->escape) != 0)
+		return d->result;
+	for (i = 0; i < rows; i++)
+		png_read_row(d->png, pixels + i * d->row_bytes, NULL);
+	return IMAGO_PNG_OK;
+}
+
+void imago_png_close(struct imago_png *d)
+{
+	if (d == NULL)
+		return;
+	png_destroy_read_struct(&d->png, &d->info, NULL);
+	free(d);
+}

@@ -1,0 +1,171 @@
+package imaging
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+// stored is how a picture that reads "ABC" over "DEF" when upright is stored
+// under each orientation, row after row. Exif 3.0, 4.6.5.1.6 says for each which
+// side of the picture the first row and the first column are.
+var stored = map[orientation]string{
+	1: "ABC DEF",  // first row at the top, first column at the left
+	2: "CBA FED",  // top, right
+	3: "FED CBA",  // bottom, right
+	4: "DEF ABC",  // bottom, left
+	5: "AD BE CF", // left, top
+	6: "CF BE AD", // right, top
+	7: "FC EB DA", // right, bottom
+	8: "DA EB FC", // left, bottom
+}
+
+// letter is the colour of a letter.
+func letter(c byte) color.RGBA {
+	i := c - 'A'
+	return color.RGBA{R: 20 + 40*i, G: 220 - 35*i, B: 60 * (i % 3), A: 255}
+}
+
+// draw returns the picture with each letter a square of side pixels.
+func draw(text string, side int) image.Image {
+	rows := strings.Fields(text)
+	img := image.NewRGBA(image.Rect(0, 0, side*len(rows[0]), side*len(rows)))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			img.SetRGBA(x, y, letter(rows[y/side][x/side]))
+		}
+	}
+	return img
+}
+
+// requireUpright checks the middle of every letter of the upright picture.
+func requireUpright(t *testing.T, img *ports.Image, tolerance float64) {
+	t.Helper()
+	side := img.Height / 2
+	require.Equal(t, 3*side, img.Width)
+	require.Equal(t, 3*img.FullHeight, 2*img.FullWidth)
+	for i := range 6 {
+		got, want := pixel(img, i%3*side+side/2, i/3*side+side/2), letter('A'+byte(i))
+		require.InDelta(t, want.R, got.R, tolerance)
+		require.InDelta(t, want.G, got.G, tolerance)
+		require.InDelta(t, want.B, got.B, tolerance)
+	}
+}
+
+func TestOrientation(t *testing.T) {
+	for o, text := range stored {
+		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
+			exif := exifBody(order, uint16(o))
+			for _, longSide := range []int{0, 24} {
+				t.Run(fmt.Sprintf("JPEG %d %s %d", o, order, longSide), func(t *testing.T) {
+					data := withSegment(encodeJPEG(t, draw(text, 32), 95), markerAPP1, append([]byte(exifPrefix), exif...))
+					img, err := newDecoder().Decode(t.Context(), data, longSide)
+					require.NoError(t, err)
+					requireUpright(t, img, 6)
+				})
+				t.Run(fmt.Sprintf("PNG %d %s %d", o, order, longSide), func(t *testing.T) {
+					data := rgbPNG(t, draw(text, 32), [2]string{"eXIf", string(exif)})
+					img, err := newDecoder().Decode(t.Context(), data, longSide)
+					require.NoError(t, err)
+					requireUpright(t, img, 0)
+				})
+			}
+		}
+	}
+}
+
+// The pixel truth, without any room for error.
+func TestOrientationOfSinglePixels(t *testing.T) {
+	for o, text := range stored {
+		for _, interlaced := range []bool{false, true} {
+			picture := draw(text, 1)
+			size := picture.Bounds().Size()
+			data := pngSpec{
+				width: size.X, height: size.Y, depth: 8, colour: 2, interlaced: interlaced,
+				before: [][2]string{{"eXIf", string(exifBody(binary.BigEndian, uint16(o)))}},
+				sample: func(x, y, c int) int {
+					p := picture.At(x, y).(color.RGBA)
+					return int([]uint8{p.R, p.G, p.B}[c])
+				},
+			}.encode(t)
+			img, err := newDecoder().Decode(t.Context(), data, 0)
+			require.NoError(t, err)
+			requireUpright(t, img, 0)
+		}
+	}
+}
+
+func TestParseOrientation(t *testing.T) {
+	good := exifBody(binary.BigEndian, 6)
+	change := func(at int, to ...byte) []byte {
+		data := bytes.Clone(good)
+		copy(data[at:], to)
+		return data
+	}
+	const second = 12 + tiffEntrySize // the entry that holds the orientation
+	tests := map[string]struct {
+		exif []byte
+		want orientation
+	}{
+		"big endian":             {good, 6},
+		"little endian":          {exifBody(binary.LittleEndian, 8), 8},
+		"behind the prefix":      {append([]byte(exifPrefix), good...), 6},
+		"nothing":                {nil, upright},
+		"prefix only":            {[]byte(exifPrefix), upright},
+		"header only":            {good[:8], upright},
+		"byte order":             {change(0, 'X', 'X'), upright},
+		"mixed byte order":       {change(0, 'I', 'I'), upright},
+		"magic number":           {change(2, 0, 43), upright},
+		"directory at the end":   {change(4, 0, 0, 0, byte(len(good))), upright},
+		"directory far away":     {change(4, 0xFF, 0xFF, 0xFF, 0xFF), upright},
+		"cut in the entry":       {good[:second+8], upright},
+		"entries cut, tag there": {change(10, 0xFF, 0xFF), 6},
+		"entry not counted":      {change(10, 0, 1), upright},
+		"other tag":              {change(second, 0x01, 0x13), upright},
+		"type long":              {change(second+2, 0, 4), upright},
+		"two values":             {change(second+4, 0, 0, 0, 2), upright},
+		"value 0":                {exifBody(binary.BigEndian, 0), upright},
+		"value 9":                {exifBody(binary.BigEndian, 9), upright},
+		"value 262":              {exifBody(binary.BigEndian, 0x0106), upright},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, test.want, parseOrientation(test.exif))
+		})
+	}
+}
+
+// The first Exif block counts, and one whose checksum is wrong does not.
+func TestOrientationBlocks(t *testing.T) {
+	turn := func(o uint16) string { return string(exifBody(binary.BigEndian, o)) }
+	picture := draw(stored[6], 8)
+	plain := rgbPNG(t, picture)
+	end := len(plain) - chunkOverhead
+	late := append(appendChunk(bytes.Clone(plain[:end]), "eXIf", []byte(turn(6))), plain[end:]...)
+	broken := rgbPNG(t, picture, [2]string{"eXIf", turn(3)}, [2]string{"eXIf", turn(6)})
+	broken[len(pngSignature)+chunkOverhead+ihdrSize+8] ^= 1
+	jpeg := withSegment(encodeJPEG(t, draw(stored[6], 16), 95), markerAPP1, []byte(exifPrefix+turn(3)))
+	jpeg = withSegment(jpeg, markerAPP1, []byte(exifPrefix+turn(6)))
+	tests := map[string][]byte{
+		"PNG, first of two":     rgbPNG(t, picture, [2]string{"eXIf", turn(6)}, [2]string{"eXIf", turn(3)}),
+		"PNG, behind the data":  late,
+		"PNG, broken and sound": broken,
+		"JPEG, first of two":    jpeg,
+		"JPEG, behind XMP":      withSegment(jpeg, markerAPP1, []byte("http://ns.adobe.com/xap/1.0/\x00<x/>")),
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			img, err := newDecoder().Decode(t.Context(), data, 0)
+			require.NoError(t, err)
+			requireUpright(t, img, 6)
+		})
+	}
+}

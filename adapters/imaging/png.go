@@ -1,0 +1,162 @@
+package imaging
+
+// #cgo LDFLAGS: -lpng
+// #include "libpng.h"
+import "C"
+
+import (
+	"context"
+	"runtime"
+	"unsafe"
+
+	"imago/ports"
+)
+
+// pngFile is a PNG file of which the chunks have been gone through.
+type pngFile struct {
+	data   []byte
+	header *pngHeader
+	layout layout
+}
+
+func openPNG(data []byte) (picture, error) {
+	h, err := readPNGHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	return &pngFile{data: data, header: h}, nil
+}
+
+func (f *pngFile) size() (width, height int) { return f.header.width, f.header.height }
+
+// plan asks for little beside the result, whatever the size of the picture: rows
+// are reduced as they come. Only an interlaced file has to be kept whole.
+func (f *pngFile) plan(longSide int) int64 {
+	h := f.header
+	f.layout = layout{
+		width: h.width, height: h.height,
+		reduction:   pngReduction(max(h.width, h.height), longSide),
+		orientation: h.orientation,
+	}
+	need := f.layout.resultBytes() + pngWorkspace(h.width)
+	if h.interlaced {
+		need += int64(f.layout.storedBytes())
+	}
+	return need
+}
+
+// pngReduction returns the largest whole factor by which the longer side can be
+// divided, rounding up, and still be at least longSide pixels.
+func pngReduction(longer, longSide int) int {
+	switch {
+	case longSide <= 0 || longer <= longSide:
+		return 1
+	case longSide == 1:
+		return longer
+	}
+	return (longer - 1) / (longSide - 1)
+}
+
+// pngBatch is how many rows are read at once. The context is looked at between
+// batches.
+const pngBatch = 16
+
+// pngWorkspace bounds what is taken beside the picture: the batch, four rows of
+// up to 8 bytes a pixel in libpng, its inflater and gamma tables.
+func pngWorkspace(width int) int64 {
+	const rows, rowBytesPerPixel, tables = 4, 8, 512 << 10
+	return int64(width)*(bytesPerPixel*pngBatch+rowBytesPerPixel*rows) + tables
+}
+
+func (f *pngFile) decode(ctx context.Context) (*ports.Image, error) {
+	var pin runtime.Pinner // libpng reads on from call to call
+	defer pin.Unpin()
+	pin.Pin(unsafe.SliceData(f.data))
+
+	var png *C.struct_imago_png
+	var passes C.int
+	result := C.imago_png_open((*C.uchar)(unsafe.SliceData(f.data)), C.size_t(len(f.data)),
+		C.uint(f.header.width), C.uint(f.header.height), &png, &passes)
+	defer func() { C.imago_png_close(png) }()
+	if err := pngError(result); err != nil {
+		return nil, err
+	}
+	r := &pngReader{png: png, height: f.header.height, stride: f.header.width * bytesPerPixel}
+	img, err := r.decode(ctx, f.layout, int(passes))
+	if err != nil {
+		return nil, err
+	}
+	img.FullWidth, img.FullHeight = f.header.orientation.turn(f.size())
+	return img, nil
+}
+
+func pngError(result C.enum_imago_png_result) error {
+	switch result {
+	case C.IMAGO_PNG_OK:
+		return nil
+	case C.IMAGO_PNG_NO_MEMORY:
+		return noMemory("libpng")
+	}
+	return errDamaged
+}
+
+// pngReader reads the rows of an opened picture.
+type pngReader struct {
+	png            *C.struct_imago_png
+	height, stride int
+}
+
+func (r *pngReader) decode(ctx context.Context, l layout, passes int) (img *ports.Image, err error) {
+	if passes == 1 {
+		return l.compose(ctx, r.rows(ctx))
+	}
+	err = withScratch(l.storedBytes(), func(pix []byte) error {
+		for range passes {
+			if err := r.readAll(ctx, pix); err != nil {
+				return err
+			}
+		}
+		img, err = l.compose(ctx, rowsOf(pix, r.stride))
+		return err
+	})
+	return img, err
+}
+
+// rows returns a function that yields one row after the other.
+func (r *pngReader) rows(ctx context.Context) func() ([]byte, error) {
+	buffer := make([]byte, min(pngBatch, r.height)*r.stride)
+	var batch []byte
+	left := r.height
+	return func() ([]byte, error) {
+		if len(batch) == 0 {
+			n := min(pngBatch, left)
+			batch, left = buffer[:n*r.stride], left-n
+			if err := r.read(ctx, batch); err != nil {
+				return nil, err
+			}
+		}
+		row := batch[:r.stride]
+		batch = batch[r.stride:]
+		return row, nil
+	}
+}
+
+// readAll reads all rows once.
+func (r *pngReader) readAll(ctx context.Context, pix []byte) error {
+	for len(pix) > 0 {
+		n := min(len(pix), pngBatch*r.stride)
+		if err := r.read(ctx, pix[:n]); err != nil {
+			return err
+		}
+		pix = pix[n:]
+	}
+	return nil
+}
+
+// read fills a whole number of rows.
+func (r *pngReader) read(ctx context.Context, rows []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return pngError(C.imago_png_read(r.png, (*C.uchar)(unsafe.SliceData(rows)), C.uint(len(rows)/r.stride)))
+}
