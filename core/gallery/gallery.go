@@ -96,6 +96,11 @@ func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, us
 	if err := g.checkAbsent(ctx, collection, userID); err != nil {
 		return err
 	}
+	return g.add(ctx, client, collection, userID, picture, ports.First)
+}
+
+// add extracts the template of a picture and stores it.
+func (g *Gallery) add(ctx context.Context, client ports.Client, collection, userID string, picture []byte, mode ports.Mode) error {
 	vector, err := g.extractor.Enrol(ctx, picture, g.gate)
 	if err != nil {
 		return err
@@ -103,7 +108,7 @@ func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, us
 	return g.store.Add(ctx, ports.Record{
 		Collection: collection, UserID: userID, FaceID: rand.Text(), Vector: vector,
 		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
-	}, ports.First)
+	}, mode)
 }
 
 func (g *Gallery) checkAbsent(ctx context.Context, collection, userID string) error {
@@ -176,32 +181,10 @@ func checkBounds(p ports.Probe) error {
 // Errors: ErrNotFound when the user or the collection is not there;
 // ErrForbidden when another client enrolled the user in a shared collection.
 func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, userID string) error {
-	c, err := g.collection(collection)
-	if err != nil {
+	if _, err := g.own(ctx, client, collection, userID); err != nil {
 		return err
-	}
-	if err := g.checkUserID(userID); err != nil {
-		return err
-	}
-	if c.Shared {
-		if err := g.checkOwner(ctx, client, collection, userID); err != nil {
-			return err
-		}
 	}
 	return g.store.Remove(ctx, collection, userID)
-}
-
-func (g *Gallery) checkOwner(ctx context.Context, client ports.Client, collection, userID string) error {
-	records, err := g.store.Get(ctx, collection, userID)
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		if r.Owner != client.Name {
-			return fmt.Errorf("gallery: unenrol: %w: enrolled by another client", ports.ErrForbidden)
-		}
-	}
-	return nil
 }
 
 func (g *Gallery) collection(name string) (Collection, error) {

@@ -1,8 +1,8 @@
 package gallery_test
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -40,8 +40,8 @@ type store struct {
 }
 
 func (s *store) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
-	if mode != ports.First {
-		return errors.New("unexpected mode")
+	if mode == ports.Replacement {
+		s.records = slices.DeleteFunc(s.records, func(o ports.Record) bool { return o.Collection == r.Collection && o.UserID == r.UserID })
 	}
 	s.records = append(s.records, r)
 	return s.err
@@ -73,8 +73,18 @@ func (s *store) Search(_ context.Context, q ports.Query) ([]ports.Match, error) 
 	return s.matches, s.err
 }
 
-func (s *store) Scan(context.Context, string, string) iter.Seq2[ports.Record, error] {
-	return func(func(ports.Record, error) bool) {}
+func (s *store) Scan(_ context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+	return func(yield func(ports.Record, error) bool) {
+		sorted := slices.Clone(s.records)
+		slices.SortFunc(sorted, func(a, b ports.Record) int {
+			return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.FaceID, b.FaceID))
+		})
+		for _, r := range sorted {
+			if r.Collection == collection && r.UserID >= from && !yield(r, s.err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *store) Count(context.Context, string) (int, error) { return len(s.records), nil }

@@ -1,0 +1,118 @@
+package gallery_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+func TestReplace(t *testing.T) {
+	g, s := newGallery()
+	require.ErrorIs(t, g.Replace(t.Context(), alice, "users", "u1", picture), ports.ErrNotFound)
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	require.NoError(t, g.AddFace(t.Context(), alice, "users", "u1", picture))
+	before := slices.Clone(s.records)
+	require.Len(t, before, 2)
+	require.NoError(t, g.Replace(t.Context(), alice, "users", "u1", picture))
+	require.Len(t, s.records, 1)
+	require.NotContains(t, before, s.records[0])
+}
+
+func TestAddFace(t *testing.T) {
+	g, s := newGallery()
+	require.ErrorIs(t, g.AddFace(t.Context(), alice, "users", "u1", picture), ports.ErrNotFound)
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	for range 99 {
+		require.NoError(t, g.AddFace(t.Context(), alice, "users", "u1", picture))
+	}
+	require.ErrorIs(t, g.AddFace(t.Context(), alice, "users", "u1", picture), ports.ErrInvalid)
+	require.Len(t, s.records, 100)
+}
+
+func TestUser(t *testing.T) {
+	g, s := newGallery()
+	_, err := g.User(t.Context(), alice, "users", "u1")
+	require.ErrorIs(t, err, ports.ErrNotFound)
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	got, err := g.User(t.Context(), bob, "users", "u1")
+	require.NoError(t, err)
+	require.Equal(t, ports.User{UserID: "u1", Faces: []ports.UserFace{
+		{FaceID: s.records[0].FaceID, EnrolledAt: s.records[0].EnrolledAt},
+	}}, got)
+}
+
+func TestSharedCollectionIsOnesOwn(t *testing.T) {
+	g, _ := newGallery()
+	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
+	require.NoError(t, g.Enrol(t.Context(), bob, "blacklist", "b", picture))
+	_, err := g.User(t.Context(), bob, "blacklist", "a")
+	require.ErrorIs(t, err, ports.ErrForbidden)
+	require.ErrorIs(t, g.Replace(t.Context(), bob, "blacklist", "a", picture), ports.ErrForbidden)
+	require.ErrorIs(t, g.AddFace(t.Context(), bob, "blacklist", "a", picture), ports.ErrForbidden)
+	page, err := g.Users(t.Context(), bob, "blacklist", "", 10)
+	require.NoError(t, err)
+	require.Len(t, page.Users, 1)
+	require.Equal(t, "b", page.Users[0].UserID)
+}
+
+// Paging through a collection shows every user once, with all faces, whatever
+// the size of a page.
+func TestUsersPages(t *testing.T) {
+	g, _ := newGallery()
+	for i := range 25 {
+		id := fmt.Sprintf("u%02d", i)
+		require.NoError(t, g.Enrol(t.Context(), alice, "users", id, picture))
+		for range i % 3 {
+			require.NoError(t, g.AddFace(t.Context(), alice, "users", id, picture))
+		}
+	}
+	for _, limit := range []int{1, 4, 24, 25, 26, 100} {
+		seen, from := 0, ""
+		for {
+			page, err := g.Users(t.Context(), alice, "users", from, limit)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(page.Users), limit)
+			for _, u := range page.Users {
+				require.Equal(t, fmt.Sprintf("u%02d", seen), u.UserID)
+				require.Len(t, u.Faces, 1+seen%3)
+				seen++
+			}
+			if from = page.Next; from == "" {
+				break
+			}
+		}
+		require.Equal(t, 25, seen, "limit %d", limit)
+	}
+	_, err := g.Users(t.Context(), alice, "users", "", 0)
+	require.ErrorIs(t, err, ports.ErrInvalid)
+	_, err = g.Users(t.Context(), alice, "users", "", 101)
+	require.ErrorIs(t, err, ports.ErrInvalid)
+	_, err = g.Users(t.Context(), alice, "nope", "", 10)
+	require.ErrorIs(t, err, ports.ErrNotFound)
+}
+
+// A client that owns little of a large shared list gets pages with few users,
+// even none, and reaches its own in the end.
+func TestUsersPageIsBoundedByWhatItLooksAt(t *testing.T) {
+	g, s := newGallery()
+	for i := range 20_500 {
+		s.records = append(s.records, ports.Record{Collection: "blacklist", UserID: fmt.Sprintf("u%05d", i), FaceID: "f", Owner: "bob"})
+	}
+	s.records[20_250].Owner = "alice"
+	pages, found, from := 0, 0, ""
+	for {
+		page, err := g.Users(t.Context(), alice, "blacklist", from, 10)
+		require.NoError(t, err)
+		pages++
+		found += len(page.Users)
+		if from = page.Next; from == "" {
+			break
+		}
+	}
+	require.Equal(t, 3, pages)
+	require.Equal(t, 1, found)
+}
