@@ -3,6 +3,8 @@ package apikey
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
@@ -95,9 +97,14 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestLongestKey(t *testing.T) {
-	k := started(t, "", strings.Repeat("x", 512), quiet)
-	_, err := k.Authenticate(strings.Repeat("x", 512))
+	longer := strings.Repeat("x", 513)
+	hash := sha256.Sum256([]byte(longer))
+	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), "keys:\n"+stanza("a", hex.EncodeToString(hash[:]), ""))
+	k := started(t, path, longer[:512], quiet)
+	_, err := k.Authenticate(longer[:512])
 	require.NoError(t, err)
+	_, err = k.Authenticate(longer)
+	require.ErrorIs(t, err, ports.ErrUnauthorized)
 }
 
 func TestEnvironmentKeyIsTrimmed(t *testing.T) {

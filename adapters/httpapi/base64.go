@@ -61,10 +61,7 @@ func decodeFace(text []byte, limit int) ([]byte, error) {
 	if isToken(text, found) {
 		return nil, refuse("encrypted tokens are not enabled")
 	}
-	encoding, ok := alphabet(found)
-	if !ok {
-		return nil, errNotBase64
-	}
+	encoding := alphabet(found)
 	if text, ok = withoutPadding(text); !ok {
 		return nil, errNotBase64
 	}
@@ -82,16 +79,13 @@ func classify(text []byte) (found uint8) {
 	return found
 }
 
-// alphabet picks the alphabet of a text by the classes found in it. Mixing the
-// two is a mistake of the sender.
-func alphabet(found uint8) (*base64.Encoding, bool) {
-	if found&(classOther|classDot) != 0 || found&classStandard != 0 && found&classURLSafe != 0 {
-		return nil, false
-	}
+// alphabet picks the alphabet of a text by the classes found in it. It refuses
+// characters of the other one.
+func alphabet(found uint8) *base64.Encoding {
 	if found&classURLSafe != 0 {
-		return base64.RawURLEncoding, true
+		return base64.RawURLEncoding
 	}
-	return base64.RawStdEncoding, true
+	return base64.RawStdEncoding
 }
 
 // isToken reports whether a text is a JWE in compact serialization (RFC 7516,

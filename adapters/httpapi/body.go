@@ -31,11 +31,11 @@ func (s *Server) readBody(x *exchange, r *http.Request) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, s.bodyTooLarge()
 	}
+	// MaxBytesReader asks net/http's own writer to close the connection.
 	body, err := readAll(http.MaxBytesReader(x.ResponseWriter, r.Body, limit), r.ContentLength)
 	if err != nil {
 		return nil, s.bodyError(r, err)
 	}
-	x.liftReadDeadline()
 	return body, nil
 }
 

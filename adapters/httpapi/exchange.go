@@ -45,14 +45,6 @@ func (x *exchange) Write(p []byte) (int, error) {
 // Unwrap gives http.ResponseController its way to the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// liftReadDeadline is called when the whole request has been read. net/http goes
-// on reading to see the client hang up, and a deadline meant for the body that
-// passes during the work would look just like that.
-func (x *exchange) liftReadDeadline() {
-	// The only error is that a test's recorder has no deadlines.
-	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Time{})
-}
-
 // observe is the outermost layer: it gives every answer its common headers and
 // its request ID, turns a panic into a 500, and when all is done tells the log
 // and the metrics.

@@ -118,9 +118,6 @@ func (s *Server) search(x *exchange, r *http.Request, c caller) error {
 // unenrol serves DELETE /users/{userId} and DELETE /users/{list}/{userId}. A
 // body means nothing and is not read.
 func (s *Server) unenrol(x *exchange, r *http.Request, c caller) error {
-	if r.ContentLength == 0 {
-		x.liftReadDeadline()
-	}
 	ctx, cancel := s.bounded(r)
 	defer cancel()
 	if err := s.gallery.Unenrol(ctx, c.Client, c.collection, r.PathValue("userId")); err != nil {

@@ -259,7 +259,7 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"===="}`, []string{badBase64}},
 		{`{"face":"QQ==QQ=="}`, []string{badBase64}},
 		{`{"face":"QUJDé"}`, []string{badBase64}},
-		{`{"face":"QUJD\u0141"}`, []string{badBase64}},
+		{`{"face":"QUJ\u0141"}`, []string{badBase64}},
 		{`{"face":"QUJD\b"}`, []string{badBase64}},
 		{`{"face":"QUJD\\"}`, []string{badBase64}},
 		{`{"face":"QUJD\""}`, []string{badBase64}},
