@@ -31,6 +31,7 @@ func (s *Server) readBody(x *exchange, r *http.Request) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, s.bodyTooLarge()
 	}
+	x.touched = true
 	// MaxBytesReader asks net/http's own writer to close the connection.
 	body, err := readAll(http.MaxBytesReader(x.ResponseWriter, r.Body, limit), r.ContentLength)
 	if err != nil {

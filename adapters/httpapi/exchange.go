@@ -19,6 +19,9 @@ type exchange struct {
 	client string
 	status int // 0 until the header is written
 	bytes  int64
+
+	touched bool // the reading of the body has begun
+	lingers bool // the body is to be taken behind the answer
 }
 
 // unmatched is the route of a request that no pattern matches.
@@ -56,6 +59,7 @@ func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 		h.Set("X-Request-Id", x.id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		defer s.linger(x, r) // no part of the time that is reported
 		defer func() { s.report(x, r, time.Since(start)) }()
 		defer s.recover(x, r)
 		next(x, r)
@@ -87,6 +91,7 @@ func (s *Server) fail(x *exchange, r *http.Request, err error) {
 	if v.status >= http.StatusInternalServerError && v.kind != errNotReady {
 		s.log.Log(r.Context(), severity(v), "request failed", "request_id", x.id, "route", x.route, "error", err)
 	}
+	s.prepareLinger(x, r)
 	writeProblem(x, r, v, err)
 }
 

@@ -156,6 +156,53 @@ func TestExpectContinueIsRefusedWithoutABody(t *testing.T) {
 	requireProblem(t, 401, answer(t, conn))
 }
 
+// A client that sends everything before it reads gets its answer, not a reset,
+// and can go on using the connection.
+func TestRefusalOfALargeBodyReachesTheClient(t *testing.T) {
+	s, _ := start(t, options(&gallery{}))
+	conn := connect(t, s.Addr())
+	in := bufio.NewReader(conn)
+	for range 2 {
+		body := strings.Repeat("x", 8<<20)
+		send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Content-Length: %d\n\n", len(body))
+		send(t, conn, "%s", body)
+		r, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		require.False(t, r.Close)
+		requireProblem(t, 401, r)
+	}
+}
+
+// A refusal does not wait for the body, be it small or large.
+func TestRefusalComesAtOnce(t *testing.T) {
+	var o = options(&gallery{})
+	o.Server.Timeouts.Body = time.Hour
+	o.Server.Timeouts.Shutdown = 0
+	for length, wantClose := range map[string]bool{"1000": false, "5000000": false, "50000000": true} {
+		s, _ := start(t, o)
+		conn := connect(t, s.Addr())
+		send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Content-Length: %s\n\n", length)
+		r := answer(t, conn)
+		requireProblem(t, 401, r)
+		require.Equal(t, wantClose, r.Close)
+	}
+}
+
+// What is thrown away is bounded: an endless body ends with the connection.
+func TestRefusalDoesNotReadForEver(t *testing.T) {
+	o := options(&gallery{})
+	o.Server.Limits.ImageBytes = 1024
+	s, _ := start(t, o)
+	conn := connect(t, s.Addr())
+	send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Transfer-Encoding: chunked\n\n")
+	chunk := []byte(fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20)))
+	var err error
+	for i := 0; i < 1000 && err == nil; i++ {
+		_, err = conn.Write(chunk)
+	}
+	require.Error(t, err)
+}
+
 func TestRequestsInProgressAreLimited(t *testing.T) {
 	begun, release := make(chan struct{}, 2), make(chan struct{})
 	o := options(&gallery{unenrol: func(context.Context, ports.Client, string, string) error {

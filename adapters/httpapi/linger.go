@@ -1,0 +1,36 @@
+package httpapi
+
+import (
+	"io"
+	"net/http"
+)
+
+// A request that is refused before its body was read is answered at once, and
+// the body is thrown away behind the answer. By itself net/http would wait for a
+// small body before it answers, and close the connection on a large one:
+// clients that send everything before they read, and there are many, would
+// then see a reset connection in place of, say, a 401.
+
+// prepareLinger is called before an answer is written. Where the body can
+// follow, linger will take it.
+func (s *Server) prepareLinger(x *exchange, r *http.Request) {
+	// A client that expects 100 Continue sends nothing after a refusal.
+	if x.touched || r.ContentLength == 0 || r.Header.Get("Expect") != "" {
+		return
+	}
+	x.lingers = http.NewResponseController(x.ResponseWriter).EnableFullDuplex() == nil
+	if x.lingers && r.ContentLength > bodyLimit(s.limits.ImageBytes) {
+		x.Header().Set("Connection", "close") // it will not be read to its end
+	}
+}
+
+// linger sends the answer and reads the body up to its cap, for as long as the
+// body's deadline allows. What is not read by then ends the connection.
+func (s *Server) linger(x *exchange, r *http.Request) {
+	if !x.lingers {
+		return
+	}
+	if http.NewResponseController(x.ResponseWriter).Flush() == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, bodyLimit(s.limits.ImageBytes))
+	}
+}
