@@ -1,7 +1,6 @@
 package memstore
 
 import (
-	"io"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -48,8 +47,10 @@ func volatileHarness() contract.StoreHarness {
 }
 
 func newStore(path string, space ports.Space) *Store {
-	return New(config.MemoryStore{Path: path}, space, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return New(config.MemoryStore{Path: path}, space, discard())
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // started returns an open store that the end of the test closes.
 func started(tb testing.TB, path string, space ports.Space) *Store {

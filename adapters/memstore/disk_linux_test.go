@@ -1,0 +1,61 @@
+package memstore
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+// limitFiles keeps this process from making any file longer than n bytes, as a
+// disk without room does; 0 lifts the limit.
+func limitFiles(t *testing.T, n int64) {
+	t.Helper()
+	limit := syscall.Rlimit{Cur: uint64(n)}
+	var now syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &now))
+	if limit.Max = now.Max; n == 0 {
+		limit.Cur = now.Max
+	}
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+}
+
+// TestLogCannotGrow lets the write of a commit itself fail, at different places
+// of the log: in the middle of a page, between pages, before the last.
+func TestLogCannotGrow(t *testing.T) {
+	// The kernel would otherwise end the process, as it does with a shell's ulimit.
+	signal.Ignore(syscall.SIGXFSZ)
+	t.Cleanup(func() { signal.Reset(syscall.SIGXFSZ) })
+	t.Cleanup(func() { limitFiles(t, 0) })
+	s := durable(t, 128)
+	records := crowd(400, 128)
+	enrol(t, s, records[:200])
+	next := 200
+	for _, room := range []int64{0, 10, pageSize / 2, pageSize + 24, 2*pageSize + 100, 20 * pageSize} {
+		log, err := os.Stat(filepath.Join(s.cfg.Path + "-wal"))
+		require.NoError(t, err)
+		limitFiles(t, log.Size()+room)
+		errs := together(30, func(i int) error { return s.Add(t.Context(), records[next+i], ports.First) })
+		require.NoError(t, s.CheckHealth(t.Context()))
+		limitFiles(t, 0)
+		for i, err := range errs {
+			if err != nil {
+				require.ErrorIs(t, err, ports.ErrUnavailable)
+				_, absent := s.Get(t.Context(), users, records[next+i].UserID)
+				require.ErrorIs(t, absent, ports.ErrNotFound)
+				require.NoError(t, s.Add(t.Context(), records[next+i], ports.First))
+			}
+		}
+		if room < pageSize {
+			require.NotContains(t, errs, error(nil), "room for %d bytes", room)
+		}
+		next += len(errs)
+		require.Equal(t, records[:next], contents(t, s))
+	}
+	require.Equal(t, records[:next], contents(t, reopened(t, s)))
+}

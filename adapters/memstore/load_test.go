@@ -1,0 +1,113 @@
+package memstore
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+// A row that no imago has written stops the start, and is named without the
+// user's ID.
+func TestDamagedRows(t *testing.T) {
+	nan := encode([]float32{float32(math.NaN()), 0})
+	for name, damage := range map[string]struct {
+		statement string
+		args      []any
+		want      string
+	}{
+		"short":      {"UPDATE vector SET data = x'00' WHERE slot = 2", nil, "a vector of 1 bytes where 8 are expected"},
+		"missing":    {"PRAGMA foreign_keys = OFF; DELETE FROM vector WHERE slot = 2", nil, "a vector of 0 bytes"},
+		"NaN":        {"UPDATE vector SET data = ? WHERE slot = 2", []any{nan}, "not of unit length"},
+		"blank":      {"UPDATE vector SET data = zeroblob(8) WHERE slot = 2", nil, "not of unit length"},
+		"user":       {"UPDATE face SET user_id = 'secret' || char(10) WHERE slot = 2", nil, "user ID with control characters"},
+		"face":       {"UPDATE face SET face_id = '' WHERE slot = 2", nil, "face ID of 0 bytes"},
+		"collection": {"UPDATE face SET collection = 'X' WHERE slot = 2", nil, `in collection "X"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := durable(t, 2)
+			for _, id := range []string{"ada", "secret", "cyd"} {
+				require.NoError(t, s.Add(t.Context(), record(id, []float32{1, 0}), ports.First))
+			}
+			closeStore(t, s)
+			conn := outside(t, s.cfg.Path)
+			_, err := conn.ExecContext(t.Context(), damage.statement, damage.args...)
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+
+			again := newStore(s.cfg.Path, s.space)
+			err = again.Start(t.Context())
+			require.ErrorContains(t, err, damage.want)
+			require.ErrorContains(t, err, "slot 2")
+			require.NotContains(t, err.Error(), "secret")
+			require.Empty(t, again.index.collections)
+		})
+	}
+}
+
+// Damage to the structure of the file is found wherever it is.
+func TestDamagedPages(t *testing.T) {
+	s := durable(t, 128)
+	enrol(t, s, crowd(300, 128))
+	closeStore(t, s)
+	intact, err := os.ReadFile(s.cfg.Path)
+	require.NoError(t, err)
+	require.Greater(t, len(intact), 20*pageSize)
+	path := filepath.Join(t.TempDir(), "imago.db")
+	for page := range len(intact) / pageSize {
+		damaged := append([]byte(nil), intact...)
+		header := damaged[page*pageSize : page*pageSize+8]
+		if page == 0 {
+			header = damaged[100:108] // behind the header of the file
+		}
+		for i := range header {
+			header[i] ^= 0x5a
+		}
+		require.NoError(t, os.WriteFile(path, damaged, 0o600))
+		err := newStore(path, s.space).Start(t.Context())
+		require.ErrorContains(t, err, "damaged", "page %d", page+1)
+	}
+	require.NoError(t, os.WriteFile(path, intact[:len(intact)/2], 0o600))
+	require.ErrorContains(t, newStore(path, s.space).Start(t.Context()), "damaged")
+	require.NoError(t, os.WriteFile(path, intact, 0o600))
+	require.Len(t, contents(t, started(t, path, s.space)), 300)
+}
+
+// countdown is a context that ends when it was looked at some times.
+type countdown struct {
+	context.Context
+	looks int
+}
+
+func (c *countdown) Err() error {
+	if c.looks--; c.looks < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A start that takes too long is given up in the middle.
+func TestLoadGivenUp(t *testing.T) {
+	s := durable(t, 16)
+	enrol(t, s, crowd(3*chunkRows, 16))
+	closeStore(t, s)
+	again := newStore(s.cfg.Path, s.space)
+	ctx := &countdown{t.Context(), 2}
+	require.ErrorIs(t, again.Start(ctx), context.DeadlineExceeded)
+	require.Empty(t, again.index.collections)
+	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 3*chunkRows)
+}
+
+// Bits of vectors survive, subnormal numbers and negative zero included.
+func TestVectorBits(t *testing.T) {
+	s := durable(t, 4)
+	want := record("ada", []float32{1, float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32, -1e-39})
+	require.NoError(t, s.Add(t.Context(), want, ports.First))
+	got := contents(t, reopened(t, s))[0].Vector
+	require.Equal(t, encode(want.Vector), encode(got))
+}

@@ -1,0 +1,141 @@
+package memstore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/config"
+	"imago/ports"
+)
+
+// window is how many bytes of a vector are looked for in the files: four
+// numbers, which do not occur by chance.
+const window = 16
+
+// traces counts the vectors of which a window is anywhere in the files of a
+// store.
+func traces(t *testing.T, path string, records []ports.Record) int {
+	t.Helper()
+	wanted := map[[window]byte]int{}
+	for i, r := range records {
+		data := encode(r.Vector)
+		for at := 0; at+window <= len(data); at += window {
+			wanted[[window]byte(data[at:])] = i
+		}
+	}
+	found := map[int]bool{}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		data, err := os.ReadFile(path + suffix)
+		require.NoError(t, err)
+		for at := 0; at+window <= len(data); at++ {
+			if i, ok := wanted[[window]byte(data[at:])]; ok {
+				found[i] = true
+			}
+		}
+	}
+	return len(found)
+}
+
+// wiping returns a store that empties its log the given time after a removal.
+func wiping(t *testing.T, delay time.Duration) *Store {
+	t.Helper()
+	s := New(config.MemoryStore{Path: filepath.Join(t.TempDir(), "imago.db")}, testSpace(128), discard())
+	s.wipeDelay = delay
+	require.NoError(t, s.Start(t.Context()))
+	t.Cleanup(func() { closeStore(t, s) })
+	return s
+}
+
+// Soon after a removal or a replacement no byte of the template is in the
+// files, without any further call.
+func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
+	s := wiping(t, time.Millisecond)
+	records := crowd(50, 128)
+	enrol(t, s, records)
+	require.Equal(t, 50, traces(t, s.cfg.Path, records), "the test does not see what is there")
+	gone, kept := records[:20], records[20:]
+	for i, r := range gone {
+		if i%2 == 0 {
+			require.NoError(t, s.Remove(t.Context(), users, r.UserID))
+			continue
+		}
+		r.Vector = kept[0].Vector
+		require.NoError(t, s.Add(t.Context(), r, ports.Replacement))
+	}
+	for traces(t, s.cfg.Path, gone) > 0 {
+		runtime.Gosched()
+	}
+	require.Equal(t, 30, traces(t, s.cfg.Path, kept))
+}
+
+// The log is what has to be emptied: with the delay not over, it still has what
+// was removed. Closing empties it too.
+func TestLogKeepsTracesUntilWiped(t *testing.T) {
+	s := wiping(t, time.Hour)
+	records := crowd(20, 128)
+	enrol(t, s, records)
+	for _, r := range records {
+		require.NoError(t, s.Remove(t.Context(), users, r.UserID))
+	}
+	require.Positive(t, traces(t, s.cfg.Path, records))
+	closeStore(t, s)
+	require.NoFileExists(t, s.cfg.Path+"-wal")
+	for _, suffix := range []string{"-wal", "-shm"} {
+		require.NoError(t, os.WriteFile(s.cfg.Path+suffix, nil, 0o600))
+	}
+	require.Zero(t, traces(t, s.cfg.Path, records))
+}
+
+// A long history of coming and going, with IDs of many lengths, leaves no
+// template behind either: pages are split, merged and filled again.
+func TestChurnLeavesNoTraces(t *testing.T) {
+	s := wiping(t, time.Hour)
+	rng := seeded(3)
+	var live, gone []ports.Record
+	for i := range 6000 {
+		if len(live) < 200 || rng.IntN(2) == 0 && len(live) < 1000 {
+			id := fmt.Sprintf("%08x-%s", rng.Uint32(), strings.Repeat("x", rng.IntN(200)))
+			live = append(live, record(id, unitVector(rng, 128)))
+			require.NoError(t, s.Add(t.Context(), live[len(live)-1], ports.First), "step %d", i)
+			continue
+		}
+		at := rng.IntN(len(live))
+		require.NoError(t, s.Remove(t.Context(), users, live[at].UserID))
+		gone = append(gone, live[at])
+		live[at] = live[len(live)-1]
+		live = live[:len(live)-1]
+	}
+	require.NoError(t, s.writer.database.truncateLog())
+	require.Greater(t, len(gone), 2000)
+	require.Zero(t, traces(t, s.cfg.Path, gone))
+	require.Equal(t, len(live), traces(t, s.cfg.Path, live))
+}
+
+// A backup in progress may keep the log from being emptied; the writer neither
+// waits for it nor forgets.
+func TestWipeTriesAgain(t *testing.T) {
+	s := wiping(t, time.Millisecond)
+	records := crowd(10, 128)
+	enrol(t, s, records)
+	reader := outside(t, s.cfg.Path)
+	_, err := reader.ExecContext(t.Context(), "BEGIN; SELECT count(*) FROM face")
+	require.NoError(t, err)
+	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+	for range 20 {
+		require.NoError(t, s.Add(t.Context(), records[0], ports.First))
+		require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+	}
+	require.Positive(t, traces(t, s.cfg.Path, records[:1]))
+	_, err = reader.ExecContext(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	for traces(t, s.cfg.Path, records[:1]) > 0 {
+		runtime.Gosched()
+	}
+}
