@@ -126,10 +126,13 @@ type Quality struct {
 	SecondFaceRatio float64 `yaml:"second_face_ratio" validate:"min=0,max=1"`
 }
 
-// Store selects and configures the vector store.
+// Store selects and configures the vector store. The blocks of other drivers
+// than the chosen one are not used.
 type Store struct {
-	Driver string      `yaml:"driver" validate:"required,oneof=memory"`
-	Memory MemoryStore `yaml:"memory"`
+	Driver   string        `yaml:"driver" validate:"required,oneof=memory pgvector milvus"`
+	Memory   MemoryStore   `yaml:"memory"`
+	PGVector PGVectorStore `yaml:"pgvector"`
+	Milvus   MilvusStore   `yaml:"milvus"`
 }
 
 // MemoryStore is the embedded store.
@@ -137,6 +140,58 @@ type MemoryStore struct {
 	// Path is the SQLite file that makes the store durable; empty keeps
 	// everything in RAM only.
 	Path string `yaml:"path"`
+}
+
+// The index kinds of the network stores.
+const (
+	// IndexExact compares a query with every face: nobody is ever missed.
+	IndexExact = "exact"
+	// IndexHNSW is an approximate graph index: faster on large galleries, and
+	// it misses some faces.
+	IndexHNSW = "hnsw"
+)
+
+// PGVectorStore is PostgreSQL with the pgvector extension.
+type PGVectorStore struct {
+	// DSN is a connection URL or key/value string as libpq takes it.
+	DSN Secret `yaml:"dsn"`
+	// Schema is where imago keeps its tables; it is made if it is missing.
+	Schema string `yaml:"schema" validate:"required,max=63,identifier"`
+	// MaxConns bounds the connection pool.
+	MaxConns int `yaml:"max_conns" validate:"min=1,max=1000"`
+	// ConnectTimeout bounds making one connection.
+	ConnectTimeout time.Duration `yaml:"connect_timeout" validate:"min=100ms,max=5m"`
+	Index          string        `yaml:"index" validate:"oneof=exact hnsw"`
+	HNSW           HNSW          `yaml:"hnsw"`
+	// HalfVec has the HNSW index hold 16-bit floats: half the memory.
+	HalfVec bool `yaml:"halfvec"`
+}
+
+// HNSW are the parameters of the graph index (Malkov and Yashunin, 2018).
+type HNSW struct {
+	M              int `yaml:"m" validate:"min=2,max=100"`                // links per node
+	EfConstruction int `yaml:"ef_construction" validate:"min=4,max=1000"` // candidates while building
+	EfSearch       int `yaml:"ef_search" validate:"min=1,max=1000"`       // candidates while searching
+}
+
+// MilvusStore is a Milvus server or cluster.
+type MilvusStore struct {
+	// Address is host:port of the gRPC service.
+	Address  string `yaml:"address"`
+	Database string `yaml:"database" validate:"max=255"`
+	// Collection is the name of the Milvus collection that holds all faces.
+	Collection string `yaml:"collection" validate:"required,max=255,identifier"`
+	Username   string `yaml:"username"`
+	Password   Secret `yaml:"password"`
+	// Token is an API key that replaces user name and password.
+	Token Secret `yaml:"token"`
+	TLS   bool   `yaml:"tls"`
+	// CAFile is the certificate authority of the server; empty means the
+	// system's.
+	CAFile         string        `yaml:"ca_file"`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" validate:"min=100ms,max=5m"`
+	Index          string        `yaml:"index" validate:"oneof=exact hnsw"`
+	HNSW           HNSW          `yaml:"hnsw"`
 }
 
 // Log is the structured log on standard error.
@@ -166,7 +221,16 @@ func Default() Config {
 			Enabled: true, MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
 			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,
 		},
-		Store: Store{Driver: "memory", Memory: MemoryStore{Path: "data/imago.db"}},
-		Log:   Log{Level: "info", Format: "json"},
+		Store: Store{Driver: "memory", Memory: MemoryStore{Path: "data/imago.db"},
+			PGVector: PGVectorStore{
+				Schema: "imago", MaxConns: 16, ConnectTimeout: 5 * time.Second,
+				Index: IndexExact, HNSW: HNSW{M: 16, EfConstruction: 128, EfSearch: 200}, HalfVec: true,
+			},
+			Milvus: MilvusStore{
+				Collection: "imago_faces", ConnectTimeout: 10 * time.Second,
+				Index: IndexExact, HNSW: HNSW{M: 16, EfConstruction: 128, EfSearch: 200},
+			},
+		},
+		Log: Log{Level: "info", Format: "json"},
 	}
 }

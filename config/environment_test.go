@@ -63,7 +63,7 @@ func TestEnvironmentRefuses(t *testing.T) {
 		{"IMAGO_SERVER_TIMEOUTS_IDLE=60", "server.timeouts.idle: must be a duration such as 30s or 5m (IMAGO_SERVER_TIMEOUTS_IDLE)"},
 		{"IMAGO_INFERENCE_DETECT_SIZES=", "inference.detect_sizes: must have at least 1 entry (IMAGO_INFERENCE_DETECT_SIZES)"},
 		{"IMAGO_INFERENCE_DETECT_SIZES=160,,640", "inference.detect_sizes: must be a whole number (IMAGO_INFERENCE_DETECT_SIZES)"},
-		{"IMAGO_STORE_DRIVER=pgvector", "store.driver: must be one of memory (IMAGO_STORE_DRIVER)"},
+		{"IMAGO_STORE_DRIVER=faiss", "store.driver: must be one of memory, pgvector, milvus (IMAGO_STORE_DRIVER)"},
 	}
 	for _, test := range tests {
 		t.Run(test.variable, func(t *testing.T) {

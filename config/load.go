@@ -31,6 +31,8 @@ func Load(path string, environ []string) (Config, error) {
 	}
 	r.environment(environ, &cfg)
 	r.validate(&cfg)
+	r.check(cfg.Store.Driver != "pgvector" || cfg.Store.PGVector.DSN != "", "store.pgvector.dsn", "is required where store.driver is pgvector")
+	r.check(cfg.Store.Driver != "milvus" || cfg.Store.Milvus.Address != "", "store.milvus.address", "is required where store.driver is milvus")
 	if err := r.err(source); err != nil {
 		return Config{}, err
 	}

@@ -32,6 +32,7 @@ func rules() map[string]rule {
 		"filename":   text(isFileName, "must be a file name without folders that does not begin with a dot"),
 		"hexlower":   matching(hexLower, "must be lower-case hexadecimal digits"),
 		"https_url":  text(isSource, "must be an https:// URL"),
+		"identifier": matching(identifier, "must begin with a letter or _ and go on with a-z, 0-9 and _"),
 		"ascending":  {isAscending, "must be in ascending order"},
 	}
 }
@@ -48,6 +49,7 @@ var (
 	collectionName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 	keyName        = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	modelName      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	identifier     = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 	hexLower       = regexp.MustCompile(`^[0-9a-f]+$`)
 	hostName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
 )
