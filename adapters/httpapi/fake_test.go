@@ -30,6 +30,10 @@ type gallery struct {
 	enrol   func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
 	search  func(ctx context.Context, c ports.Client, p ports.Probe) ([]ports.Candidate, error)
 	unenrol func(ctx context.Context, c ports.Client, collection, userID string) error
+	replace func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	addFace func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	user    func(ctx context.Context, c ports.Client, collection, userID string) (ports.User, error)
+	users   func(ctx context.Context, c ports.Client, collection, from string, limit int) (ports.Page, error)
 }
 
 var _ httpapi.Gallery = (*gallery)(nil)
@@ -53,6 +57,34 @@ func (g *gallery) Unenrol(ctx context.Context, c ports.Client, collection, userI
 		return nil
 	}
 	return g.unenrol(ctx, c, collection, userID)
+}
+
+func (g *gallery) Replace(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
+	if g.replace == nil {
+		return nil
+	}
+	return g.replace(ctx, c, collection, userID, picture)
+}
+
+func (g *gallery) AddFace(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
+	if g.addFace == nil {
+		return nil
+	}
+	return g.addFace(ctx, c, collection, userID, picture)
+}
+
+func (g *gallery) User(ctx context.Context, c ports.Client, collection, userID string) (ports.User, error) {
+	if g.user == nil {
+		return ports.User{UserID: userID}, nil
+	}
+	return g.user(ctx, c, collection, userID)
+}
+
+func (g *gallery) Users(ctx context.Context, c ports.Client, collection, from string, limit int) (ports.Page, error) {
+	if g.users == nil {
+		return ports.Page{}, nil
+	}
+	return g.users(ctx, c, collection, from, limit)
 }
 
 // failing is a gallery whose every call answers err.

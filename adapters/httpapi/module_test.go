@@ -10,13 +10,14 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"imago/adapters/httpapi"
+	"imago/config"
 )
 
 func TestModule(t *testing.T) {
 	o := options(&gallery{})
 	var s *httpapi.Server
 	app := fxtest.New(t, httpapi.Module, fx.NopLogger,
-		fx.Supply(o.Server, o.Search, httpapi.Checks{}, httpapi.Telemetry{}, slog.New(slog.DiscardHandler)),
+		fx.Supply(o.Server, o.Search, []config.Collection{{Name: "blacklist"}}, httpapi.Checks{}, httpapi.Telemetry{}, slog.New(slog.DiscardHandler)),
 		fx.Provide(
 			func() httpapi.Gallery { return o.Gallery },
 			func() httpapi.Authenticator { return o.Auth },

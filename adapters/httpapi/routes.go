@@ -20,9 +20,11 @@ type route struct {
 	serve   handler
 }
 
-// apiRoutes are the paths of the reference, which need a key.
+// apiRoutes are the paths of the reference and, in its style, those that show
+// users and change their faces. They need a key.
 func (s *Server) apiRoutes() []route {
 	enrol, search, unenrol := s.api(ports.OpEnrol, s.enrol), s.api(ports.OpSearch, s.search), s.api(ports.OpUnenrol, s.unenrol)
+	replace, addFace := s.api(ports.OpEnrol, s.replace), s.api(ports.OpEnrol, s.addFace)
 	return []route{
 		{http.MethodPost, "/users/{userId}", enrol},
 		{http.MethodPost, "/users/{list}/{userId}", enrol},
@@ -30,6 +32,13 @@ func (s *Server) apiRoutes() []route {
 		{http.MethodPost, "/users/{list}/search", search},
 		{http.MethodDelete, "/users/{userId}", unenrol},
 		{http.MethodDelete, "/users/{list}/{userId}", unenrol},
+		{http.MethodGet, "/users", s.api(ports.OpRead, s.users)},
+		{http.MethodGet, "/users/{userId}", s.userOrList()},
+		{http.MethodGet, "/users/{list}/{userId}", s.api(ports.OpRead, s.user)},
+		{http.MethodPut, "/users/{userId}", replace},
+		{http.MethodPut, "/users/{list}/{userId}", replace},
+		{http.MethodPost, "/users/{userId}/faces", addFace},
+		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
 		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
 	}
 }

@@ -32,7 +32,9 @@ type Instrument func(route, method string, status int, took time.Duration)
 type Options struct {
 	Server config.Server
 	// Search holds the defaults of a search that names none.
-	Search  config.Search
+	Search config.Search
+	// Lists are the names of the collections beside the inventory.
+	Lists   []string
 	Gallery Gallery
 	Auth    Authenticator
 	// Checks decide about readiness; none is always ready.
@@ -54,6 +56,7 @@ type Server struct {
 	timeouts   config.Timeouts
 	limits     config.Limits
 	defaults   config.Search
+	lists      []string
 	gallery    Gallery
 	auth       Authenticator
 	checks     []*check
@@ -83,7 +86,7 @@ type serving struct {
 // New returns a Server that does not listen yet.
 func New(o Options) *Server {
 	s := &Server{
-		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search,
+		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
 		gallery: o.Gallery, auth: o.Auth, checks: newChecks(o.Checks),
 		metrics: o.Metrics, instrument: o.Instrument, log: o.Log, failed: o.Fail,
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),

@@ -148,12 +148,21 @@ func TestExpectContinue(t *testing.T) {
 	require.Equal(t, 200, r.StatusCode)
 }
 
-// A client that asks first is told no before it sends a picture.
+// A client that asks first is told no before it sends a picture, and nobody
+// waits for the picture then.
 func TestExpectContinueIsRefusedWithoutABody(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	o := options(&gallery{})
+	o.Server.Timeouts.Body, o.Server.Timeouts.Shutdown = time.Hour, 0
+	s, _ := start(t, o)
 	conn := connect(t, s.Addr())
 	send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Content-Length: 5000000\nExpect: 100-continue\n\n")
-	requireProblem(t, 401, answer(t, conn))
+	in := bufio.NewReader(conn)
+	r, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	requireProblem(t, 401, r)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(readyWithin)))
+	_, err = in.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
 }
 
 // A client that sends everything before it reads gets its answer, not a reset,
@@ -175,7 +184,7 @@ func TestRefusalOfALargeBodyReachesTheClient(t *testing.T) {
 
 // A refusal does not wait for the body, be it small or large.
 func TestRefusalComesAtOnce(t *testing.T) {
-	var o = options(&gallery{})
+	o := options(&gallery{})
 	o.Server.Timeouts.Body = time.Hour
 	o.Server.Timeouts.Shutdown = 0
 	for length, wantClose := range map[string]bool{"1000": false, "5000000": false, "50000000": true} {

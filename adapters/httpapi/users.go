@@ -21,6 +21,7 @@ type Gallery interface {
 	Search(ctx context.Context, c ports.Client, p ports.Probe) ([]ports.Candidate, error)
 	// Unenrol removes all faces of a user.
 	Unenrol(ctx context.Context, c ports.Client, collection, userID string) error
+	Roster
 }
 
 // Authenticator knows the keys.
@@ -82,16 +83,7 @@ func (s *Server) authorise(x *exchange, r *http.Request, op ports.Operation) (ca
 
 // enrol serves POST /users/{userId} and POST /users/{list}/{userId}.
 func (s *Server) enrol(x *exchange, r *http.Request, c caller) error {
-	picture, _, err := s.question(x, r, enrolFields)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.bounded(r)
-	defer cancel()
-	if err := s.gallery.Enrol(ctx, c.Client, c.collection, r.PathValue("userId"), picture); err != nil {
-		return err
-	}
-	return done(x)
+	return s.withPicture(x, r, c, s.gallery.Enrol)
 }
 
 // search serves POST /users/search and POST /users/{list}/search.
