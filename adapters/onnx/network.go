@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -42,6 +43,9 @@ type network struct {
 // nothing is.
 func (n *network) open(choose func(signature) ([]string, error)) error {
 	begin := time.Now()
+	if n.isOpen() {
+		return n.model.fault(errors.New("it is started already"))
+	}
 	data, err := n.model.read()
 	if err != nil {
 		return err
@@ -61,6 +65,12 @@ func (n *network) open(choose func(signature) ([]string, error)) error {
 	n.rt.log.Info("Model is loaded.", "model", n.model.Manifest.Name, "kind", n.model.Manifest.Kind,
 		"sha256", n.model.Manifest.SHA256, "milliseconds", time.Since(begin).Milliseconds())
 	return nil
+}
+
+func (n *network) isOpen() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.session != nil
 }
 
 // load creates the session from the bytes that were verified.

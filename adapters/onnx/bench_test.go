@@ -1,0 +1,102 @@
+package onnx
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	ort "github.com/yalue/onnxruntime_go"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+// noise returns a picture that no shortcut can profit from.
+func noise(width, height int) *ports.Image {
+	rng := rand.New(rand.NewPCG(7, 7))
+	img := ports.NewImage(width, height)
+	for i := range img.Pix {
+		img.Pix[i] = byte(rng.Uint32())
+	}
+	return img
+}
+
+// BenchmarkDetect measures a whole call on a 4:3 picture twice as large as what
+// the network sees: the worst that decoding at a JPEG scale leaves over.
+func BenchmarkDetect(b *testing.B) {
+	d := openDetector(b, realModel(b, "yunet"))
+	for _, longSide := range []int{160, 320, 640, 1280} {
+		img := noise(2*longSide, 2*longSide*3/4)
+		b.Run(fmt.Sprint(longSide), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := d.Detect(b.Context(), img, longSide)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkDetectRun measures the part of BenchmarkDetect that ONNX Runtime
+// takes.
+func BenchmarkDetectRun(b *testing.B) {
+	d := openDetector(b, realModel(b, "yunet"))
+	for _, longSide := range []int{160, 320, 640, 1280} {
+		height := roundUp(longSide*3/4, gridStride)
+		input := make([]float32, 3*longSide*height)
+		b.Run(fmt.Sprint(longSide), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(height), int64(longSide)), input)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkLetterbox measures the part of BenchmarkDetect that makes network
+// input, for several reductions to 640 pixels.
+func BenchmarkLetterbox(b *testing.B) {
+	in := yunetManifest().Input
+	for _, longSide := range []int{640, 960, 1280, 2560, 5120} {
+		img := noise(longSide, longSide*3/4)
+		b.Run(fmt.Sprintf("%d to 640", longSide), func(b *testing.B) {
+			var r resampler
+			box := place(in, img, 640)
+			dst := make([]float32, 3*box.gridWidth*box.gridHeight)
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, r.fill(context.Background(), dst, img, box, newFeeder(in)))
+			}
+		})
+	}
+}
+
+// BenchmarkEmbed measures a whole call; mobilefacenet takes one chip a run, the
+// generated network any number.
+func BenchmarkEmbed(b *testing.B) {
+	e := openEmbedder(b, realModel(b, "mobilefacenet"))
+	for _, n := range []int{1, 4, 16} {
+		batch := chips(n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := e.Embed(b.Context(), batch)
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
+// BenchmarkEmbedRun measures the part of one chip that ONNX Runtime takes.
+func BenchmarkEmbedRun(b *testing.B) {
+	e := openEmbedder(b, realModel(b, "mobilefacenet"))
+	input := make([]float32, chipFloats)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := e.net.run(b.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
+		require.NoError(b, err)
+	}
+}

@@ -1,0 +1,130 @@
+package onnx
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	ort "github.com/yalue/onnxruntime_go"
+
+	"imago/ports"
+	"imago/test/onnxgraph"
+)
+
+// oneArena is set for a process in which requireFlat can measure.
+const oneArena = "MALLOC_ARENA_MAX=1"
+
+// inOneArena runs the calling test again in a process whose C allocator has a
+// single arena, and reports whether this is that process. With an arena a
+// thread, what is freed here and allocated there looks like a leak for hundreds
+// of rounds.
+func inOneArena(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv("MALLOC_ARENA_MAX") == "1" {
+		return true
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	again.Env = append(os.Environ(), oneArena)
+	out, err := again.CombinedOutput()
+	t.Logf("%s", out)
+	require.NoError(t, err)
+	return false
+}
+
+// resident returns the process's resident memory in MiB without what the Go
+// collector could give back.
+func resident(t *testing.T) int {
+	t.Helper()
+	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	require.NoError(t, err)
+	pages, err := strconv.Atoi(string(bytes.Fields(statm)[1]))
+	require.NoError(t, err)
+	return pages * os.Getpagesize() >> 20
+}
+
+// requireFlat runs f often and then often again: the second round may take no
+// more than noise MiB of memory, no goroutine and no file.
+func requireFlat(t *testing.T, rounds, noise int, f func()) {
+	t.Helper()
+	repeat := func() (int, int, int) {
+		for range rounds {
+			f()
+		}
+		files, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+		return resident(t), runtime.NumGoroutine(), len(files)
+	}
+	memory, goroutines, files := repeat()
+	memoryAfter, goroutinesAfter, filesAfter := repeat()
+	t.Logf("%d MiB after %d rounds, %d MiB after twice as many", memory, rounds, memoryAfter)
+	require.Less(t, memoryAfter, memory+noise)
+	require.LessOrEqual(t, goroutinesAfter, goroutines+1)
+	require.LessOrEqual(t, filesAfter, files)
+}
+
+// A session that is not destroyed costs 1.5 MiB a round.
+func TestOpeningAndClosingLeaksNothing(t *testing.T) {
+	library := settings(t).Library
+	if !inOneArena(t) {
+		return
+	}
+	model := generated(onnxgraph.Embedder(0, onnxgraph.Sound))
+	requireFlat(t, 100, 12, func() {
+		require.NoError(t, useRuntime(t.Context(), library, model))
+	})
+}
+
+// Tensors and run options are small on ONNX Runtime's side: it takes many runs
+// to see one that is not destroyed.
+func TestRunsLeakNothing(t *testing.T) {
+	e := openEmbedder(t, generated(onnxgraph.Embedder(0, onnxgraph.Sound)))
+	if !inOneArena(t) {
+		return
+	}
+	input := make([]float32, chipFloats)
+	requireFlat(t, 20000, 4, func() {
+		_, err := e.net.run(t.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
+		require.NoError(t, err)
+	})
+}
+
+func TestCancelledRunsLeakNothing(t *testing.T) {
+	e := openEmbedder(t, generated(onnxgraph.Embedder(0, onnxgraph.Endless)))
+	if !inOneArena(t) {
+		return
+	}
+	batch := []*ports.Chip{onnxgraph.WhiteChip()}
+	requireFlat(t, 500, 12, func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := e.Embed(ctx, batch)
+			done <- err
+		}()
+		inFlight(t, &e.net, 1)
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		inFlight(t, &e.net, 0)
+	})
+}
+
+// Pictures of any shape must not make the network hoard memory.
+func TestVariedPicturesLeakNothing(t *testing.T) {
+	d := openDetector(t, generated(onnxgraph.YuNet(0, onnxgraph.Sound)))
+	if !inOneArena(t) {
+		return
+	}
+	side := 0
+	requireFlat(t, 150, 12, func() {
+		side = (side + 37) % 500
+		_, err := d.Detect(t.Context(), ports.NewImage(32+side, 532-side), 0)
+		require.NoError(t, err)
+	})
+}
