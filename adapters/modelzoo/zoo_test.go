@@ -12,8 +12,6 @@ import (
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/fx"
-	"go.uber.org/fx/fxtest"
 
 	"imago/config"
 	"imago/ports"
@@ -202,13 +200,4 @@ func TestDevelopmentModels(t *testing.T) {
 	for _, name := range []string{"yunet", "mobilefacenet", "opencv-yunet"} {
 		require.NoError(t, zoo.Verify(t.Context(), name), name)
 	}
-}
-
-func TestModule(t *testing.T) {
-	var zoo *Zoo
-	app := fxtest.New(t, Module, fx.Supply(config.Models{Dir: t.TempDir()}), fx.Populate(&zoo))
-	app.RequireStart().RequireStop()
-	entries, err := zoo.List()
-	require.NoError(t, err)
-	require.NotEmpty(t, entries)
 }

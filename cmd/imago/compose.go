@@ -27,7 +27,7 @@ import (
 func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
 	return fx.Options(
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
-		fx.Supply(cfg, cfg.Server, cfg.Server.Limits, cfg.Auth, cfg.Inference, cfg.Search, models, log,
+		fx.Supply(cfg, cfg.Server, cfg.Server.Limits, cfg.Auth, cfg.Inference, cfg.Search, cfg.Collections, models, log,
 			telemetry.Version(version), apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
 		imaging.Module, onnx.Module, apikey.Module, telemetry.Module, httpapi.Module,
 		storeModule(cfg.Store),

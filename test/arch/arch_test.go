@@ -50,7 +50,7 @@ var layers = []struct {
 }{
 	{"imago/ports", nil, "the boundary knows no technology and nobody else"},
 	{"imago/core", []string{"imago/ports", "imago/core", "github.com/go-playground/validator/"}, "the rules are free of technology"},
-	{"imago/config", []string{"imago/config", "imago/ports", "go.yaml.in/yaml/", "github.com/go-playground/validator/", "github.com/caarlos0/env/"}, "settings are a leaf"},
+	{"imago/config", []string{"imago/config", "imago/ports", "go.yaml.in/yaml/", "github.com/go-playground/validator/"}, "settings are a leaf"},
 }
 
 func TestLayers(t *testing.T) {
