@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -109,18 +110,18 @@ func TestEndlessBody(t *testing.T) {
 	if err == nil { // the connection may be reset before the answer is read
 		require.Equal(t, http.StatusRequestEntityTooLarge, a.status, a.body)
 	}
-	require.Less(t, endless.read, 32<<20)
+	require.Less(t, endless.read.Load(), int64(32<<20))
 	require.Equal(t, http.StatusOK, s.must("GET", "/readyz", "").status)
 }
 
 // counter is a reader of endless base64.
-type counter struct{ read int }
+type counter struct{ read atomic.Int64 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	for i := range p {
 		p[i] = 'A'
 	}
-	c.read += len(p)
+	c.read.Add(int64(len(p)))
 	return len(p), nil
 }
 
