@@ -45,27 +45,33 @@ type DetectorPicture struct {
 // Detector runs the suite that every ports.Detector passes.
 func Detector(t *testing.T, h DetectorHarness) {
 	require.NotEmpty(t, h.Pictures)
-	for _, c := range []struct {
-		name string
-		test func(t *testing.T, h DetectorHarness)
-	}{
-		{"FindsTheFaces", findsTheFaces},
-		{"NoFaces", noFaces},
-		{"Scores", detectorScores},
-		{"NoDuplicates", noDuplicates},
-		{"LandmarksAsSeen", landmarksAsSeen},
-		{"AnyStride", anyStride},
-		{"PixelsOfTheCopy", pixelsOfTheCopy},
-		{"OddSizes", oddSizes},
-		{"ImageWithoutPixels", imageWithoutPixels},
-		{"ImageUntouched", imageUntouched},
-		{"ResultOwned", detectionOwned},
-		{"Cancelled", detectCancelled},
-		{"Concurrent", detectConcurrently},
-		{"Closed", detectClosed},
-	} {
+	for _, c := range detectorCases {
 		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
 	}
+}
+
+// detectorCase is one promise and the test of it; the test gets the harness, because each
+// opens its own.
+type detectorCase struct {
+	name string
+	test func(t *testing.T, h DetectorHarness)
+}
+
+var detectorCases = []detectorCase{
+	{"FindsTheFaces", findsTheFaces},
+	{"NoFaces", noFaces},
+	{"Scores", detectorScores},
+	{"NoDuplicates", noDuplicates},
+	{"LandmarksAsSeen", landmarksAsSeen},
+	{"AnyStride", anyStride},
+	{"PixelsOfTheCopy", pixelsOfTheCopy},
+	{"OddSizes", oddSizes},
+	{"ImageWithoutPixels", imageWithoutPixels},
+	{"ImageUntouched", imageUntouched},
+	{"ResultOwned", detectionOwned},
+	{"Cancelled", detectCancelled},
+	{"Concurrent", detectConcurrently},
+	{"Closed", detectClosed},
 }
 
 // eachPicture opens a detector and runs test for every picture at every size.

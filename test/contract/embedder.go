@@ -29,25 +29,31 @@ type EmbedderHarness struct {
 
 // Embedder runs the suite that every ports.Embedder passes.
 func Embedder(t *testing.T, h EmbedderHarness) {
-	for _, c := range []struct {
-		name string
-		test func(t *testing.T, h EmbedderHarness)
-	}{
-		{"EmptyBatch", emptyBatch},
-		{"UnitVectors", unitVectors},
-		{"BatchOrder", batchOrder},
-		{"SameChipInABatch", sameChipInABatch},
-		{"ChipsDiffer", chipsDiffer},
-		{"ChannelsDiffer", channelsDiffer},
-		{"ChipsUntouched", chipsUntouched},
-		{"ResultOwned", vectorsOwned},
-		{"Space", spaceStays},
-		{"Cancelled", embedCancelled},
-		{"Concurrent", embedConcurrently},
-		{"Closed", embedClosed},
-	} {
+	for _, c := range embedderCases {
 		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
 	}
+}
+
+// embedderCase is one promise and the test of it; the test gets the harness, because each
+// opens its own.
+type embedderCase struct {
+	name string
+	test func(t *testing.T, h EmbedderHarness)
+}
+
+var embedderCases = []embedderCase{
+	{"EmptyBatch", emptyBatch},
+	{"UnitVectors", unitVectors},
+	{"BatchOrder", batchOrder},
+	{"SameChipInABatch", sameChipInABatch},
+	{"ChipsDiffer", chipsDiffer},
+	{"ChannelsDiffer", channelsDiffer},
+	{"ChipsUntouched", chipsUntouched},
+	{"ResultOwned", vectorsOwned},
+	{"Space", spaceStays},
+	{"Cancelled", embedCancelled},
+	{"Concurrent", embedConcurrently},
+	{"Closed", embedClosed},
 }
 
 // chipKinds is how many different chips testChip knows.
