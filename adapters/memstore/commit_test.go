@@ -208,15 +208,33 @@ func TestFailedCommitTakesBack(t *testing.T) {
 		s.writer.queue <- op
 		ops = append(ops, op)
 	}
+	// Refused on the strength of a write that fails, so nothing is certain.
+	refused := &write{change: ops[1].change, answer: make(chan error, 1)}
+	s.writer.queue <- refused
 	release()
 	require.NoError(t, <-first.answer)
-	for _, op := range ops {
-		require.ErrorIs(t, <-op.answer, ports.ErrUnavailable)
+	for _, op := range append(ops, refused) {
+		err := <-op.answer
+		require.ErrorIs(t, err, ports.ErrUnavailable)
+		require.NotErrorIs(t, err, ports.ErrExists)
 	}
 	require.Equal(t, records[1:99], contents(t, s))
 	require.Equal(t, len(before.free)+1, len(s.writer.database.slots.free))
 	require.Equal(t, before.last, s.writer.database.slots.last)
 	require.Equal(t, records[1:99], contents(t, reopened(t, s)))
+}
+
+// A statement that fails in the middle of a transaction, here because somebody
+// wrote to the file, does not stand in the way of the next one.
+func TestFailedStatement(t *testing.T) {
+	s := durable(t, 2)
+	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
+	_, err := outside(t, s.cfg.Path).ExecContext(t.Context(),
+		"INSERT INTO face SELECT collection, 'bob', face_id, owner, enrolled_at, slot FROM face")
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Add(t.Context(), record("bob", []float32{1, 0}), ports.First), ports.ErrUnavailable)
+	require.NoError(t, s.Add(t.Context(), record("cyd", []float32{1, 0}), ports.First))
+	require.Len(t, contents(t, s), 2)
 }
 
 // What a new face needs is taken from what removed ones left.

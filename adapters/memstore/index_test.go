@@ -149,6 +149,19 @@ func sorted(best map[*user]candidate, k int) []ports.Match {
 	return matches[:min(k, len(matches))]
 }
 
+// Of a user's equally good faces the one with the smallest ID is named, in
+// whatever order they come.
+func TestTopKEqualFaces(t *testing.T) {
+	ada := &user{id: "ada"}
+	for _, order := range []string{"abc", "cba", "bac"} {
+		top := newTopK(2, 0)
+		for _, id := range order {
+			top.offer(&face{user: ada, id: string(id)}, 0.5)
+		}
+		require.Equal(t, []ports.Match{{UserID: "ada", FaceID: "a", Score: 0.5}}, top.matches())
+	}
+}
+
 // A page ends at a number of records, also in the middle of a user, and the
 // next begins behind it even if the last face has gone meanwhile.
 func TestPages(t *testing.T) {

@@ -46,7 +46,12 @@ func traces(t *testing.T, path string, records []ports.Record) int {
 // wiping returns a store that empties its log the given time after a removal.
 func wiping(t *testing.T, delay time.Duration) *Store {
 	t.Helper()
-	s := New(config.MemoryStore{Path: filepath.Join(t.TempDir(), "imago.db")}, testSpace(128), discard())
+	return wipingFile(t, filepath.Join(t.TempDir(), "imago.db"), delay)
+}
+
+func wipingFile(t *testing.T, path string, delay time.Duration) *Store {
+	t.Helper()
+	s := New(config.MemoryStore{Path: path}, testSpace(128), discard())
 	s.wipeDelay = delay
 	require.NoError(t, s.Start(t.Context()))
 	t.Cleanup(func() { closeStore(t, s) })
@@ -56,23 +61,27 @@ func wiping(t *testing.T, delay time.Duration) *Store {
 // Soon after a removal or a replacement no byte of the template is in the
 // files, without any further call.
 func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
-	s := wiping(t, time.Millisecond)
-	records := crowd(50, 128)
-	enrol(t, s, records)
-	require.Equal(t, 50, traces(t, s.cfg.Path, records), "the test does not see what is there")
-	gone, kept := records[:20], records[20:]
-	for i, r := range gone {
-		if i%2 == 0 {
-			require.NoError(t, s.Remove(t.Context(), users, r.UserID))
-			continue
-		}
-		r.Vector = kept[0].Vector
-		require.NoError(t, s.Add(t.Context(), r, ports.Replacement))
+	for name, remove := range map[string]func(s *Store, r ports.Record) error{
+		"removed": func(s *Store, r ports.Record) error { return s.Remove(t.Context(), users, r.UserID) },
+		"replaced": func(s *Store, r ports.Record) error {
+			r.Vector = unitVector(seeded(9), 128)
+			return s.Add(t.Context(), r, ports.Replacement)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := wiping(t, time.Millisecond)
+			records := crowd(50, 128)
+			enrol(t, s, records)
+			require.Equal(t, 50, traces(t, s.cfg.Path, records), "the test does not see what is there")
+			for _, r := range records[:20] {
+				require.NoError(t, remove(s, r))
+			}
+			for traces(t, s.cfg.Path, records[:20]) > 0 {
+				runtime.Gosched()
+			}
+			require.Equal(t, 30, traces(t, s.cfg.Path, records[20:]))
+		})
 	}
-	for traces(t, s.cfg.Path, gone) > 0 {
-		runtime.Gosched()
-	}
-	require.Equal(t, 30, traces(t, s.cfg.Path, kept))
 }
 
 // The log is what has to be emptied: with the delay not over, it still has what
@@ -91,6 +100,25 @@ func TestLogKeepsTracesUntilWiped(t *testing.T) {
 		require.NoError(t, os.WriteFile(s.cfg.Path+suffix, nil, 0o600))
 	}
 	require.Zero(t, traces(t, s.cfg.Path, records))
+}
+
+// What a crash left in the log is gone soon after the next start.
+func TestLogOfACrashIsWiped(t *testing.T) {
+	s := wiping(t, time.Hour)
+	records := crowd(20, 128)
+	enrol(t, s, records)
+	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+	path := filepath.Join(t.TempDir(), "imago.db")
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(s.cfg.Path + suffix)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path+suffix, data, 0o600))
+	}
+	after := wipingFile(t, path, time.Millisecond)
+	require.Equal(t, records[1:], contents(t, after))
+	for traces(t, path, records[:1]) > 0 {
+		runtime.Gosched()
+	}
 }
 
 // A long history of coming and going, with IDs of many lengths, leaves no

@@ -43,13 +43,19 @@ type writer struct {
 	wipe      <-chan time.Time
 }
 
+// newWriter returns a writer that begins with run. What a crash has left in the
+// log of a database may be traces of a removal too, so it is wiped once anyway.
 func newWriter(x *index, db *database, wipeDelay time.Duration, log *slog.Logger) *writer {
-	return &writer{
+	w := &writer{
 		index: x, database: db, log: log, wipeDelay: wipeDelay,
 		queue:   make(chan *write, queueLength),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	if db != nil {
+		w.wipe = time.After(wipeDelay)
+	}
+	return w
 }
 
 // do has a change made and returns the answer. When the context ends before the

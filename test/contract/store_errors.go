@@ -87,13 +87,17 @@ func invalidVectorSearched(t *testing.T, h StoreHarness) {
 	requireOnlyAda(t, s)
 }
 
-// nearUnitVectors checks that the rounding of a float32 normalisation passes.
+// nearUnitVectors checks that the rounding of a float32 normalisation passes,
+// and that it carries no score out of range.
 func nearUnitVectors(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	for user, x := range map[string]float32{"a": 1.000001, "b": 0.999999, "c": 1} {
 		v := []float32{x, 0}
 		enrol(t, s, user, v)
-		require.Contains(t, usersOf(search(t, s, v, 10, 0.999)), user)
+		q := ports.Query{Collection: people, Vector: v, K: 10, MinScore: 0.999}
+		found := search(t, s, v, q.K, q.MinScore)
+		require.Contains(t, usersOf(found), user)
+		requireWellFormed(t, q, found)
 	}
 	require.Equal(t, 3, count(t, s, people))
 }
