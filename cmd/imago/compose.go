@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"runtime"
@@ -46,10 +47,13 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 	)
 }
 
-// storeModule returns the module of the configured driver. Validation has made
-// sure that there is one.
+// storeModule returns the module of the configured driver.
 func storeModule(cfg config.Store) fx.Option {
-	return fx.Options(fx.Supply(cfg.Memory), memstore.Module)
+	switch cfg.Driver {
+	case "memory":
+		return fx.Options(fx.Supply(cfg.Memory), memstore.Module)
+	}
+	return fx.Error(fmt.Errorf("store.driver: this imago has no %s store", cfg.Driver))
 }
 
 func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, cfg config.Inference) *extraction.Extractor {
