@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -89,7 +90,10 @@ func (c candidate) load() error {
 	// What the runtime has to say comes back as an error; without this it would
 	// also write lines of its own to standard error.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
-		return fmt.Errorf("cannot be loaded as ONNX Runtime %s: %w", wantVersion, err)
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
+		}
+		return err
 	}
 	if err := checkVersion(ort.GetVersion()); err != nil {
 		_ = ort.DestroyEnvironment()

@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,8 +25,10 @@ func (c candidate) exists() error {
 	if !strings.ContainsRune(c.path, filepath.Separator) {
 		return nil
 	}
-	_, err := os.Stat(c.path)
-	return err
+	if _, err := os.Stat(c.path); errors.Is(err, fs.ErrNotExist) {
+		return errors.New("is not there")
+	}
+	return nil
 }
 
 // candidates lists where the library is looked for, best first: the configured

@@ -212,6 +212,9 @@ func (n *network) terminateAll() {
 // at 11 ms a picture; with patterns 80 to 90 MB; without the arena 145 to 190 MB
 // and slower. The arena keeps its largest extent: about the concurrent calls
 // times the largest input.
+//
+// Threads do not spin while they wait for work: with two threads and a call
+// every 20 ms, spinning burnt 15 ms of processor time a call where 1.7 ms do.
 func sessionOptions(threads int) (*ort.SessionOptions, error) {
 	options, err := ort.NewSessionOptions()
 	if err != nil {
