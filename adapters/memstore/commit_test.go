@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func TestCommitsAreShared(t *testing.T) {
 	s := durable(t, 16)
 	records := crowd(100, 16)
 	release := blockCommits(t, s)
-	first := submit(s, change{ports.First, records[0]})
+	first := submit(t, s, change{ports.First, records[0]})
 	var waiting []*write
 	for _, r := range records[1:] {
 		op := &write{change: change{ports.First, r}, answer: make(chan error, 1)}
@@ -51,7 +50,7 @@ func TestWritesOfOneBatch(t *testing.T) {
 	further := record("ada", north)
 	further.FaceID = "g"
 	release := blockCommits(t, s)
-	first := submit(s, change{ports.First, record("bob", north)})
+	first := submit(t, s, change{ports.First, record("bob", north)})
 	var ops []*write
 	steps := []struct {
 		change
@@ -92,7 +91,7 @@ func TestReadsDuringCommit(t *testing.T) {
 	east := []float32{1, 0}
 	require.NoError(t, s.Add(t.Context(), record("ada", east), ports.First))
 	release := blockCommits(t, s)
-	op := submit(s, change{ports.First, record("bob", east)})
+	op := submit(t, s, change{ports.First, record("bob", east)})
 	q := ports.Query{Collection: users, Vector: east, K: 10}
 	found, err := s.Search(t.Context(), q)
 	require.NoError(t, err)
@@ -111,13 +110,11 @@ func TestReadsDuringCommit(t *testing.T) {
 func TestCallerLeaves(t *testing.T) {
 	s := durable(t, 2)
 	release := blockCommits(t, s)
-	first := submit(s, change{ports.First, record("ada", []float32{1, 0})})
+	first := submit(t, s, change{ports.First, record("ada", []float32{1, 0})})
 	ctx, cancel := context.WithCancel(t.Context())
 	answers := make(chan error)
 	go func() { answers <- s.Add(ctx, record("bob", []float32{1, 0}), ports.First) }()
-	for len(s.writer.queue) == 0 {
-		runtime.Gosched()
-	}
+	until(t, "the write waits", func() bool { return len(s.writer.queue) > 0 })
 	cancel()
 	require.ErrorIs(t, <-answers, context.Canceled)
 	release()
@@ -131,7 +128,7 @@ func TestCallerLeaves(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	s := durable(t, 2)
 	release := blockCommits(t, s)
-	first := submit(s, change{ports.First, record("ada", []float32{1, 0})})
+	first := submit(t, s, change{ports.First, record("ada", []float32{1, 0})})
 	for range queueLength {
 		s.writer.queue <- &write{change: first.change, answer: make(chan error, 1)}
 	}
@@ -195,7 +192,7 @@ func TestFailedCommitTakesBack(t *testing.T) {
 	pages(t, s, 1)
 	release := blockCommits(t, s)
 	// More than the file has room for, so that the last of them fails.
-	first := submit(s, change{removal, records[0]})
+	first := submit(t, s, change{removal, records[0]})
 	var ops []*write
 	for i := range 100 {
 		c := change{ports.First, records[i%100]}

@@ -115,13 +115,23 @@ func reopened(tb testing.TB, s *Store) *Store {
 }
 
 // submit hands a change to the writer and returns once it was taken up.
-func submit(s *Store, c change) *write {
+func submit(tb testing.TB, s *Store, c change) *write {
+	tb.Helper()
 	op := &write{change: c, answer: make(chan error, 1)}
 	s.writer.queue <- op
-	for !op.settled.Load() {
-		runtime.Gosched()
-	}
+	until(tb, "the write is taken up", op.settled.Load)
 	return op
+}
+
+// until polls a condition that other goroutines bring about, and gives up when
+// that cannot be expected any more.
+func until(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			require.FailNow(tb, "it never happens that "+what)
+		}
+	}
 }
 
 // outside opens the file of a running store as another program would.

@@ -115,7 +115,7 @@ func TestCloseDuringWrites(t *testing.T) {
 func TestCloseGivenUp(t *testing.T) {
 	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(2))
 	release := blockCommits(t, s)
-	op := submit(s, change{ports.First, record("ada", []float32{1, 0})})
+	op := submit(t, s, change{ports.First, record("ada", []float32{1, 0})})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Close(ctx), context.Canceled)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -76,9 +75,7 @@ func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
 			for _, r := range records[:20] {
 				require.NoError(t, remove(s, r))
 			}
-			for traces(t, s.cfg.Path, records[:20]) > 0 {
-				runtime.Gosched()
-			}
+			until(t, "the traces are gone", func() bool { return traces(t, s.cfg.Path, records[:20]) == 0 })
 			require.Equal(t, 30, traces(t, s.cfg.Path, records[20:]))
 		})
 	}
@@ -116,9 +113,7 @@ func TestLogOfACrashIsWiped(t *testing.T) {
 	}
 	after := wipingFile(t, path, time.Millisecond)
 	require.Equal(t, records[1:], contents(t, after))
-	for traces(t, path, records[:1]) > 0 {
-		runtime.Gosched()
-	}
+	until(t, "the traces are gone", func() bool { return traces(t, path, records[:1]) == 0 })
 }
 
 // A long history of coming and going, with IDs of many lengths, leaves no
@@ -163,7 +158,5 @@ func TestWipeTriesAgain(t *testing.T) {
 	require.Positive(t, traces(t, s.cfg.Path, records[:1]))
 	_, err = reader.ExecContext(t.Context(), "COMMIT")
 	require.NoError(t, err)
-	for traces(t, s.cfg.Path, records[:1]) > 0 {
-		runtime.Gosched()
-	}
+	until(t, "the traces are gone", func() bool { return traces(t, s.cfg.Path, records[:1]) == 0 })
 }
