@@ -62,7 +62,6 @@ static void on_message(j_common_ptr info, int level)
 		return; /* trace */
 	switch (info->err->msg_code) {
 	case JWRN_ADOBE_XFORM:
-	case JWRN_BOGUS_ICC:
 	case JWRN_EXTRANEOUS_DATA:
 	case JWRN_JFIF_MAJOR:
 	case JWRN_NOT_SEQUENTIAL:

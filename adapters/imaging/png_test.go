@@ -139,12 +139,19 @@ func TestPNGTransparentColour(t *testing.T) {
 	}
 }
 
-// A 16-bit file without a gamma chunk is sRGB, and a gamma chunk counts.
+// A 16-bit file without a gamma chunk is sRGB, its samples are rounded and not
+// cut, and a gamma chunk counts.
 func TestPNGGamma(t *testing.T) {
 	grey := pngSpec{width: 1, height: 1, depth: 16, sample: func(int, int, int) int { return 128 * 257 }}
 	img, err := newDecoder().Decode(t.Context(), grey.encode(t), 0)
 	require.NoError(t, err)
 	require.EqualValues(t, 128, img.Pix[0])
+
+	dark := grey
+	dark.sample = func(int, int, int) int { return 200 } // 200/257 is nearer to 1 than to 0
+	img, err = newDecoder().Decode(t.Context(), dark.encode(t), 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, img.Pix[0])
 
 	grey.before = [][2]string{{"gAMA", string(binary.BigEndian.AppendUint32(nil, 100000))}} // linear light
 	img, err = newDecoder().Decode(t.Context(), grey.encode(t), 0)
