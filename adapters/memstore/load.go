@@ -62,7 +62,7 @@ func scan(rows *sql.Rows, r *ports.Record) error {
 	r.EnrolledAt = time.UnixMicro(enrolledAt)
 	if len(data) == 4*len(r.Vector) {
 		decode(r.Vector, data)
-		err = checkRecord(*r, len(r.Vector))
+		err = ports.ValidateRecord(*r, len(r.Vector))
 	} else {
 		err = fmt.Errorf("a vector of %d bytes where %d are expected", len(data), 4*len(r.Vector))
 	}

@@ -64,10 +64,10 @@ func (s *Store) add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if mode < ports.First || mode > ports.Replacement {
-		return invalid("unknown mode %d", mode)
+	if err := ports.ValidateMode(mode); err != nil {
+		return err
 	}
-	if err := checkRecord(r, s.space.Dimension); err != nil {
+	if err := ports.ValidateRecord(r, s.space.Dimension); err != nil {
 		return err
 	}
 	// The caller may leave early and use its vector again.
@@ -85,7 +85,7 @@ func (s *Store) remove(ctx context.Context, collection, userID string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := checkUser(collection, userID); err != nil {
+	if err := ports.ValidateUser(collection, userID); err != nil {
 		return err
 	}
 	return s.writer.do(ctx, change{removal, ports.Record{Collection: collection, UserID: userID}})
@@ -101,7 +101,7 @@ func (s *Store) get(ctx context.Context, collection, userID string) ([]ports.Rec
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := checkUser(collection, userID); err != nil {
+	if err := ports.ValidateUser(collection, userID); err != nil {
 		return nil, err
 	}
 	records := s.index.get(collection, userID)
@@ -122,7 +122,7 @@ func (s *Store) search(ctx context.Context, q ports.Query) ([]ports.Match, error
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	if err := checkQuery(q, s.space.Dimension); err != nil {
+	if err := ports.ValidateQuery(q, s.space.Dimension); err != nil {
 		return nil, err
 	}
 	return s.index.search(ctx, q)
@@ -183,5 +183,5 @@ func (s *Store) readable(ctx context.Context, collection string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return checkCollection(collection)
+	return ports.ValidateCollection(collection)
 }

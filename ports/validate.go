@@ -1,4 +1,4 @@
-package memstore
+package ports
 
 import (
 	"fmt"
@@ -6,11 +6,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"imago/ports"
 )
 
-// The limits of package ports.
+// The limits of package
 const (
 	maxID         = 256
 	maxCollection = 64
@@ -22,12 +20,11 @@ const (
 // would shift a score visibly.
 const unitTolerance = 1e-3
 
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ports.ErrInvalid}, args...)...)
-}
-
-func checkRecord(r ports.Record, dimension int) error {
-	if err := checkUser(r.Collection, r.UserID); err != nil {
+// ValidateRecord returns an error around ErrInvalid unless a record is what
+// VectorStore's comment says of one, with a vector of the given dimension.
+// Stores call these functions so that all refuse the same.
+func ValidateRecord(r Record, dimension int) error {
+	if err := ValidateUser(r.Collection, r.UserID); err != nil {
 		return err
 	}
 	if err := checkID("face ID", r.FaceID); err != nil {
@@ -41,15 +38,25 @@ func checkRecord(r ports.Record, dimension int) error {
 	return checkVector(r.Vector, dimension)
 }
 
-func checkUser(collection, user string) error {
-	if err := checkCollection(collection); err != nil {
+// ValidateMode returns an error around ErrInvalid unless mode is one of Add's.
+func ValidateMode(mode Mode) error {
+	if mode < First || mode > Replacement {
+		return invalid("unknown mode %d", mode)
+	}
+	return nil
+}
+
+// ValidateUser is ValidateRecord for the name of a user.
+func ValidateUser(collection, user string) error {
+	if err := ValidateCollection(collection); err != nil {
 		return err
 	}
 	return checkID("user ID", user)
 }
 
-func checkQuery(q ports.Query, dimension int) error {
-	if err := checkCollection(q.Collection); err != nil {
+// ValidateQuery is ValidateRecord for a query.
+func ValidateQuery(q Query, dimension int) error {
+	if err := ValidateCollection(q.Collection); err != nil {
 		return err
 	}
 	if q.K < 1 || q.K > maxK {
@@ -61,7 +68,8 @@ func checkQuery(q ports.Query, dimension int) error {
 	return checkVector(q.Vector, dimension)
 }
 
-func checkCollection(name string) error {
+// ValidateCollection is ValidateRecord for the name of a collection.
+func ValidateCollection(name string) error {
 	if len(name) < 1 || len(name) > maxCollection {
 		return invalid("a collection name of %d characters", len(name))
 	}
@@ -99,4 +107,8 @@ func checkVector(v []float32, dimension int) error {
 		return invalid("a vector that is not of unit length")
 	}
 	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
