@@ -3,8 +3,9 @@
  * every call stands under a setjmp here and nothing of it reaches Go.
  *
  * This is libpng's classic interface. Its simplified one needs the whole
- * picture in memory, cannot be interrupted, and up to version 1.6.58 mixes up
- * the pixels of interlaced 16-bit files (pnggroup/libpng issue 853).
+ * picture in memory, cannot be interrupted, and mixes up the pixels of
+ * interlaced 16-bit files since the correction of CVE-2025-65018 (version
+ * 1.6.51, Debian 1.6.39-2+deb12u1; pnggroup/libpng issue 853).
  */
 #include "libpng.h"
 
