@@ -121,7 +121,8 @@ func (tx *transaction) put(r ports.Record) error {
 	return err
 }
 
-// drop removes a user and overwrites the vectors.
+// drop removes a user and overwrites the vectors. The index has the user, so a
+// file that has not was changed by somebody else or is damaged.
 func (tx *transaction) drop(collection, user string) error {
 	if _, err := tx.blankUser.Exec(collection, user); err != nil {
 		return err
@@ -131,6 +132,7 @@ func (tx *transaction) drop(collection, user string) error {
 		return err
 	}
 	defer rows.Close()
+	before := len(tx.freed)
 	for rows.Next() {
 		var slot int64
 		if err := rows.Scan(&slot); err != nil {
@@ -138,7 +140,13 @@ func (tx *transaction) drop(collection, user string) error {
 		}
 		tx.freed = append(tx.freed, slot)
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if len(tx.freed) == before {
+		return errFileChanged
+	}
+	return nil
 }
 
 // truncateLog moves the write-ahead log into the database and empties it, which

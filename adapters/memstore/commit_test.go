@@ -234,6 +234,17 @@ func TestFailedStatement(t *testing.T) {
 	require.Len(t, contents(t, s), 2)
 }
 
+// A user who cannot be removed from the file is not removed from the index
+// either, where it would seem to be gone until the next start.
+func TestRemoveFromChangedFile(t *testing.T) {
+	s := durable(t, 2)
+	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
+	_, err := outside(t, s.cfg.Path).ExecContext(t.Context(), "UPDATE face SET user_id = 'eve'")
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Remove(t.Context(), users, "ada"), ports.ErrUnavailable)
+	require.Len(t, contents(t, s), 1)
+}
+
 // What a new face needs is taken from what removed ones left.
 func TestSlotsAreUsedAgain(t *testing.T) {
 	s := durable(t, 128)

@@ -16,6 +16,8 @@ var (
 	errClosed = fmt.Errorf("%w: the store is closed", ports.ErrUnavailable)
 	// errFileGone says that nobody would find what is written now.
 	errFileGone = fmt.Errorf("%w: the database file was moved, deleted or replaced while in use: restart imago", ports.ErrUnavailable)
+	// errFileChanged says that the file is not as this process has left it.
+	errFileChanged = fmt.Errorf("%w: the database file was changed from outside while in use: restart imago", ports.ErrUnavailable)
 )
 
 // during puts the call in front of its error, which keeps its kind: a sentinel

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -107,6 +108,26 @@ func TestSearchGivenUp(t *testing.T) {
 	_, err = s.Search(ctx, q)
 	require.NoError(t, err)
 	require.Zero(t, ctx.looks, "the context was not looked at once a chunk")
+}
+
+// A scan ends with its context, also in the middle of a page.
+func TestScanGivenUp(t *testing.T) {
+	s := started(t, "", testSpace(16))
+	enrol(t, s, crowd(20, 16))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	var last error
+	for _, err := range s.Scan(ctx, users, "") {
+		if last = err; err == nil {
+			n++
+		}
+		if n == 5 {
+			cancel()
+		}
+	}
+	require.Equal(t, 5, n)
+	require.ErrorIs(t, last, context.Canceled)
 }
 
 // topK gives what sorting everything gives, with ties and users of many faces,

@@ -3,8 +3,10 @@ package memstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -109,6 +111,26 @@ func TestCloseDuringWrites(t *testing.T) {
 		require.ErrorIs(t, errs[i], ports.ErrUnavailable)
 	}
 	require.Equal(t, kept, contents(t, started(t, s.cfg.Path, s.space)))
+}
+
+// The writer answers all that waits before it stops. It sees the wish to stop
+// and the waiting writes at the same moment, so one try would prove little.
+func TestWriterFinishes(t *testing.T) {
+	for range 20 {
+		w := newWriter(newIndex(2), nil, time.Hour, discard())
+		var ops []*write
+		for i := range 3 {
+			op := &write{change: change{ports.First, record(fmt.Sprint(i), []float32{1, 0})}, answer: make(chan error, 1)}
+			w.queue <- op
+			ops = append(ops, op)
+		}
+		close(w.closing)
+		w.run()
+		for _, op := range ops {
+			require.NoError(t, op.late())
+		}
+		require.ErrorIs(t, w.do(t.Context(), ops[0].change), ports.ErrUnavailable)
+	}
 }
 
 // A Close that is given up goes on, and can be waited for again.

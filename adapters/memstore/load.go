@@ -1,34 +1,24 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"imago/ports"
 )
 
 // load reads every face into an index and finds the free slots. It refuses a
-// file with a row that no imago can have written: what is wrong with one row
-// may be wrong with others in ways that cannot be seen.
+// file with a row that no imago can have written, or with rows in an order in
+// which they could not be found again: what is wrong in one place may be wrong
+// in others where it cannot be seen.
 func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
-	var damage string
-	if err := d.row("PRAGMA quick_check(1)").Scan(&damage); err != nil {
-		return 0, err
-	}
-	if damage != "ok" {
-		return 0, fmt.Errorf("it is damaged (%s); restore a backup", damage)
-	}
-	if faces, err = d.loadFaces(ctx, x); err != nil {
-		return 0, err
-	}
-	return faces, d.loadSlots()
-}
-
-func (d *database) loadFaces(ctx context.Context, x *index) (faces int, err error) {
-	// A context that can end costs the driver a goroutine for each query and a
-	// lock for each row; looking now and then is enough.
+	// A context that can end costs the driver a lock for each row; looking now
+	// and then is enough.
 	rows, err := d.conn.QueryContext(context.Background(), `
 		SELECT collection, user_id, face_id, owner, enrolled_at, slot, data
 		FROM face LEFT JOIN vector USING (slot)
@@ -42,12 +32,28 @@ func (d *database) loadFaces(ctx context.Context, x *index) (faces int, err erro
 		if faces%chunkRows == 0 && ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
+		before := r
 		if err := scan(rows, &r); err != nil {
 			return 0, err
 		}
+		if compareKeys(before, r) >= 0 {
+			return 0, errors.New("it is damaged: table face is out of order; restore a backup")
+		}
 		x.add(r)
 	}
-	return faces, rows.Err()
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	return faces, d.loadSlots()
+}
+
+// compareKeys orders records as the primary key of table face does.
+func compareKeys(a, b ports.Record) int {
+	return cmp.Or(
+		strings.Compare(a.Collection, b.Collection),
+		strings.Compare(a.UserID, b.UserID),
+		strings.Compare(a.FaceID, b.FaceID),
+	)
 }
 
 // scan reads and checks one row. A bad one is named by its slot, not by the

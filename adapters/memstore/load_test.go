@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"os"
@@ -76,6 +77,28 @@ func TestDamagedPages(t *testing.T) {
 	require.ErrorContains(t, newStore(path, s.space).Start(t.Context()), "damaged")
 	require.NoError(t, os.WriteFile(path, intact, 0o600))
 	require.Len(t, contents(t, started(t, path, s.space)), 300)
+}
+
+// Rows in a wrong order can all be read, but not be found again by their keys.
+func TestDamagedOrder(t *testing.T) {
+	s := durable(t, 128)
+	enrol(t, s, crowd(300, 128))
+	closeStore(t, s)
+	data, err := os.ReadFile(s.cfg.Path)
+	require.NoError(t, err)
+	const indexLeaf = 0x0a // the type of a page, https://sqlite.org/fileformat2.html
+	swapped := false
+	for at := pageSize; at < len(data) && !swapped; at += pageSize {
+		first, second := data[at+8:at+10], data[at+10:at+12]
+		if data[at] == indexLeaf && bytes.Contains(data[at:at+pageSize], []byte("user-")) {
+			first[0], second[0] = second[0], first[0]
+			first[1], second[1] = second[1], first[1]
+			swapped = true
+		}
+	}
+	require.True(t, swapped)
+	require.NoError(t, os.WriteFile(s.cfg.Path, data, 0o600))
+	require.ErrorContains(t, newStore(s.cfg.Path, s.space).Start(t.Context()), "damaged")
 }
 
 // countdown is a context that ends when it was looked at some times.
