@@ -131,8 +131,8 @@ func (d *database) close() error {
 	return errors.Join(append(errs, d.lock.Unlock())...)
 }
 
-func (d *database) exec(query string) error {
-	_, err := d.conn.ExecContext(context.Background(), query)
+func (d *database) exec(query string, args ...any) error {
+	_, err := d.conn.ExecContext(context.Background(), query, args...)
 	return err
 }
 

@@ -18,11 +18,12 @@ const (
 const pageSize = 8192
 
 // schema keeps vectors apart from what names them. When SQLite moves rows
-// between pages it leaves copies in the unused part of a page, where even
-// secure_delete does not find them when the row itself is deleted. The rows of
-// the table vector never move, because they are only ever appended and
-// overwritten at equal length: a removed face's slot is filled with zeros, and
-// used again later.
+// between pages it may leave copies in the unused part of a page, where even
+// secure_delete does not find them when the row itself is deleted: in one table
+// for everything, 4 of 7,209 removed vectors were still in the file after
+// 15,000 random writes. The rows of the table vector never move, because they
+// are only ever appended and overwritten at equal length: a removed face's slot
+// is filled with zeros, and used again later.
 const schema = `
 CREATE TABLE meta (
 	key   TEXT PRIMARY KEY,
@@ -81,7 +82,7 @@ func (d *database) createSchema(space ports.Space) error {
 		return err
 	}
 	for key, value := range map[string]string{metaSpace: space.ID(), metaSpaceName: space.String()} {
-		if err := d.row("INSERT INTO meta (key, value) VALUES (?, ?) RETURNING key", key, value).Scan(&key); err != nil {
+		if err := d.exec("INSERT INTO meta (key, value) VALUES (?, ?)", key, value); err != nil {
 			return err
 		}
 	}

@@ -76,7 +76,9 @@ func (s *Store) add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 }
 
 // Remove implements ports.VectorStore. The vectors are overwritten in the
-// database at once, and gone from its write-ahead log some seconds later.
+// database at once, and gone from its write-ahead log some seconds later. Of an
+// ID a copy may, rarely, stay in the unused part of a page until that is used
+// again.
 func (s *Store) Remove(ctx context.Context, collection, userID string) error {
 	return during("remove", s.remove(ctx, collection, userID))
 }
