@@ -1,13 +1,18 @@
 package ports
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // Image is a decoded picture: upright (EXIF orientation applied), eight bits a
 // channel, red, green, blue, without alpha. Rows run from top to bottom.
 //
-// An Image may be a reduced copy of the original: FullWidth and FullHeight are
-// the size of the upright original in pixels, so that rules about the original
-// (the smallest acceptable face, say) can be judged on a reduced copy.
+// An Image may be a reduced copy of the original by a whole number f: its pixel
+// (x, y) then stands for the f x f pixels of the original from (f*x, f*y) on,
+// fewer at the right and bottom edge. FullWidth and FullHeight are the size of
+// the upright original in pixels, so that rules about the original (the smallest
+// acceptable face, say) can be judged on a reduced copy.
 type Image struct {
 	// Pix holds the pixels; pixel (x, y) starts at y*Stride + 3*x.
 	Pix []byte
@@ -29,14 +34,14 @@ func NewImage(width, height int) *Image {
 	}
 }
 
-// Reduction returns how many pixels of the original one pixel of this copy
-// spans along the longer side: 1 for a picture at full size, 4 for one decoded
-// at a quarter.
+// Reduction returns the whole number by which this copy is reduced: 1 for a
+// picture at full size, 4 for one decoded at a quarter.
 func (m *Image) Reduction() float64 {
+	// Sides are rounded up, so the quotient falls short of the number.
 	if m.Width >= m.Height {
-		return float64(m.FullWidth) / float64(m.Width)
+		return math.Ceil(float64(m.FullWidth) / float64(m.Width))
 	}
-	return float64(m.FullHeight) / float64(m.Height)
+	return math.Ceil(float64(m.FullHeight) / float64(m.Height))
 }
 
 // Decoder turns the bytes of a picture into pixels. Implementations are safe

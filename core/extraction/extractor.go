@@ -181,11 +181,10 @@ func (x *Extractor) sharpen(ctx context.Context, picture []byte, img *ports.Imag
 // are centres of pixels, so the picture's corner, half a pixel away, is the
 // fixed point.
 func rescale(l ports.Landmarks, from, to *ports.Image) ports.Landmarks {
-	sx := float64(to.Width) / float64(from.Width)
-	sy := float64(to.Height) / float64(from.Height)
+	f := from.Reduction() / to.Reduction()
 	for i := range l {
-		l[i].X = (l[i].X+0.5)*sx - 0.5
-		l[i].Y = (l[i].Y+0.5)*sy - 0.5
+		l[i].X = (l[i].X+0.5)*f - 0.5
+		l[i].Y = (l[i].Y+0.5)*f - 0.5
 	}
 	return l
 }

@@ -1,0 +1,226 @@
+package transfer
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"imago/ports"
+)
+
+// maxCollections is how many collections a file may have: what a configuration
+// may have, and the inventory.
+const maxCollections = 65
+
+// reader reads an export line by line and checks all of it.
+type reader struct {
+	lines     *bufio.Scanner
+	line      int // the number of the current one, from 1
+	dimension int
+	header    header
+
+	section int          // which of the header's collections is being read
+	last    ports.Record // the face before
+	held    *ports.Record
+	sums    []Sum   // of the sections that are complete
+	summer  *summer // of the current section
+	ended   bool    // the last line was read
+}
+
+// newReader reads the header of an export for vectors of a space.
+func newReader(r io.Reader, space ports.Space) (*reader, error) {
+	f := &reader{lines: bufio.NewScanner(r), dimension: space.Dimension}
+	f.lines.Buffer(nil, maxLine(space.Dimension))
+	line, err := f.next()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: the file is empty", ports.ErrInvalid)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.readHeader(line, space); err != nil {
+		return nil, f.at(err)
+	}
+	return f, nil
+}
+
+func (f *reader) readHeader(line []byte, space ports.Space) error {
+	// The version decides which fields there are, so it is looked at first.
+	var first struct {
+		Format  string
+		Version int
+	}
+	_ = jsonUnmarshal(line, &first)
+	if first.Format != formatName {
+		return fmt.Errorf("%w: this is not an export of imago: the header of one is missing", ports.ErrInvalid)
+	}
+	if first.Version != formatVersion {
+		return fmt.Errorf("%w: the export has version %d; this imago reads version %d", ports.ErrInvalid, first.Version, formatVersion)
+	}
+	h := &f.header
+	if err := decode(line, h); err != nil {
+		return err
+	}
+	if h.Space != space.ID() {
+		return fmt.Errorf("%w: the export is of %s (%s), the configured model is %s", ports.ErrSpaceMismatch, h.Model, h.Space, space)
+	}
+	if len(h.Collections) > maxCollections {
+		return fmt.Errorf("%w: more than %d collections", ports.ErrInvalid, maxCollections)
+	}
+	for i, name := range h.Collections {
+		if err := ports.ValidateCollection(name); err != nil {
+			return err
+		}
+		if slices.Contains(h.Collections[:i], name) {
+			return fmt.Errorf("%w: collection %s is named twice", ports.ErrInvalid, name)
+		}
+	}
+	return nil
+}
+
+// users yields the users of the next collection of the header. It is called
+// once for each, and each is read to its end before the next.
+func (f *reader) users(name string) users {
+	return func(yield func([]ports.Record, error) bool) {
+		f.summer = newSummer(name)
+		for {
+			faces, err := f.user(name)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(faces) == 0 {
+				break
+			}
+			f.summer.add(faces)
+			if !yield(faces, nil) {
+				return
+			}
+		}
+		f.sums = append(f.sums, f.summer.sum())
+		f.section++
+	}
+}
+
+// user reads all faces of the next user, none when the section is at its end.
+func (f *reader) user(collection string) ([]ports.Record, error) {
+	var faces []ports.Record
+	for {
+		r, err := f.face()
+		if err != nil {
+			return nil, err
+		}
+		if r == nil || r.Collection != collection || len(faces) > 0 && faces[0].UserID != r.UserID {
+			f.held = r
+			return faces, nil
+		}
+		if len(faces) == maxFaces {
+			return nil, f.at(errManyFaces())
+		}
+		faces = append(faces, *r)
+	}
+}
+
+// face returns the next face, nil at the end of the file.
+func (f *reader) face() (*ports.Record, error) {
+	if r := f.held; r != nil {
+		f.held = nil
+		return r, nil
+	}
+	if f.ended {
+		return nil, nil
+	}
+	line, err := f.next()
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: the file is truncated: it ends after line %d without the line that ends an export", ports.ErrInvalid, f.line)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.parse(line)
+	if err != nil {
+		return nil, f.at(err)
+	}
+	return r, nil
+}
+
+// parse reads a line behind the header.
+func (f *reader) parse(line []byte) (*ports.Record, error) {
+	var l bodyLine
+	if err := decode(line, &l); err != nil {
+		return nil, err
+	}
+	if l.End != nil {
+		if l.faceLine != (faceLine{}) {
+			return nil, fmt.Errorf("%w: a line is either a face or the end", ports.ErrInvalid)
+		}
+		return nil, f.finish(l.End)
+	}
+	r, err := l.record(f.dimension)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.checkOrder(r); err != nil {
+		return nil, err
+	}
+	f.last = r
+	return &r, nil
+}
+
+// checkOrder refuses a face that does not come behind the one before: merging
+// with a store relies on the order, and a repeated face would pass unseen.
+func (f *reader) checkOrder(r ports.Record) error {
+	place := slices.Index(f.header.Collections, r.Collection)
+	if place < 0 {
+		return fmt.Errorf("%w: collection %s is not in the header", ports.ErrInvalid, r.Collection)
+	}
+	// The face before the first one has no collection and therefore place -1.
+	before := slices.Index(f.header.Collections, f.last.Collection)
+	if cmp.Or(cmp.Compare(before, place), cmp.Compare(f.last.UserID, r.UserID), cmp.Compare(f.last.FaceID, r.FaceID)) >= 0 {
+		return fmt.Errorf("%w: the faces are not in order", ports.ErrInvalid)
+	}
+	return nil
+}
+
+// finish notes the end and sees that nothing follows it.
+func (f *reader) finish(end []sumLine) error {
+	f.ended, f.header.end = true, end
+	_, err := f.next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%w: there are lines behind the end", ports.ErrInvalid)
+}
+
+// check compares what was read with what the last line says.
+func (f *reader) check() error {
+	if !slices.Equal(linesOf(f.sums), f.header.end) {
+		return fmt.Errorf("%w: the file is damaged: its faces are not those that were exported, "+
+			"by the counts and checksums in its last line", ports.ErrInvalid)
+	}
+	return nil
+}
+
+// next returns the next line, which is valid until the one after.
+func (f *reader) next() ([]byte, error) {
+	if f.lines.Scan() {
+		f.line++
+		return f.lines.Bytes(), nil
+	}
+	switch err := f.lines.Err(); {
+	case err == nil:
+		return nil, io.EOF
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Errorf("line %d: %w: longer than %d bytes", f.line+1, ports.ErrInvalid, maxLine(f.dimension))
+	default:
+		return nil, fmt.Errorf("line %d: %w", f.line+1, err)
+	}
+}
+
+func (f *reader) at(err error) error { return fmt.Errorf("line %d: %w", f.line, err) }
