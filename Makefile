@@ -75,7 +75,7 @@ CONTRACT_milvus := ./adapters/milvusstore
 .PHONY: contract
 contract: deps servers ## run the store contract alone: make contract BACKEND=memory|pgvector|milvus
 	@[ -n "$(CONTRACT_$(BACKEND))" ] || { echo 'usage: make contract BACKEND=memory|pgvector|milvus' >&2; exit 2; }
-	@IMAGO_REQUIRE=$(BACKEND) go test -race -count=1 -v -run Contract $(CONTRACT_$(BACKEND))
+	@IMAGO_REQUIRE=$(BACKEND) go test -race -count=1 -v -run 'Contract|VectorStore' $(CONTRACT_$(BACKEND))
 
 .PHONY: check
 check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules

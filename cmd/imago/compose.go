@@ -14,6 +14,7 @@ import (
 	"imago/adapters/imaging"
 	"imago/adapters/memstore"
 	"imago/adapters/onnx"
+	"imago/adapters/pgstore"
 	"imago/adapters/telemetry"
 	"imago/config"
 	"imago/core/calibration"
@@ -52,6 +53,8 @@ func storeModule(cfg config.Store) fx.Option {
 	switch cfg.Driver {
 	case "memory":
 		return fx.Options(fx.Supply(cfg.Memory), memstore.Module)
+	case "pgvector":
+		return fx.Options(fx.Supply(cfg.PGVector), pgstore.Module)
 	}
 	return fx.Error(fmt.Errorf("store.driver: this imago has no %s store", cfg.Driver))
 }

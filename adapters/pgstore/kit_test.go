@@ -1,0 +1,208 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"imago/config"
+	"imago/ports"
+	"imago/test/servers"
+)
+
+// server is the one that all tests of the package share, except those that kill
+// theirs; each test has a schema of its own in it.
+var (
+	server    *servers.PostgresServer
+	serverErr error
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(withServer{m})
+}
+
+// withServer runs tests between the start and the stop of the server.
+type withServer struct{ tests *testing.M }
+
+func (w withServer) Run() int {
+	if server, serverErr = servers.StartPostgres(); serverErr == nil {
+		defer server.Stop()
+	}
+	return w.tests.Run()
+}
+
+// dsn returns the connection string of the shared server.
+func dsn(tb testing.TB) string {
+	tb.Helper()
+	servers.Need(tb, servers.PGVector, serverErr)
+	return server.DSN()
+}
+
+var schemas atomic.Int64
+
+// settingsFor returns the configuration of a schema that does not exist yet and
+// is dropped with the test.
+func settingsFor(tb testing.TB, dsn string) config.PGVectorStore {
+	tb.Helper()
+	cfg := config.Default().Store.PGVector
+	cfg.DSN = config.Secret(dsn)
+	cfg.Schema = fmt.Sprintf("imago_test_%d_%d", os.Getpid(), schemas.Add(1))
+	cfg.MaxConns = 8
+	tb.Cleanup(func() {
+		_, err := outside(tb, dsn).Exec(context.WithoutCancel(tb.Context()), "DROP SCHEMA IF EXISTS "+cfg.Schema+" CASCADE")
+		require.NoError(tb, err)
+	})
+	return cfg
+}
+
+// outside connects to a database beside the store, until the test ends.
+func outside(tb testing.TB, dsn string) *pgx.Conn {
+	tb.Helper()
+	// The test's context has ended when clean-ups run.
+	ctx := context.WithoutCancel(tb.Context())
+	conn, err := pgx.Connect(ctx, dsn)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = conn.Close(ctx) })
+	return conn
+}
+
+// start opens a store and closes it with the test. It returns when an index
+// that is configured is in use.
+func start(tb testing.TB, cfg config.PGVectorStore, space ports.Space) (*Store, error) {
+	tb.Helper()
+	s := New(cfg, space, slog.New(slog.DiscardHandler))
+	if err := s.Start(tb.Context()); err != nil {
+		return nil, err
+	}
+	tb.Cleanup(func() { closeStore(tb, s) })
+	if s.graph != nil {
+		<-s.graph.ready
+	}
+	return s, nil
+}
+
+func started(tb testing.TB, cfg config.PGVectorStore, space ports.Space) *Store {
+	tb.Helper()
+	s, err := start(tb, cfg, space)
+	require.NoError(tb, err)
+	return s
+}
+
+// fresh opens a store in a schema of its own on the shared server.
+func fresh(tb testing.TB, dimension int) *Store {
+	tb.Helper()
+	return started(tb, settingsFor(tb, dsn(tb)), testSpace(dimension))
+}
+
+func closeStore(tb testing.TB, s *Store) {
+	tb.Helper()
+	require.NoError(tb, s.Close(context.WithoutCancel(tb.Context())))
+}
+
+func testSpace(dimension int) ports.Space {
+	return ports.Space{Model: "tiny", Digest: strings.Repeat("0f", 32), Preprocessing: "RGB", Dimension: dimension}
+}
+
+// users is the collection of the tests.
+const users = "users"
+
+var east, north = []float32{1, 0}, []float32{0, 1}
+
+// record returns a face of a user.
+func record(user, face string, vector []float32) ports.Record {
+	return ports.Record{
+		Collection: users, UserID: user, FaceID: face, Vector: vector,
+		Owner: "gateway", EnrolledAt: time.UnixMicro(1767225600123456).UTC(),
+	}
+}
+
+func seeded(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(20260103, stream)) }
+
+// unitVector returns a vector of random direction.
+func unitVector(rng *rand.Rand, dimension int) []float32 {
+	v := make([]float32, dimension)
+	for i := range v {
+		v[i] = float32(rng.NormFloat64())
+	}
+	return normalise(v)
+}
+
+func normalise(v []float32) []float32 {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	for i := range v {
+		v[i] = float32(float64(v[i]) / math.Sqrt(sum))
+	}
+	return v
+}
+
+// together calls f(0) to f(n-1), each on its own goroutine, and returns the
+// errors by index.
+func together(n int, f func(i int) error) []error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs[i] = f(i) })
+	}
+	wg.Wait()
+	return errs
+}
+
+// pour writes records into the tables without the store, which is faster by
+// far, and has the database count them.
+func pour(tb testing.TB, s *Store, records []ports.Record) {
+	tb.Helper()
+	ctx := tb.Context()
+	enrolled := map[string]bool{}
+	var names, rows [][]any
+	for _, r := range records {
+		if !enrolled[r.UserID] {
+			enrolled[r.UserID] = true
+			names = append(names, []any{r.Collection, r.UserID})
+		}
+		rows = append(rows, columns(r))
+	}
+	for table, data := range map[string][][]any{"users": names} {
+		_, err := s.pool.CopyFrom(ctx, pgx.Identifier{table}, []string{"collection", "user_id"}, pgx.CopyFromRows(data))
+		require.NoError(tb, err)
+	}
+	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"faces"},
+		[]string{"collection", "user_id", "face_id", "owner", "enrolled_at", "vector"}, pgx.CopyFromRows(rows))
+	require.NoError(tb, err)
+	_, err = s.pool.Exec(ctx, "ANALYZE faces")
+	require.NoError(tb, err)
+}
+
+// contents returns the IDs of all faces of the collection of the tests.
+func contents(tb testing.TB, s *Store) []string {
+	tb.Helper()
+	var all []string
+	for r, err := range s.Scan(tb.Context(), users, "") {
+		require.NoError(tb, err)
+		all = append(all, r.UserID+"/"+r.FaceID)
+	}
+	return all
+}
+
+// eventually waits for something that another process brings about.
+func eventually(tb testing.TB, what string, done func() bool) {
+	tb.Helper()
+	require.Eventually(tb, done, time.Minute, 10*time.Millisecond, what)
+}
+
+var errNone = errors.New("no error at all")

@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+	"imago/test/servers"
+)
+
+// A backend is one section of the configuration: the main job is the same over
+// PostgreSQL, several imagos share a gallery, and a gallery outlives them.
+func TestPGVectorBackend(t *testing.T) {
+	t.Parallel()
+	pg := servers.Postgres(t)
+	env := []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + pg.DSN()}
+	first, second := start(t, env...), start(t, env...)
+	sharedGallery(t, first, second)
+
+	first.kill()
+	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "the gallery outlives an imago")
+
+	pg.Kill()
+	a := second.search(fixture.Read(t, "cast", "amy2.png"))
+	require.Equal(t, http.StatusServiceUnavailable, a.status, a.body)
+	require.NotEmpty(t, a.header.Get("Retry-After"))
+	require.Equal(t, http.StatusServiceUnavailable, second.must("GET", "/readyz", "").status)
+	require.Equal(t, http.StatusOK, second.must("GET", "/healthz", "").status)
+	require.NoError(t, pg.Restart())
+	second.waitReady()
+	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "nothing is lost")
+}
+
+// sharedGallery does the main job over two imagos on one backend: what one has
+// answered the other sees at once.
+func sharedGallery(t *testing.T, first, second *server) {
+	t.Helper()
+	amy, raj := fixture.Read(t, "cast", "amy1.png"), fixture.Read(t, "cast", "raj1.png")
+	require.Equal(t, http.StatusOK, first.enrol("amy", amy).status)
+	require.Equal(t, duplicate, second.enrol("amy", amy).body)
+	require.Equal(t, http.StatusOK, second.enrol("raj", raj).status)
+	for _, s := range []*server{first, second} {
+		require.Equal(t, "amy", s.search(fixture.Read(t, "cast", "amy2.png")).matches(t)[0].UserID)
+		require.Equal(t, "raj", s.search(raj).matches(t)[0].UserID)
+	}
+	require.Equal(t, http.StatusOK, first.unenrol("raj").status)
+	require.Equal(t, notFound, second.search(raj).body)
+	require.Equal(t, http.StatusNotFound, second.unenrol("raj").status)
+
+	won := 0
+	answers := make(chan answer, 20)
+	for i := range cap(answers) {
+		s := []*server{first, second}[i%2]
+		go func() {
+			a, err := s.call(t.Context(), "POST", "/users/twin", faceJSON(raj))
+			if err != nil {
+				a.body = fmt.Sprint(err)
+			}
+			answers <- a
+		}()
+	}
+	for range cap(answers) {
+		select {
+		case a := <-answers:
+			if a.status == http.StatusOK {
+				won++
+				continue
+			}
+			require.Equal(t, duplicate, a.body)
+		case <-time.After(callTimeout):
+			t.Fatal("no answer")
+		}
+	}
+	require.Equal(t, 1, won, "concurrent enrolments of one ID over two imagos")
+}
