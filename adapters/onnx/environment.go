@@ -64,7 +64,7 @@ func (e *environment) release() error {
 	return nil
 }
 
-// loadFirst loads one of the candidates. A required one is the only one tried.
+// loadFirst loads one of the candidates.
 func loadFirst(candidates []candidate) (string, error) {
 	tried := make([]string, 0, len(candidates))
 	for _, c := range candidates {
@@ -73,9 +73,6 @@ func loadFirst(candidates []candidate) (string, error) {
 			return c.path, nil
 		}
 		tried = append(tried, fmt.Sprintf("%s (%s): %v", c.path, c.origin, err))
-		if c.required {
-			break
-		}
 	}
 	return "", fmt.Errorf("onnx: no usable ONNX Runtime %s library; tried %s; install ONNX Runtime %s and name its libonnxruntime.so in inference.library or %s",
 		wantVersion, strings.Join(tried, "; "), wantVersion, libraryVariable)

@@ -75,9 +75,9 @@ func TestOpeningAndClosingLeaksNothing(t *testing.T) {
 	if !inOneArena(t) {
 		return
 	}
-	model := generated(onnxgraph.Embedder(0, onnxgraph.Sound))
+	model, batch := generated(onnxgraph.Embedder(0, onnxgraph.Sound)), chips(1)
 	requireFlat(t, 100, 12, func() {
-		require.NoError(t, useRuntime(t.Context(), library, model))
+		require.NoError(t, useRuntime(t.Context(), library, model, batch))
 	})
 }
 
@@ -122,9 +122,9 @@ func TestVariedPicturesLeakNothing(t *testing.T) {
 		return
 	}
 	side := 0
-	requireFlat(t, 150, 12, func() {
-		side = (side + 37) % 500
-		_, err := d.Detect(t.Context(), ports.NewImage(32+side, 532-side), 0)
+	requireFlat(t, 60, 12, func() {
+		side = (side + 37) % 300
+		_, err := d.Detect(t.Context(), ports.NewImage(32+side, 332-side), 0)
 		require.NoError(t, err)
 	})
 }

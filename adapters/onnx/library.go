@@ -16,7 +16,7 @@ const libraryVariable = "IMAGO_ONNXRUNTIME_LIB"
 type candidate struct {
 	path     string
 	origin   string // who named it, for messages
-	required bool   // somebody named it: nothing else will do
+	required bool   // somebody named it: it is the only candidate
 }
 
 // exists reports whether the file is there. A bare name is left to the system's

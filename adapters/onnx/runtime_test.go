@@ -14,6 +14,7 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 
 	"imago/config"
+	"imago/ports"
 	"imago/test/onnxgraph"
 )
 
@@ -55,12 +56,12 @@ func TestRuntimeStartsOnce(t *testing.T) {
 func TestRuntimesAtOnce(t *testing.T) {
 	library := settings(t).Library
 	model := generated(onnxgraph.Embedder(0, onnxgraph.Sound))
-	errs := make([]error, 6)
+	batch, errs := chips(3), make([]error, 6)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
 			for range 4 {
-				errs[i] = errors.Join(errs[i], useRuntime(t.Context(), library, model))
+				errs[i] = errors.Join(errs[i], useRuntime(t.Context(), library, model, batch))
 			}
 		})
 	}
@@ -72,7 +73,7 @@ func TestRuntimesAtOnce(t *testing.T) {
 }
 
 // useRuntime starts a runtime and an embedder, uses and closes both.
-func useRuntime(ctx context.Context, library string, model Model) error {
+func useRuntime(ctx context.Context, library string, model Model, batch []*ports.Chip) error {
 	rt := newRuntime(library)
 	if err := rt.Start(ctx); err != nil {
 		return err
@@ -81,7 +82,7 @@ func useRuntime(ctx context.Context, library string, model Model) error {
 	if err := e.Start(ctx); err != nil {
 		return err
 	}
-	if _, err := e.Embed(ctx, chips(3)); err != nil {
+	if _, err := e.Embed(ctx, batch); err != nil {
 		return err
 	}
 	if err := e.Close(ctx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -125,6 +126,16 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	for _, m := range []onnxgraph.Model{onnxgraph.YuNet(0, onnxgraph.Sound), onnxgraph.Embedder(1, onnxgraph.Sound)} {
 		require.ErrorIs(t, build(t, startRuntime(t), generated(m)).Start(ctx), context.Canceled)
 	}
+}
+
+// The first run of a network can take long; it does not outlast its context.
+func TestStartEndsWithItsContextDuringTheFirstRun(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	m := onnxgraph.Embedder(1, onnxgraph.Endless)
+	m.Manifest.Input.Scale *= 2 // the grey of the first run is white then
+	require.ErrorIs(t, build(t, startRuntime(t), generated(m)).Start(ctx), context.DeadlineExceeded)
+	require.Equal(t, 1, users())
 }
 
 func TestNothingWorksBeforeStart(t *testing.T) {
