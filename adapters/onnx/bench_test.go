@@ -74,8 +74,7 @@ func BenchmarkLetterbox(b *testing.B) {
 	}
 }
 
-// BenchmarkEmbed measures a whole call; mobilefacenet takes one chip a run, the
-// generated network any number.
+// BenchmarkEmbed measures a whole call; mobilefacenet takes one chip a run.
 func BenchmarkEmbed(b *testing.B) {
 	e := openEmbedder(b, realModel(b, "mobilefacenet"))
 	for _, n := range []int{1, 4, 16} {
