@@ -132,7 +132,11 @@ func maxLine(dimension int) int { return 64<<10 + base64.StdEncoding.EncodedLen(
 func decode(line []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	err := d.Decode(into)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("%w: %s is a %s, which it may not be", ports.ErrInvalid, wrong.Field, wrong.Value)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: not a line of an export: %w", ports.ErrInvalid, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

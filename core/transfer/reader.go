@@ -3,6 +3,7 @@ package transfer
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,31 +18,30 @@ const maxCollections = 65
 
 // reader reads an export line by line and checks all of it.
 type reader struct {
-	lines     *bufio.Scanner
-	line      int // the number of the current one, from 1
+	lines     *bufio.Reader
+	line      int  // the number of the current one, from 1
+	cut       bool // it is not terminated: the file ends in it
 	dimension int
 	header    header
 
-	section int          // which of the header's collections is being read
-	last    ports.Record // the face before
-	held    *ports.Record
-	sums    []Sum   // of the sections that are complete
-	summer  *summer // of the current section
-	ended   bool    // the last line was read
+	last  ports.Record  // the face before
+	held  *ports.Record // a face that was read ahead
+	sums  []Sum         // of the collections that were read
+	end   []sumLine     // what the last line says
+	ended bool          // the last line was read
 }
 
 // newReader reads the header of an export for vectors of a space.
 func newReader(r io.Reader, space ports.Space) (*reader, error) {
-	f := &reader{lines: bufio.NewScanner(r), dimension: space.Dimension}
-	f.lines.Buffer(nil, maxLine(space.Dimension))
+	f := &reader{lines: bufio.NewReaderSize(r, maxLine(space.Dimension)), dimension: space.Dimension}
 	line, err := f.next()
 	if errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: the file is empty", ports.ErrInvalid)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = f.readHeader(line, space)
 	}
-	if err := f.readHeader(line, space); err != nil {
+	if err != nil {
 		return nil, f.at(err)
 	}
 	return f, nil
@@ -53,7 +53,7 @@ func (f *reader) readHeader(line []byte, space ports.Space) error {
 		Format  string
 		Version int
 	}
-	_ = jsonUnmarshal(line, &first)
+	_ = json.Unmarshal(line, &first)
 	if first.Format != formatName {
 		return fmt.Errorf("%w: this is not an export of imago: the header of one is missing", ports.ErrInvalid)
 	}
@@ -85,7 +85,7 @@ func (f *reader) readHeader(line []byte, space ports.Space) error {
 // once for each, and each is read to its end before the next.
 func (f *reader) users(name string) users {
 	return func(yield func([]ports.Record, error) bool) {
-		f.summer = newSummer(name)
+		s := newSummer(name)
 		for {
 			faces, err := f.user(name)
 			if err != nil {
@@ -95,13 +95,12 @@ func (f *reader) users(name string) users {
 			if len(faces) == 0 {
 				break
 			}
-			f.summer.add(faces)
+			s.add(faces)
 			if !yield(faces, nil) {
 				return
 			}
 		}
-		f.sums = append(f.sums, f.summer.sum())
-		f.section++
+		f.sums = append(f.sums, s.sum())
 	}
 }
 
@@ -135,13 +134,16 @@ func (f *reader) face() (*ports.Record, error) {
 	}
 	line, err := f.next()
 	if errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: the file is truncated: it ends after line %d without the line that ends an export", ports.ErrInvalid, f.line)
+		return nil, f.truncated()
 	}
-	if err != nil {
-		return nil, err
+	var r *ports.Record
+	if err == nil {
+		r, err = f.parse(line)
 	}
-	r, err := f.parse(line)
-	if err != nil {
+	switch {
+	case err != nil && f.cut && !f.ended:
+		return nil, f.truncated()
+	case err != nil:
 		return nil, f.at(err)
 	}
 	return r, nil
@@ -187,7 +189,7 @@ func (f *reader) checkOrder(r ports.Record) error {
 
 // finish notes the end and sees that nothing follows it.
 func (f *reader) finish(end []sumLine) error {
-	f.ended, f.header.end = true, end
+	f.ended, f.end = true, end
 	_, err := f.next()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -198,9 +200,14 @@ func (f *reader) finish(end []sumLine) error {
 	return fmt.Errorf("%w: there are lines behind the end", ports.ErrInvalid)
 }
 
-// check compares what was read with what the last line says.
+// check compares what was read with what the last line says, after all users
+// of all collections were read.
 func (f *reader) check() error {
-	if !slices.Equal(linesOf(f.sums), f.header.end) {
+	// A file without collections has its end still unread.
+	if _, err := f.face(); err != nil {
+		return err
+	}
+	if !slices.Equal(linesOf(f.sums), f.end) {
 		return fmt.Errorf("%w: the file is damaged: its faces are not those that were exported, "+
 			"by the counts and checksums in its last line", ports.ErrInvalid)
 	}
@@ -209,18 +216,23 @@ func (f *reader) check() error {
 
 // next returns the next line, which is valid until the one after.
 func (f *reader) next() ([]byte, error) {
-	if f.lines.Scan() {
-		f.line++
-		return f.lines.Bytes(), nil
-	}
-	switch err := f.lines.Err(); {
-	case err == nil:
+	line, err := f.lines.ReadSlice('\n')
+	if len(line) == 0 && errors.Is(err, io.EOF) {
 		return nil, io.EOF
-	case errors.Is(err, bufio.ErrTooLong):
-		return nil, fmt.Errorf("line %d: %w: longer than %d bytes", f.line+1, ports.ErrInvalid, maxLine(f.dimension))
-	default:
-		return nil, fmt.Errorf("line %d: %w", f.line+1, err)
 	}
+	f.line++
+	f.cut = errors.Is(err, io.EOF)
+	switch {
+	case err == nil || f.cut:
+		return line, nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, fmt.Errorf("%w: longer than %d bytes", ports.ErrInvalid, f.lines.Size())
+	}
+	return nil, err
 }
 
 func (f *reader) at(err error) error { return fmt.Errorf("line %d: %w", f.line, err) }
+
+func (f *reader) truncated() error {
+	return fmt.Errorf("%w: the file is truncated: it ends in or after line %d without the line that ends an export", ports.ErrInvalid, f.line)
+}

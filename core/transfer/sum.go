@@ -37,8 +37,12 @@ func (s Sum) String() string {
 // Checksum reads a collection and sums it up. It waits for a store that is
 // unavailable as long as retry.Default says.
 func Checksum(ctx context.Context, store ports.VectorStore, collection string) (Sum, error) {
+	return checksum(ctx, store, collection, retry.Default)
+}
+
+func checksum(ctx context.Context, store ports.VectorStore, collection string, policy retry.Policy) (Sum, error) {
 	s := newSummer(collection)
-	for faces, err := range stored(ctx, store, collection, retry.Default) {
+	for faces, err := range stored(ctx, store, collection, policy) {
 		if err != nil {
 			return Sum{}, fmt.Errorf("collection %s: %w", collection, err)
 		}
