@@ -1,6 +1,7 @@
 package gallery
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -80,33 +81,50 @@ func (g *Gallery) Collections() []string {
 	return names
 }
 
+// Enrolment is a face that is to be stored.
+type Enrolment struct {
+	Collection string
+	UserID     string
+	// FaceID is the name of the face among those of the user; empty means a new
+	// random one.
+	FaceID string
+	// Picture is a JPEG or PNG file. It is only read and not retained.
+	Picture []byte
+}
+
 // Enrol stores the face of a picture as a new user of a collection. When it
 // returns nil the user is found by every later search.
 //
 // Errors: ErrExists when the user has a face in the collection; ErrNotFound for
 // an unknown collection; a Refusal for an unacceptable ID or picture.
 func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
-	if _, err := g.collection(collection); err != nil {
+	return g.EnrolAs(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture})
+}
+
+// EnrolAs is Enrol with a face ID of the caller's choice, which makes an
+// enrolment recognisable when it is repeated.
+func (g *Gallery) EnrolAs(ctx context.Context, client ports.Client, e Enrolment) error {
+	if _, err := g.collection(e.Collection); err != nil {
 		return err
 	}
-	if err := g.checkUserID(userID); err != nil {
+	if err := g.checkUserID(e.UserID); err != nil {
 		return err
 	}
 	// A repeated enrolment is answered before the costly work; Add decides.
-	if err := g.checkAbsent(ctx, collection, userID); err != nil {
+	if err := g.checkAbsent(ctx, e.Collection, e.UserID); err != nil {
 		return err
 	}
-	return g.add(ctx, client, collection, userID, picture, ports.First)
+	return g.add(ctx, client, e, ports.First)
 }
 
 // add extracts the template of a picture and stores it.
-func (g *Gallery) add(ctx context.Context, client ports.Client, collection, userID string, picture []byte, mode ports.Mode) error {
-	vector, err := g.extractor.Enrol(ctx, picture, g.gate)
+func (g *Gallery) add(ctx context.Context, client ports.Client, e Enrolment, mode ports.Mode) error {
+	vector, err := g.extractor.Enrol(ctx, e.Picture, g.gate)
 	if err != nil {
 		return err
 	}
 	return g.store.Add(ctx, ports.Record{
-		Collection: collection, UserID: userID, FaceID: rand.Text(), Vector: vector,
+		Collection: e.Collection, UserID: e.UserID, FaceID: cmp.Or(e.FaceID, rand.Text()), Vector: vector,
 		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
 	}, mode)
 }

@@ -3,6 +3,7 @@ package gallery
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"imago/ports"
 )
@@ -24,7 +25,7 @@ func (g *Gallery) Replace(ctx context.Context, client ports.Client, collection, 
 	if _, err := g.own(ctx, client, collection, userID); err != nil {
 		return err
 	}
-	return g.add(ctx, client, collection, userID, picture, ports.Replacement)
+	return g.add(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture}, ports.Replacement)
 }
 
 // AddFace gives an existing user one more face; a search scores the best.
@@ -32,14 +33,24 @@ func (g *Gallery) Replace(ctx context.Context, client ports.Client, collection, 
 // Errors: those of Replace; a Refusal when the user has as many faces as one
 // may have.
 func (g *Gallery) AddFace(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
-	records, err := g.own(ctx, client, collection, userID)
+	return g.AddFaceAs(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture})
+}
+
+// AddFaceAs is AddFace with a face ID of the caller's choice. ErrExists when the
+// user has a face of that ID, which is found out before the picture is looked
+// at.
+func (g *Gallery) AddFaceAs(ctx context.Context, client ports.Client, e Enrolment) error {
+	records, err := g.own(ctx, client, e.Collection, e.UserID)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(records, func(r ports.Record) bool { return r.FaceID == e.FaceID }) {
+		return fmt.Errorf("gallery: add a face: %w", ports.ErrExists)
 	}
 	if len(records) >= maxFaces {
 		return refuse(fmt.Sprintf("userId has %d faces already, the most that one user may have", maxFaces))
 	}
-	return g.add(ctx, client, collection, userID, picture, ports.Further)
+	return g.add(ctx, client, e, ports.Further)
 }
 
 // User returns what may be told of a user.
