@@ -2,11 +2,11 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -58,14 +58,26 @@ var schemas atomic.Int64
 func settingsFor(tb testing.TB, dsn string) config.PGVectorStore {
 	tb.Helper()
 	cfg := config.Default().Store.PGVector
-	cfg.DSN = config.Secret(dsn)
 	cfg.Schema = fmt.Sprintf("imago_test_%d_%d", os.Getpid(), schemas.Add(1))
+	cfg.DSN = with(config.Secret(dsn), "application_name", cfg.Schema)
 	cfg.MaxConns = 8
 	tb.Cleanup(func() {
 		_, err := outside(tb, dsn).Exec(context.WithoutCancel(tb.Context()), "DROP SCHEMA IF EXISTS "+cfg.Schema+" CASCADE")
 		require.NoError(tb, err)
 	})
 	return cfg
+}
+
+// with returns a connection string with one more parameter.
+func with(dsn config.Secret, key, value string) config.Secret {
+	if !strings.Contains(dsn.Reveal(), "://") {
+		return dsn + config.Secret(fmt.Sprintf(" %s='%s'", key, value))
+	}
+	separator := "?"
+	if strings.Contains(dsn.Reveal(), "?") {
+		separator = "&"
+	}
+	return dsn + config.Secret(separator+key+"="+strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
 }
 
 // outside connects to a database beside the store, until the test ends.
@@ -177,11 +189,9 @@ func pour(tb testing.TB, s *Store, records []ports.Record) {
 		}
 		rows = append(rows, columns(r))
 	}
-	for table, data := range map[string][][]any{"users": names} {
-		_, err := s.pool.CopyFrom(ctx, pgx.Identifier{table}, []string{"collection", "user_id"}, pgx.CopyFromRows(data))
-		require.NoError(tb, err)
-	}
-	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"faces"},
+	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"collection", "user_id"}, pgx.CopyFromRows(names))
+	require.NoError(tb, err)
+	_, err = s.pool.CopyFrom(ctx, pgx.Identifier{"faces"},
 		[]string{"collection", "user_id", "face_id", "owner", "enrolled_at", "vector"}, pgx.CopyFromRows(rows))
 	require.NoError(tb, err)
 	_, err = s.pool.Exec(ctx, "ANALYZE faces")
@@ -205,4 +215,30 @@ func eventually(tb testing.TB, what string, done func() bool) {
 	require.Eventually(tb, done, time.Minute, 10*time.Millisecond, what)
 }
 
-var errNone = errors.New("no error at all")
+// waiting returns how many statements of a store wait for a lock.
+func waiting(tb testing.TB, conn *pgx.Conn, cfg config.PGVectorStore) (n int) {
+	tb.Helper()
+	require.NoError(tb, conn.QueryRow(tb.Context(), `
+		SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'`,
+		cfg.Schema).Scan(&n))
+	return n
+}
+
+// waits returns once a statement of a store waits for a lock.
+func waits(tb testing.TB, conn *pgx.Conn, cfg config.PGVectorStore) {
+	tb.Helper()
+	eventually(tb, "nothing waits for the lock", func() bool { return waiting(tb, conn, cfg) > 0 })
+}
+
+// inside starts a transaction beside a store, in its schema, and runs
+// statements in it.
+func inside(tb testing.TB, s *Store, statements ...string) pgx.Tx {
+	tb.Helper()
+	tx, err := outside(tb, s.cfg.DSN.Reveal()).Begin(tb.Context())
+	require.NoError(tb, err)
+	for _, statement := range append([]string{"SET search_path = " + s.cfg.Schema + ", public"}, statements...) {
+		_, err := tx.Exec(tb.Context(), statement)
+		require.NoError(tb, err)
+	}
+	return tx
+}

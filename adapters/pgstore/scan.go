@@ -11,8 +11,12 @@ import (
 	"imago/ports"
 )
 
-// pageBytes is about how much memory the vectors of one page of a scan take.
-const pageBytes = 512 << 10
+// A page of a scan has at most pageRows faces, and of long vectors as many as
+// take pageBytes.
+const (
+	pageRows  = 1000
+	pageBytes = 1 << 20
+)
 
 // nextPage continues behind a face; no face has an empty ID, so that a user and
 // "" stand for the place before all faces of the user.
@@ -26,7 +30,7 @@ const nextPage = `
 // yields.
 func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		limit := max(16, pageBytes/(4*max(1, s.space.Dimension)))
+		limit := min(pageRows, max(1, pageBytes/(4*max(1, s.space.Dimension))))
 		for user, face := from, ""; ; {
 			page, err := s.page(ctx, collection, user, face, limit)
 			for i := 0; i < len(page) && err == nil; i++ {

@@ -65,7 +65,7 @@ func (s *Store) setup(ctx context.Context, connect *pgx.ConnConfig) (session, er
 // instead of waiting in the server, where a statement that waits would hold up
 // the building of indexes.
 func lock(ctx context.Context, conn *pgx.Conn, key int64) error {
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		var locked bool
 		err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, key).Scan(&locked)
 		if locked || err != nil {

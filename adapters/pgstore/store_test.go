@@ -38,10 +38,10 @@ func harness(change func(*config.PGVectorStore)) contract.StoreHarness {
 func exact(*config.PGVectorStore) {}
 
 // always makes the database use the graph index wherever it can, even for the
-// few faces of a test, and look at all of them.
+// few faces of a test, which it would rather sort.
 func always(cfg *config.PGVectorStore) {
-	cfg.Index, cfg.HNSW.EfSearch = config.IndexHNSW, 1000
-	cfg.DSN += "&options=-c%20enable_seqscan%3Doff%20-c%20enable_bitmapscan%3Doff%20-c%20enable_sort%3Doff"
+	cfg.Index = config.IndexHNSW
+	cfg.DSN = with(cfg.DSN, "options", "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off")
 }
 
 func TestVectorStore(t *testing.T) {
@@ -54,11 +54,15 @@ func TestVectorStoreConcurrency(t *testing.T) {
 	contract.VectorStoreConcurrency(t, harness(exact))
 }
 
-// With so few faces the graph misses nobody: what is tested is that grouping,
-// minima, ties, removals and replacements are right when it is used.
+// With so few faces and so many candidates the graph misses nobody: what is
+// tested is that grouping, minima, ties, removals and replacements are right
+// when it is used.
 func TestVectorStoreWithGraph(t *testing.T) {
 	t.Parallel()
-	h := harness(always)
+	h := harness(func(cfg *config.PGVectorStore) {
+		always(cfg)
+		cfg.HNSW.EfSearch = 1000
+	})
 	h.Records = 300
 	contract.VectorStore(t, h)
 	contract.VectorStoreConcurrency(t, h)

@@ -1,0 +1,174 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/config"
+	"imago/ports"
+)
+
+// requireUnavailable checks that every call is refused.
+func requireUnavailable(t *testing.T, s *Store) {
+	t.Helper()
+	ctx := t.Context()
+	require.ErrorIs(t, s.Add(ctx, record("ada", "f", east), ports.First), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Remove(ctx, users, "ada"), ports.ErrUnavailable)
+	_, err := s.Get(ctx, users, "ada")
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+	_, err = s.Search(ctx, ports.Query{Collection: users, Vector: east, K: 1})
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+	_, err = s.Count(ctx, users)
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+	for _, err := range s.Scan(ctx, users, "") {
+		require.ErrorIs(t, err, ports.ErrUnavailable)
+	}
+	require.ErrorIs(t, s.CheckHealth(ctx), ports.ErrUnavailable)
+}
+
+func TestBeforeStartAndAfterClose(t *testing.T) {
+	t.Parallel()
+	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	requireUnavailable(t, s)
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, s.CheckHealth(t.Context()))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.Error(t, s.Start(t.Context()), "a second start")
+	for _, err := range together(4, func(int) error { return s.Close(t.Context()) }) {
+		require.NoError(t, err)
+	}
+	requireUnavailable(t, s)
+	require.Error(t, s.Start(t.Context()))
+	require.Zero(t, connections(t, s))
+}
+
+// connections returns how many a store has to its server.
+func connections(t *testing.T, s *Store) (n int) {
+	t.Helper()
+	require.NoError(t, outside(t, dsn(t)).QueryRow(t.Context(),
+		`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1`, s.cfg.Schema).Scan(&n))
+	return n
+}
+
+func TestCloseWithoutStart(t *testing.T) {
+	t.Parallel()
+	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	require.NoError(t, s.Close(t.Context()))
+	require.NoError(t, s.Close(t.Context()))
+	require.Error(t, s.Start(t.Context()))
+	requireUnavailable(t, s)
+}
+
+// Close lets what is under way finish. A Close that is given up goes on.
+func TestCloseDuringCall(t *testing.T) {
+	t.Parallel()
+	s, release := blocked(t, exact)
+	answer := make(chan error, 1)
+	go func() { answer <- s.Remove(t.Context(), users, "ada") }()
+	waits(t, outside(t, dsn(t)), s.cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Close(ctx), context.Canceled)
+	requireUnavailable(t, s)
+	release()
+	require.NoError(t, <-answer)
+	require.NoError(t, s.Close(t.Context()))
+}
+
+// A Start that fails leaves no connection behind.
+func TestStartCancelled(t *testing.T) {
+	t.Parallel()
+	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Start(ctx), context.Canceled)
+	requireUnavailable(t, s)
+
+	// Somebody else is setting up.
+	holder := outside(t, dsn(t))
+	require.NoError(t, lock(t.Context(), holder, setupLock))
+	ctx, cancel = context.WithCancel(t.Context())
+	answer := make(chan error, 1)
+	go func() { answer <- s.Start(ctx) }()
+	eventually(t, "the start does not get as far as the lock", func() bool { return connections(t, s) == 1 })
+	cancel()
+	require.ErrorIs(t, <-answer, context.Canceled)
+	require.NoError(t, holder.Close(t.Context()))
+	eventually(t, "a connection is left", func() bool { return connections(t, s) == 0 })
+	require.NoError(t, s.Start(t.Context()), "a start that failed can be repeated")
+	closeStore(t, s)
+}
+
+func TestStartDimensions(t *testing.T) {
+	for _, c := range []struct {
+		index     string
+		half      bool
+		dimension int
+		ok        bool
+	}{
+		{config.IndexExact, false, 0, false}, {config.IndexExact, true, 16000, true}, {config.IndexExact, true, 16001, false},
+		{config.IndexHNSW, true, 4000, true}, {config.IndexHNSW, true, 4001, false},
+		{config.IndexHNSW, false, 2000, true}, {config.IndexHNSW, false, 2001, false},
+	} {
+		err := checkDimension(config.PGVectorStore{Index: c.index, HalfVec: c.half}, c.dimension)
+		if c.ok {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, ports.ErrInvalid)
+		require.ErrorContains(t, err, fmt.Sprintf("vectors of %d numbers", c.dimension))
+	}
+}
+
+// Neither errors nor the log ever show the password.
+func TestPasswordStaysSecret(t *testing.T) {
+	t.Parallel()
+	const password = "pa%zz'w0rd"
+	for _, dsn := range []config.Secret{
+		"postgres://imago:pa%zz'w0rd@127.0.0.1:1/imago",
+		"postgres://imago:pa%25zz'w0rd@127.0.0.1:1/imago?sslmode=disable",
+		"postgres://imago:pa%25zz'w0rd@127.0.0.1:1/imago?sslmode=odd",
+		"postgres://imago:pa%25zz'w0rd@127.0.0.1:port/imago",
+		`host=127.0.0.1 port=1 user=imago password=pa%zz\'w0rd sslmode=disable`,
+		`host=127.0.0.1 port=x password=pa%zz'w0rd`,
+		`password='pa%zz'w0rd host`,
+		"postgres://imago:pa%25zz'w0rd@127.0.0.1:1/imago?sslmode=verify-full&sslrootcert=/missing.pem",
+		"pa%zz'w0rd",
+	} {
+		var log strings.Builder
+		cfg := config.Default().Store.PGVector
+		cfg.DSN = dsn
+		err := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))).Start(t.Context())
+		require.Error(t, err)
+		for _, text := range []string{err.Error(), fmt.Sprintf("%+v %#v", err, err), log.String()} {
+			require.NotContains(t, text, password)
+			require.NotContains(t, text, "w0rd")
+		}
+	}
+}
+
+func TestUnusableDSN(t *testing.T) {
+	for dsn, says := range map[config.Secret]string{
+		"postgres://imago@127.0.0.1:port/imago":                                         "store.pgvector.dsn is neither a URL",
+		"postgres://imago@127.0.0.1/imago?sslmode=verify-full&sslrootcert=/missing.pem": "open /missing.pem: no such file",
+	} {
+		cfg := config.Default().Store.PGVector
+		cfg.DSN = dsn
+		_, err := start(t, cfg, testSpace(2))
+		require.ErrorIs(t, err, ports.ErrInvalid)
+		require.ErrorContains(t, err, says)
+	}
+}
+
+func TestServerAbsent(t *testing.T) {
+	cfg := config.Default().Store.PGVector
+	cfg.DSN = "postgres://imago@127.0.0.1:1/imago?sslmode=disable"
+	_, err := start(t, cfg, testSpace(2))
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+	require.ErrorContains(t, err, "connection refused")
+}
