@@ -162,6 +162,7 @@ func crowd(n, dimension int, clustered bool) []ports.Record {
 // search. IMAGO_TEST_RECORDS sets how many faces there are. Vectors of random
 // direction are the hardest there are: the best are hardly better than others.
 func TestGraphRecall(t *testing.T) {
+	dsn(t)
 	t.Parallel()
 	records := 2000
 	if set := os.Getenv("IMAGO_TEST_RECORDS"); set != "" {

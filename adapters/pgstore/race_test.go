@@ -22,6 +22,7 @@ const (
 )
 
 func TestRaces(t *testing.T) {
+	dsn(t)
 	t.Parallel()
 	add := func(face string, mode ports.Mode) func(context.Context, *Store) error {
 		return func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", face, north), mode) }

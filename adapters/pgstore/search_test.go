@@ -57,6 +57,7 @@ func TestScanUsesTheKey(t *testing.T) {
 // One user has more near faces than any search fetches at first, and another
 // as many that are all equal.
 func TestUsersWithVeryManyFaces(t *testing.T) {
+	dsn(t)
 	t.Parallel()
 	for name, change := range map[string]func(*config.PGVectorStore){"exact": exact, "hnsw": always} {
 		t.Run(name, func(t *testing.T) {

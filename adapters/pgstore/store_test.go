@@ -45,11 +45,13 @@ func always(cfg *config.PGVectorStore) {
 }
 
 func TestVectorStore(t *testing.T) {
+	dsn(t) // skips all at once
 	t.Parallel()
 	contract.VectorStore(t, harness(exact))
 }
 
 func TestVectorStoreConcurrency(t *testing.T) {
+	dsn(t)
 	t.Parallel()
 	contract.VectorStoreConcurrency(t, harness(exact))
 }
@@ -58,6 +60,7 @@ func TestVectorStoreConcurrency(t *testing.T) {
 // tested is that grouping, minima, ties, removals and replacements are right
 // when it is used.
 func TestVectorStoreWithGraph(t *testing.T) {
+	dsn(t)
 	t.Parallel()
 	h := harness(func(cfg *config.PGVectorStore) {
 		always(cfg)
@@ -71,6 +74,7 @@ func TestVectorStoreWithGraph(t *testing.T) {
 // BenchmarkVectorStore takes the size of its largest collection from
 // IMAGO_TEST_RECORDS.
 func BenchmarkVectorStore(b *testing.B) {
+	dsn(b)
 	records := 10000
 	if set := os.Getenv("IMAGO_TEST_RECORDS"); set != "" {
 		var err error
