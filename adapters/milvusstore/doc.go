@@ -1,0 +1,2 @@
+// Package milvusstore keeps faces in one collection of a Milvus server.
+package milvusstore

@@ -1,0 +1,95 @@
+package milvusstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"imago/ports"
+)
+
+var (
+	// errNotOpen is what every call answers before Start.
+	errNotOpen = fmt.Errorf("%w: the store is not open", ports.ErrUnavailable)
+	// errClosed is what every call answers after Close.
+	errClosed = fmt.Errorf("%w: the store is closed", ports.ErrUnavailable)
+	// errBusy ends a write that has waited too long for others.
+	errBusy = fmt.Errorf("%w: other changes of the same user have not come to an end", ports.ErrUnavailable)
+	// errForeign says that somebody else writes to the collection too.
+	errForeign = errors.New("a row that imago has not written")
+)
+
+// during puts the call in front of its error and classifies it.
+func during(ctx context.Context, call string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("milvusstore: %s: %w", call, classify(ctx, err))
+}
+
+// classify turns what a call met with into a sentinel of ports or, when the
+// context of the call has ended, the context's error. All that Milvus itself
+// answers with is ports.ErrUnavailable: input has been checked before, so that
+// whatever it complains about (a proxy that is not ready, a collection that is
+// not loaded yet, a quota) is not the caller's fault.
+func classify(ctx context.Context, err error) error {
+	for _, kind := range []error{
+		ports.ErrInvalid, ports.ErrExists, ports.ErrNotFound, ports.ErrUnavailable, ports.ErrSpaceMismatch,
+	} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	if end := ended(ctx); end != nil {
+		return end
+	}
+	return unavailable(err)
+}
+
+// unavailable wraps an error that is not the caller's fault. A time limit of the
+// store's own must not look like the end of the caller's context, so only the
+// text is kept of an error that would.
+func unavailable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %v", ports.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
+}
+
+// ended returns the error of a context that has ended, nil for one that has not.
+// The connection may notice a deadline a moment before the context does.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// rejected reports whether the server has turned the credentials down, which no
+// further attempt will change.
+func rejected(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unauthenticated || code == codes.PermissionDenied
+}
+
+// answer is what a server answered instead of a result.
+type answer struct {
+	code   int32
+	reason string
+}
+
+// Error leaves out every literal of an expression: it may be somebody's ID.
+func (a *answer) Error() string {
+	return fmt.Sprintf("the server answers with code %d: %s", a.code, literal.ReplaceAllString(a.reason, `"…"`))
+}
+
+// literal matches a quoted string.
+var literal = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)

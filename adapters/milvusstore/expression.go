@@ -1,0 +1,46 @@
+package milvusstore
+
+import "strings"
+
+// The fields of the Milvus collection.
+const (
+	idField         = "id"
+	collectionField = "collection"
+	ownerField      = "owner"
+	enrolledAtField = "enrolled_at"
+	generationField = "generation"
+	headField       = "head"
+	vectorField     = "vector"
+)
+
+// quote returns a string literal of Milvus' expression language. Everything that
+// comes from outside goes into expressions through it. The grammar ends a literal
+// at an unescaped quote, and line ends may not stand in it; all else of valid
+// UTF-8 stands for itself.
+// https://github.com/milvus-io/milvus/blob/v2.3.5/internal/parser/planparserv2/Plan.g4
+func quote(text string) string {
+	return `"` + escapes.Replace(text) + `"`
+}
+
+var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+
+// expression returns the condition that a row lies in the span.
+func (s span) expression() string {
+	condition := idField + " >= " + quote(s.from)
+	if s.to != "" {
+		condition += " and " + idField + " < " + quote(s.to)
+	}
+	return condition
+}
+
+// inCollection returns the condition that a row is a face of a collection.
+func inCollection(collection string) string { return collectionField + " == " + quote(collection) }
+
+// anyOf returns the condition that a row has one of the IDs.
+func anyOf(ids []string) string {
+	literals := make([]string, len(ids))
+	for i, id := range ids {
+		literals[i] = quote(id)
+	}
+	return idField + " in [" + strings.Join(literals, ",") + "]"
+}

@@ -1,0 +1,200 @@
+package milvusstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/milvus-io/milvus-sdk-go/v2/client"
+	"github.com/milvus-io/milvus-sdk-go/v2/entity"
+
+	"imago/config"
+	"imago/ports"
+)
+
+// callLimit bounds every single call to the server, beside the caller's own
+// limit.
+const callLimit = 10 * time.Second
+
+// sdk is what imago calls of the client that Milvus provides, whose own interface
+// has more than a hundred methods.
+type sdk interface {
+	Insert(ctx context.Context, collection, partition string, columns ...entity.Column) (entity.Column, error)
+	Delete(ctx context.Context, collection, partition, expression string) error
+	Query(ctx context.Context, collection string, partitions []string, expression string, fields []string,
+		options ...client.SearchQueryOptionFunc) (client.ResultSet, error)
+	Search(ctx context.Context, collection string, partitions []string, expression string, fields []string,
+		vectors []entity.Vector, field string, metric entity.MetricType, limit int, parameters entity.SearchParam,
+		options ...client.SearchQueryOptionFunc) ([]client.SearchResult, error)
+
+	HasCollection(ctx context.Context, collection string) (bool, error)
+	CreateCollection(ctx context.Context, schema *entity.Schema, shards int32, options ...client.CreateCollectionOption) error
+	DescribeCollection(ctx context.Context, collection string) (*entity.Collection, error)
+	HasPartition(ctx context.Context, collection, partition string) (bool, error)
+	CreatePartition(ctx context.Context, collection, partition string, options ...client.CreatePartitionOption) error
+	DescribeIndex(ctx context.Context, collection, field string, options ...client.IndexOption) ([]entity.Index, error)
+	CreateIndex(ctx context.Context, collection, field string, index entity.Index, async bool, options ...client.IndexOption) error
+	DropIndex(ctx context.Context, collection, field string, options ...client.IndexOption) error
+	LoadCollection(ctx context.Context, collection string, async bool, options ...client.LoadCollectionOption) error
+	ReleaseCollection(ctx context.Context, collection string, options ...client.ReleaseCollectionOption) error
+
+	Close() error
+}
+
+// remote is the table in a collection of a Milvus server.
+type remote struct {
+	sdk        sdk
+	cfg        config.MilvusStore
+	dimension  int
+	collection string
+}
+
+var _ table = (*remote)(nil)
+
+func newRemote(cfg config.MilvusStore, space ports.Space, sdk sdk) *remote {
+	return &remote{sdk: sdk, cfg: cfg, dimension: space.Dimension, collection: cfg.Collection}
+}
+
+// strong has a read see everything that was acknowledged before it. The server
+// waits for that until its next time tick.
+func strong() client.SearchQueryOptionFunc {
+	return client.WithSearchQueryConsistencyLevel(entity.ClStrong)
+}
+
+func (t *remote) insert(ctx context.Context, partition string, r row) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	collection := ""
+	if !r.isClaim() {
+		collection = r.key().collection
+	}
+	_, err := t.sdk.Insert(ctx, t.collection, partition,
+		entity.NewColumnVarChar(idField, []string{r.id}),
+		entity.NewColumnVarChar(collectionField, []string{collection}),
+		entity.NewColumnVarChar(ownerField, []string{r.owner}),
+		entity.NewColumnInt64(enrolledAtField, []int64{r.enrolledAt}),
+		entity.NewColumnInt64(generationField, []int64{r.generation}),
+		entity.NewColumnBool(headField, []bool{r.head}),
+		entity.NewColumnFloatVector(vectorField, t.dimension, [][]float32{r.vector}),
+	)
+	return err
+}
+
+func (t *remote) remove(ctx context.Context, ids []string) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return t.sdk.Delete(ctx, t.collection, "", anyOf(ids))
+}
+
+func (t *remote) read(ctx context.Context, s span, limit int) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	fields := []string{idField, generationField}
+	if s.faces {
+		fields = append(fields, ownerField, enrolledAtField, vectorField)
+	}
+	columns, err := t.sdk.Query(ctx, t.collection, s.partitions, s.expression(), fields, strong(), client.WithLimit(int64(limit)))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := rowsOf(columns, columns.GetColumn(idField), columns.Len())
+	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.id, b.id) })
+	return rows, err
+}
+
+func (t *remote) heads(ctx context.Context, collection string) (int, error) {
+	const count = "count(*)"
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	expression := inCollection(collection) + " and " + headField + " == true"
+	columns, err := t.sdk.Query(ctx, t.collection, []string{facesPartition}, expression, []string{count}, strong())
+	if err != nil {
+		return 0, err
+	}
+	column, ok := columns.GetColumn(count).(*entity.ColumnInt64)
+	if !ok || column.Len() != 1 {
+		return 0, errors.New("a count without a number")
+	}
+	return int(column.Data()[0]), nil
+}
+
+func (t *remote) nearest(ctx context.Context, collection string, vector []float32, limit int) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	parameters, err := searchParameters(t.cfg, limit)
+	if err != nil {
+		return nil, err
+	}
+	results, err := t.sdk.Search(ctx, t.collection, []string{facesPartition}, inCollection(collection),
+		[]string{generationField, ownerField, enrolledAtField, vectorField},
+		[]entity.Vector{entity.FloatVector(vector)}, vectorField, metric, limit, parameters, strong())
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 {
+		return nil, fmt.Errorf("%d results of one search", len(results))
+	}
+	// The client reports an error of its own with a result that is empty.
+	if results[0].ResultCount == 0 {
+		return nil, nil
+	}
+	if results[0].Err != nil {
+		return nil, results[0].Err
+	}
+	return rowsOf(results[0].Fields, results[0].IDs, results[0].ResultCount)
+}
+
+func (t *remote) check(ctx context.Context) error {
+	if _, err := t.read(ctx, span{partitions: []string{facesPartition, claimsPartition}}, 1); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return t.checkIndex(ctx)
+}
+
+func (t *remote) close() error { return t.sdk.Close() }
+
+// rowsOf turns n values of each column that is there into rows.
+func rowsOf(columns client.ResultSet, ids entity.Column, n int) ([]row, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	rows := make([]row, n)
+	err := fill(rows, ids, (*entity.ColumnVarChar).Data, func(r *row, v string) { r.id = v })
+	for _, column := range columns {
+		if err != nil {
+			return nil, err
+		}
+		switch column.Name() {
+		case ownerField:
+			err = fill(rows, column, (*entity.ColumnVarChar).Data, func(r *row, v string) { r.owner = v })
+		case enrolledAtField:
+			err = fill(rows, column, (*entity.ColumnInt64).Data, func(r *row, v int64) { r.enrolledAt = v })
+		case generationField:
+			err = fill(rows, column, (*entity.ColumnInt64).Data, func(r *row, v int64) { r.generation = v })
+		case vectorField:
+			err = fill(rows, column, (*entity.ColumnFloatVector).Data, func(r *row, v []float32) { r.vector = slices.Clone(v) })
+		}
+	}
+	if err == nil && slices.ContainsFunc(rows, func(r row) bool { return !wellFormed(r.id) }) {
+		err = errForeign
+	}
+	return rows, err
+}
+
+// fill puts the values of a column into rows. A column of another type or length
+// than asked for is an error.
+func fill[C entity.Column, V any](rows []row, column entity.Column, data func(C) []V, set func(*row, V)) error {
+	typed, ok := column.(C)
+	if !ok || typed.Len() != len(rows) {
+		return errors.New("a column of another kind or length than expected")
+	}
+	for i, v := range data(typed) {
+		set(&rows[i], v)
+	}
+	return nil
+}
