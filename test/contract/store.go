@@ -38,6 +38,10 @@ type StoreHarness struct {
 	// instance only: the backend has no unique keys, and the adapter documents
 	// what that means when two instances enrol one user at the same moment.
 	UniquePerInstance bool
+
+	// Parallel runs the cases at the same time, as many as the flag -parallel
+	// says: they wait for a server more than they work.
+	Parallel bool
 }
 
 // VectorStore runs the suite that every ports.VectorStore passes.
@@ -61,7 +65,12 @@ type storeCase struct {
 func runStoreCases(t *testing.T, h StoreHarness, cases []storeCase) {
 	t.Helper()
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.test(t, h) })
+		t.Run(c.name, func(t *testing.T) {
+			if h.Parallel {
+				t.Parallel()
+			}
+			c.test(t, h)
+		})
 	}
 }
 
