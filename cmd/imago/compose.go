@@ -13,6 +13,7 @@ import (
 	"imago/adapters/httpapi"
 	"imago/adapters/imaging"
 	"imago/adapters/memstore"
+	"imago/adapters/milvusstore"
 	"imago/adapters/onnx"
 	"imago/adapters/pgstore"
 	"imago/adapters/telemetry"
@@ -55,6 +56,8 @@ func storeModule(cfg config.Store) fx.Option {
 		return fx.Options(fx.Supply(cfg.Memory), memstore.Module)
 	case "pgvector":
 		return fx.Options(fx.Supply(cfg.PGVector), pgstore.Module)
+	case "milvus":
+		return fx.Options(fx.Supply(cfg.Milvus), milvusstore.Module)
 	}
 	return fx.Error(fmt.Errorf("store.driver: this imago has no %s store", cfg.Driver))
 }

@@ -35,6 +35,16 @@ func TestPGVectorBackend(t *testing.T) {
 	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "nothing is lost")
 }
 
+func TestMilvusBackend(t *testing.T) {
+	t.Parallel()
+	milvus := servers.OwnMilvus(t, servers.MilvusOptions{})
+	env := []string{"IMAGO_STORE_DRIVER=milvus", "IMAGO_STORE_MILVUS_ADDRESS=" + milvus.Address()}
+	first, second := start(t, env...), start(t, env...)
+	sharedGallery(t, first, second)
+	first.kill()
+	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "the gallery outlives an imago")
+}
+
 // sharedGallery does the main job over two imagos on one backend: what one has
 // answered the other sees at once.
 func sharedGallery(t *testing.T, first, second *server) {

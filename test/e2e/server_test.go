@@ -88,7 +88,7 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
-var listening = regexp.MustCompile(`"address":"([^"]+)"`)
+var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 // start runs `imago serve` with the development models and a RAM-only store
 // unless env says otherwise, and waits until it is ready.
