@@ -25,27 +25,41 @@ import (
 	"imago/ports"
 )
 
-// options composes the application. It is the only place where the parts meet,
-// and the driver decides about exactly one store.
+// options composes the application behind the API.
 func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
 	return fx.Options(
-		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
-		fx.Supply(cfg, cfg.Server, cfg.Server.Limits, cfg.Auth, cfg.Inference, cfg.Search, cfg.Collections, models, log,
+		pipeline(cfg, models, log),
+		fx.Supply(cfg, cfg.Server, cfg.Auth, cfg.Search, cfg.Collections,
 			telemetry.Version(version), apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
-		imaging.Module, onnx.Module, apikey.Module, telemetry.Module, httpapi.Module,
-		storeModule(cfg.Store),
+		apikey.Module, telemetry.Module, httpapi.Module,
 		fx.Provide(
-			func(e ports.Embedder) ports.Space { return e.Space() },
-			newHTTPTelemetry, newExtractor, newChecks,
+			newHTTPTelemetry, newChecks,
 			func(k *apikey.Keyring) httpapi.Authenticator { return k },
-			func(x *extraction.Extractor, s ports.VectorStore) httpapi.Gallery {
-				return gallery.New(x, s, galleryOptions(cfg, models.Embedder.Manifest))
-			},
+			func(g *gallery.Gallery) httpapi.Gallery { return g },
 		),
 		fx.Decorate(
 			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
 		),
 		fx.Invoke(watch, func(*httpapi.Server) {}),
+	)
+}
+
+// pipeline composes the gallery with all that is below it: what turns pictures
+// into vectors, and the one store that the driver names. It is the only place
+// where these parts meet.
+func pipeline(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
+	return fx.Options(
+		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
+		fx.Supply(cfg.Server.Limits, cfg.Inference, models, log),
+		imaging.Module, onnx.Module,
+		storeModule(cfg.Store),
+		fx.Provide(
+			func(e ports.Embedder) ports.Space { return e.Space() },
+			newExtractor,
+			func(x *extraction.Extractor, s ports.VectorStore) *gallery.Gallery {
+				return gallery.New(x, s, galleryOptions(cfg, models.Embedder.Manifest))
+			},
+		),
 	)
 }
 
@@ -98,11 +112,7 @@ func gate(q config.Quality) quality.Gate {
 // watch has telemetry look at what counts itself.
 func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, cfg config.Config) {
 	keys.OnReload(m.KeysReloaded)
-	names := []string{gallery.Inventory}
-	for _, c := range cfg.Collections {
-		names = append(names, c.Name)
-	}
-	m.WatchGallery(store, names)
+	m.WatchGallery(store, collectionNames(cfg))
 }
 
 func newChecks(store ports.VectorStore) httpapi.Checks {

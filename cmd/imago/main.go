@@ -1,7 +1,8 @@
 // Command imago is the face search sidecar: `imago serve` answers the HTTP API,
-// the other subcommands make keys, fetch models and look after a running
-// server. This package is the one place that knows every part and composes the
-// application; each subcommand has a file of its own.
+// the other subcommands make keys, fetch models, enrol folders, move galleries
+// and look after a running server. This package is the one place that knows
+// every part and composes the application; each subcommand has a file of its
+// own.
 package main
 
 import (
@@ -20,14 +21,20 @@ var version = "dev"
 
 // The exit codes, for scripts.
 const (
-	exitFailed = 1 // the command was understood and failed
-	exitUsage  = 2 // the command line or the configuration is wrong
+	exitFailed  = 1 // the command was understood and failed
+	exitUsage   = 2 // the command line or the configuration is wrong
+	exitPartial = 3 // the command is done, but something was refused
 )
 
 // usageError marks an error that is the caller's to mend.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// partialError marks an error that says what a command has left out.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -44,6 +51,9 @@ func run(ctx context.Context) int {
 	if errors.As(err, new(usageError)) {
 		return exitUsage
 	}
+	if errors.As(err, new(partialError)) {
+		return exitPartial
+	}
 	return exitFailed
 }
 
@@ -58,6 +68,24 @@ func root() *cobra.Command {
 	}
 	cmd.PersistentFlags().String("config", os.Getenv("IMAGO_CONFIG"), "configuration file (env IMAGO_CONFIG); without one the defaults hold")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(serveCommand(), keysCommand(), modelsCommand(), healthcheckCommand(), versionCommand())
+	cmd.AddCommand(serveCommand(), keysCommand(), modelsCommand(), healthcheckCommand(), versionCommand(),
+		enrollCommand(), exportCommand(), importCommand(), migrateCommand())
+	markUsage(cmd)
 	return cmd
+}
+
+// markUsage makes wrong arguments of a command and those below it the caller's
+// to mend.
+func markUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		markUsage(sub)
+	}
 }
