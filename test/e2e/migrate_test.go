@@ -1,0 +1,84 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+	"imago/test/servers"
+)
+
+// runImago runs a command to its end and returns what it printed.
+func runImago(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), imago(t), args...)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		"IMAGO_MODELS_DIR=" + fixture.Models(t), "IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(t),
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "imago %s:\n%s", strings.Join(args, " "), out)
+	return string(out)
+}
+
+// A gallery goes around all backends and comes back record for record.
+func TestMigrateAroundTheBackends(t *testing.T) {
+	t.Parallel()
+	pg, milvus := servers.Postgres(t), servers.OwnMilvus(t, servers.MilvusOptions{})
+	dir := t.TempDir()
+	file := func(name, store string) string {
+		path := filepath.Join(dir, name+".yaml")
+		require.NoError(t, os.WriteFile(path, []byte("store:\n"+store), 0o600))
+		return path
+	}
+	memory := func(name string) string {
+		return file(name, fmt.Sprintf("  driver: memory\n  memory: {path: %q}\n", filepath.Join(dir, name+".db")))
+	}
+	stops := []string{
+		memory("start"),
+		file("pgvector", fmt.Sprintf("  driver: pgvector\n  pgvector: {dsn: %q}\n", pg.DSN())),
+		file("milvus", fmt.Sprintf("  driver: milvus\n  milvus: {address: %q}\n", milvus.Address())),
+		memory("end"),
+	}
+	people := filepath.Join(dir, "people")
+	for _, person := range []string{"amy", "raj", "penny", "howard"} {
+		for i := 1; i <= 3; i++ {
+			path := filepath.Join(people, person, fmt.Sprintf("%d.png", i))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			require.NoError(t, os.WriteFile(path, fixture.Read(t, "cast", fmt.Sprintf("%s%d.png", person, i)), 0o600))
+		}
+	}
+	runImago(t, "enroll", people, "--config", stops[0])
+	runImago(t, "enroll", people, "--config", stops[0], "--collection", "whitelist")
+	for i := 1; i < len(stops); i++ {
+		runImago(t, "migrate", "--from", stops[i-1], "--to", stops[i])
+		runImago(t, "migrate", "--from", stops[i-1], "--to", stops[i]) // once more changes nothing
+	}
+	before, after := records(t, stops[0]), records(t, stops[len(stops)-1])
+	require.Len(t, before, 24)
+	require.Equal(t, before, after)
+}
+
+// records exports a gallery and returns the lines of its records, sorted.
+func records(t *testing.T, config string) []string {
+	t.Helper()
+	path := config + ".jsonl"
+	runImago(t, "export", "--config", config, path)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var lines []string
+	for line := range strings.Lines(string(data)) {
+		if strings.Contains(line, `"vector"`) {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
