@@ -46,8 +46,9 @@ const (
 )
 
 const (
-	// writePatience is how long a write waits for other changes of its user.
-	writePatience = 30 * time.Second
+	// writePatience is how long a write waits for other changes of its user,
+	// which come one after another; the caller's context mostly ends before.
+	writePatience = 2 * time.Minute
 	// withdrawLimit bounds deleting an own claim.
 	withdrawLimit = 2 * time.Second
 	// pauseLimit bounds the pause before the next look at others' claims, which
