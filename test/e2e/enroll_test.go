@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+)
+
+// pipelineEnvironment lets a command find the networks.
+func pipelineEnvironment(t testing.TB) []string {
+	t.Helper()
+	return []string{"IMAGO_MODELS_DIR=" + fixture.Models(t), "IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(t)}
+}
+
+func enrollDir(t testing.TB, path, dir string, args ...string) result {
+	t.Helper()
+	return finish(t, command(t, path, pipelineEnvironment(t), append([]string{"enroll", dir}, args...)...))
+}
+
+var castNames = []string{"amy", "bernadette", "howard", "leonard", "penny", "raj", "sheldon", "stuart"}
+
+// castFolder makes a folder with a folder of pictures for each of the cast:
+// those with the given numbers.
+func castFolder(t testing.TB, numbers ...int) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range castNames {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+		for _, n := range numbers {
+			picture(t, filepath.Join(dir, name, fmt.Sprintf("%d.png", n)), "cast", fmt.Sprintf("%s%d.png", name, n))
+		}
+	}
+	return dir
+}
+
+// picture copies one of the labelled pictures.
+func picture(t testing.TB, path string, elem ...string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, fixture.Read(t, elem...), 0o600))
+}
+
+// enrolledFaces returns user/face of all faces of a store.
+func enrolledFaces(t testing.TB, path string) []string {
+	t.Helper()
+	var faces []string
+	for line := range strings.Lines(exported(t, path)) {
+		var face struct{ UserID, FaceID string }
+		require.NoError(t, json.Unmarshal([]byte(line), &face))
+		if face.UserID != "" {
+			faces = append(faces, face.UserID+"/"+face.FaceID)
+		}
+	}
+	return faces
+}
+
+type refusal struct{ Path, UserID, Reason string }
+
+func refusals(t testing.TB, path string) []refusal {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var all []refusal
+	for line := range strings.Lines(string(content)) {
+		var r refusal
+		require.NoError(t, json.Unmarshal([]byte(line), &r))
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b refusal) int { return strings.Compare(a.Path, b.Path) })
+	return all
+}
+
+// What was enrolled from a folder is what the API finds.
+func TestEnrollFolder(t *testing.T) {
+	t.Parallel()
+	path, dir := database(t, false), castFolder(t, 1, 2, 3)
+	r := enrollDir(t, path, dir)
+	require.Zero(t, r.code, r.err)
+	require.Equal(t, "users: users 8: 24 enrolled, 0 there already, 0 refused\n", r.out)
+	again := enrollDir(t, path, dir)
+	require.Zero(t, again.code, again.err)
+	require.Equal(t, "users: users 8: 0 enrolled, 24 there already, 0 refused\n", again.out)
+	require.Len(t, enrolledFaces(t, path), 24)
+
+	s := start(t, "IMAGO_STORE_MEMORY_PATH="+path)
+	for _, name := range castNames {
+		found := s.search(fixture.Read(t, "cast", name+"4.png")).matches(t)
+		require.NotEmpty(t, found, name)
+		require.Equal(t, name, found[0].UserID)
+	}
+}
+
+// The run is killed again and again. Each goes on where the one before was, and
+// in the end every picture is enrolled once, under the same face ID as in a run
+// that nobody disturbed.
+func TestKilledEnrollGoesOn(t *testing.T) {
+	t.Parallel()
+	dir, cast := t.TempDir(), fixture.Faces(t, "cast")
+	entries, err := os.ReadDir(cast)
+	require.NoError(t, err)
+	for _, e := range entries {
+		picture(t, filepath.Join(dir, e.Name()), "cast", e.Name())
+	}
+	undisturbed, path := database(t, false), database(t, false)
+	require.Equal(t, 3, enrollDir(t, undisturbed, dir).code)
+	want := enrolledFaces(t, undisturbed)
+	require.Len(t, want, 40)
+
+	kills, had := 0, 0
+	for {
+		cmd := command(t, path, pipelineEnvironment(t), "enroll", dir)
+		// A face takes about two pages of the log.
+		if killed := killWhenGrown(t, cmd, path+"-wal", 64<<10); !killed {
+			break
+		}
+		kills++
+		faces := enrolledFaces(t, path)
+		require.GreaterOrEqual(t, len(faces), had, "nothing is lost")
+		require.Subset(t, want, append(faces, want[0]))
+		had = len(faces)
+	}
+	t.Logf("%d kills, %d faces at the last", kills, had)
+	require.Positive(t, kills)
+	require.Equal(t, want, enrolledFaces(t, path))
+	require.Equal(t, "users: users 42: 0 enrolled, 40 there already, 3 refused\n", enrollDir(t, path, dir).out)
+}
+
+// Every file that is not enrolled is in the report with its reason.
+func TestEnrollReportsRefusals(t *testing.T) {
+	t.Parallel()
+	path, report := database(t, false), filepath.Join(t.TempDir(), "refusals.jsonl")
+	r := enrollDir(t, path, fixture.Faces(t, "bad"), "--report", report)
+	require.Equal(t, 3, r.code, r.err)
+	require.Equal(t, "users: users 4: 2 enrolled, 0 there already, 6 refused\n", r.out)
+	require.Contains(t, r.err, "6 files were refused; the reasons are in "+report)
+	require.Contains(t, r.err, `refused: "truncated.jpg": the provided image is damaged or incomplete`)
+	const noPicture = "not a .jpg, .jpeg or .png file"
+	require.Equal(t, []refusal{
+		{"corrupted.png", "corrupted", "the provided image is damaged or incomplete"},
+		{"einstein.bmp", "", noPicture}, {"einstein.gif", "", noPicture}, {"einstein.webp", "", noPicture},
+		{"empty.png", "empty", "unsupported image format: only JPEG and PNG are supported"},
+		{"truncated.jpg", "truncated", "the provided image is damaged or incomplete"},
+	}, refusals(t, report))
+	info, err := os.Stat(report)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+// A user who came by another way is left alone unless told otherwise, and a
+// shared list belongs to the client that is named.
+func TestEnrollUsersWhoAreThere(t *testing.T) {
+	t.Parallel()
+	path, report := database(t, false), filepath.Join(t.TempDir(), "refusals.jsonl")
+	require.Zero(t, enrollDir(t, path, castFolder(t, 1)).code)
+	dir := castFolder(t, 2)
+	r := enrollDir(t, path, dir, "--report", report)
+	require.Equal(t, 3, r.code)
+	require.Len(t, refusals(t, report), 8)
+	require.Equal(t, refusal{"amy/2.png", "amy", "provided userId already exists"}, refusals(t, report)[0])
+	require.Len(t, enrolledFaces(t, path), 8)
+	added := enrollDir(t, path, dir, "--add", "--report", report)
+	require.Zero(t, added.code, added.err)
+	require.Empty(t, refusals(t, report))
+	require.Len(t, enrolledFaces(t, path), 16)
+
+	require.Equal(t, 2, enrollDir(t, path, dir, "--collection", "blacklist").code)
+	require.Zero(t, enrollDir(t, path, dir, "--collection", "blacklist", "--client", "kiosk").code)
+	s := start(t, "IMAGO_STORE_MEMORY_PATH="+path)
+	found := s.must("POST", "/users/blacklist/search", faceJSON(fixture.Read(t, "cast", "amy2.png"))).matches(t)
+	require.Empty(t, found[0].UserID, "kiosk's, and nobody else is told")
+}
+
+func TestEnrollSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	path, dir := database(t, false), t.TempDir()
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"enroll", filepath.Join(dir, "none")}, 2, "none"},
+		{[]string{"enroll"}, 2, "arg"},
+		{[]string{"enroll", dir, "--collection", "vip"}, 2, `"vip"`},
+		{[]string{"enroll", dir, "--collection", "blacklist"}, 2, "--client is required"},
+		{[]string{"enroll", dir, "--report", filepath.Join(dir, "none", "x")}, 2, "none"},
+	} {
+		r := finish(t, command(t, path, pipelineEnvironment(t), c.args...))
+		require.Equal(t, c.code, r.code, "%v: %s", c.args, r.err)
+		require.Contains(t, r.err, c.says)
+		require.Equal(t, 1, strings.Count(r.err, "\n"), "one line:\n%s", r.err)
+	}
+	r := finish(t, command(t, path, []string{"IMAGO_MODELS_DIR=" + dir}, "enroll", dir))
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.err, "models pull")
+}
