@@ -16,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"imago/test/servers"
 )
 
 // command prepares a run of imago with a store at path; env adds to the
@@ -359,4 +362,44 @@ func TestMigrationIntoAnotherGallery(t *testing.T) {
 	require.Equal(t, 1, r.code)
 	require.Contains(t, r.err, "14 faces are in the target only: unenrol")
 	require.Contains(t, r.out, "the target has 14 other faces")
+}
+
+// The target's server is killed and comes back in the middle of a migration,
+// which waits for it and ends well.
+func TestMigrationLivesThroughARestart(t *testing.T) {
+	t.Parallel()
+	pg := servers.Postgres(t)
+	source := database(t, false)
+	done(t, source, "import", write(t, generated(t, 6000)))
+	from, to := memoryYAML(t, source), yaml(t, "  driver: pgvector\n  pgvector:\n    dsn: "+pg.DSN()+"\n")
+	cmd := migrateCommand(t, from, to)
+	finished := make(chan result, 1)
+	go func() {
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		_ = cmd.Run()
+		finished <- result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+	}()
+	waitForFaces(t, pg.DSN(), 1000)
+	pg.Kill()
+	require.NoError(t, pg.Restart())
+	r := <-finished
+	require.Zero(t, r.code, "%s%s", r.out, r.err)
+	require.Contains(t, r.out, "users: users 6000, faces 8000: 8000 added")
+	require.Contains(t, r.out, "verified, both sides:")
+}
+
+// waitForFaces waits until a PostgreSQL store has so many faces.
+func waitForFaces(t testing.TB, dsn string, n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	for faces := 0; faces < n; {
+		// The table is not there at first.
+		_ = conn.QueryRow(ctx, "SELECT count(*) FROM imago.faces").Scan(&faces)
+		require.NoError(t, ctx.Err(), "nothing is written")
+	}
 }
