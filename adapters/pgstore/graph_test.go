@@ -57,6 +57,36 @@ func TestGraphOfExistingFaces(t *testing.T) {
 		require.Equal(t, map[string]bool{"faces_hnsw_half_m16_ef128": true}, indexes(t, cfg))
 		require.Equal(t, []string{"ada/f"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.9}))
 	}
+	// It is really asked: a search cannot do without the answer.
+	s.graph.search = `SELECT FROM nowhere WHERE $1 = $2 OR $3`
+	_, err := s.Search(t.Context(), ports.Query{Collection: users, Vector: east, K: 1})
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+}
+
+// Of several imagos one builds the index and the others wait for it.
+func TestGraphBuiltOnce(t *testing.T) {
+	t.Parallel()
+	cfg := withGraph(t)
+	plain := cfg
+	plain.Index = config.IndexExact
+	bystander := started(t, plain, testSpace(2))
+	other := inside(t, bystander, otherEnrols) // which the build has to wait for
+	before := connections(t, bystander)
+
+	var log journal
+	stores := make([]*Store, 3)
+	for i := range stores {
+		stores[i] = New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))
+		require.NoError(t, stores[i].Start(t.Context()))
+		defer closeStore(t, stores[i])
+	}
+	eventually(t, "not every store has a pool and a builder", func() bool { return connections(t, bystander) == before+6 })
+	require.NoError(t, other.Rollback(t.Context()))
+	for _, s := range stores {
+		<-s.graph.ready
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "building the index"), log.String())
+	require.NotContains(t, log.String(), "could not")
 }
 
 // While the index is being built the store serves, and Close ends the build.

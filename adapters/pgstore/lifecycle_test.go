@@ -44,7 +44,7 @@ func TestBeforeStartAndAfterClose(t *testing.T) {
 	}
 	requireUnavailable(t, s)
 	require.Error(t, s.Start(t.Context()))
-	require.Zero(t, connections(t, s))
+	eventually(t, "a connection is left", func() bool { return connections(t, s) == 0 })
 }
 
 // connections returns how many a store has to its server.

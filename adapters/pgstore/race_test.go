@@ -84,3 +84,20 @@ func TestFurtherFacesTogether(t *testing.T) {
 	require.NoError(t, other.Commit(t.Context()))
 	require.Equal(t, []string{"ada/mine", "ada/old", "ada/theirs"}, contents(t, s))
 }
+
+// A face that is added while the user is being replaced waits before it has
+// touched anything, so that the replacement may bring a face of the same ID.
+func TestFurtherWaitsForReplacement(t *testing.T) {
+	t.Parallel()
+	s := fresh(t, 2)
+	require.NoError(t, s.Add(t.Context(), record("ada", "old", east), ports.First))
+	other := inside(t, s, `SELECT FROM users WHERE user_id = 'ada' FOR UPDATE`)
+	answer := make(chan error, 1)
+	go func() { answer <- s.Add(t.Context(), record("ada", "theirs", north), ports.Further) }()
+	waits(t, outside(t, dsn(t)), s.cfg)
+	_, err := other.Exec(t.Context(), `DELETE FROM faces; INSERT INTO faces VALUES ('users', 'ada', 'theirs', 'x', now(), '[1,0]')`)
+	require.NoError(t, err)
+	require.NoError(t, other.Commit(t.Context()))
+	require.ErrorIs(t, <-answer, ports.ErrExists)
+	require.Equal(t, []string{"ada/theirs"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.9}))
+}

@@ -86,6 +86,28 @@ func TestUsersWithVeryManyFaces(t *testing.T) {
 	}
 }
 
+// Faces that are the same in 16 bits are told apart by the exact search, when
+// there are more of them than the index is asked for.
+func TestFinerThanTheGraph(t *testing.T) {
+	t.Parallel()
+	cfg := settingsFor(t, dsn(t))
+	always(&cfg)
+	s := started(t, cfg, testSpace(2))
+	const people = 200
+	faces := make([]ports.Record, people)
+	best := make([]string, people)
+	for i := range faces {
+		rank := i * 37 % people
+		sine := 0.0963 + float64(rank)/10000 // about 45 of a rounded cosine
+		faces[i] = record(fmt.Sprintf("%03d", i), "f", []float32{float32(math.Sqrt(1 - sine*sine)), float32(sine)})
+		best[rank] = fmt.Sprintf("%03d/f", i)
+	}
+	pour(t, s, faces)
+	for _, k := range []int{1, 2, 5} {
+		require.Equal(t, best[:k], found(t, s, ports.Query{Vector: east, K: k, MinScore: 0.9}))
+	}
+}
+
 // found returns user/face of the matches.
 func found(t *testing.T, s *Store, q ports.Query) (keys []string) {
 	t.Helper()
