@@ -314,3 +314,23 @@ func TestUnreadableFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, enrol(t.Context(), sub, p).err, fs.ErrNotExist)
 }
+
+// growing is a file system whose files are larger than it says.
+type growing struct{ fstest.MapFS }
+
+type growingFile struct{ fs.File }
+
+func (f growingFile) Stat() (fs.FileInfo, error) { return nil, fs.ErrInvalid }
+
+func (g growing) Open(name string) (fs.File, error) {
+	file, err := g.MapFS.Open(name)
+	return growingFile{file}, err
+}
+
+func TestSizeIsBoundedByWhatIsRead(t *testing.T) {
+	p := open(t)
+	out := enrol(t.Context(), growing{folder(map[string]string{"a.jpg": strings.Repeat("x", 101), "b.jpg": strings.Repeat("x", 100)})}, p)
+	require.NoError(t, out.err)
+	require.Equal(t, []string{"a.jpg: a: the file is larger than 100 bytes"}, out.refused)
+	require.Equal(t, map[string]int{"b": 1}, p.users(t, "users"))
+}

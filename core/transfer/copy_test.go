@@ -228,18 +228,51 @@ func TestCopyLeavesWhatOnlyTheTargetHas(t *testing.T) {
 // Somebody else enrols the user while it is being copied.
 func TestCopyMeetsAnotherWriter(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
-	from, to := open(t), open(t)
 	a, b := face(random, "users", "u", "a"), face(random, "users", "u", "b")
-	add(t, from, a)
-	report, err := transfer.Copy(t.Context(), from, hooked{to, func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-		if err := to.Add(ctx, b, ports.First); err != nil {
-			return err
-		}
-		return to.Add(ctx, r, mode)
-	}}, []string{"users"}, quick)
+	changed := a
+	changed.Owner = "somebody else"
+	for name, c := range map[string]struct {
+		other     ports.Record
+		conflicts int
+	}{
+		"with another face":              {b, 1},
+		"with the same":                  {a, 0},
+		"with another of the same name ": {changed, 1},
+	} {
+		from, to := open(t), open(t)
+		add(t, from, a)
+		report, err := transfer.Copy(t.Context(), from, hooked{to, func(ctx context.Context, r ports.Record, mode ports.Mode) error {
+			if err := to.Add(ctx, c.other, ports.First); err != nil {
+				return err
+			}
+			return to.Add(ctx, r, mode)
+		}}, []string{"users"}, quick)
+		require.NoError(t, err, name)
+		require.Equal(t, c.conflicts, report.Conflicts(), name)
+		require.Equal(t, []ports.Record{c.other}, all(t, to), name)
+	}
+}
+
+// An outage may be over and come again any number of times, as long as the copy
+// gets on in between.
+func TestPatienceBeginsAnewWithEachStep(t *testing.T) {
+	from, to := filled(t, 100), open(t)
+	o := quick
+	o.Retry.Patience = o.Retry.First // one repetition
+	_, err := transfer.Copy(t.Context(), &flaky{VectorStore: from, every: 20}, to, collections, o)
 	require.NoError(t, err)
-	require.Equal(t, 1, report.Conflicts())
-	require.Equal(t, []ports.Record{b}, all(t, to))
+	require.Equal(t, all(t, from), all(t, to))
+}
+
+// A user with more faces than anybody can have would break the bound on memory.
+func TestCopyRefusesAUserOfTooManyFaces(t *testing.T) {
+	crowd := generator{users: 1001, change: func(r *ports.Record) { r.FaceID, r.UserID = r.UserID, "one" }}
+	_, err := transfer.Copy(t.Context(), crowd, open(t), []string{"users"}, quick)
+	require.ErrorIs(t, err, ports.ErrInvalid)
+	require.ErrorContains(t, err, "more than 1000 faces")
+	crowd.users = 1000
+	_, err = transfer.Copy(t.Context(), crowd, open(t), []string{"users"}, quick)
+	require.NoError(t, err)
 }
 
 func TestCopyReportsProgress(t *testing.T) {

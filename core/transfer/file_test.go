@@ -182,7 +182,9 @@ func TestImportRefusesBadLines(t *testing.T) {
 		"a vector as numbers":       {3, field("vector", []float32{1}), "vector is a array"},
 		"bad base64":                {3, field("vector", strings.Repeat("*", 44)), "not valid base64"},
 		"line breaks in base64":     {3, field("vector", vectorText(1, 0, 0, 0, 0, 0, 0, 0)[:40]+"\n\n\n\n"), "not valid base64"},
-		"stray bits in base64":      {3, replace(`="}`, `"}`), "line 3"},
+		"no padding in base64":      {3, replace(`="}`, `"}`), "vector must be base64"},
+		"stray bits in base64":      {3, field("vector", strings.Replace(vectorText(1, 0, 0, 0, 0, 0, 0, 0), "A=", "B=", 1)), "not valid base64"},
+		"a comma in a time":         {3, field("enrolledAt", "2026-01-02T03:04:05,000000Z"), "enrolledAt"},
 		"a vector that is too long": {3, field("vector", vectorText(1, 0.1, 0, 0, 0, 0, 0, 0)), "unit length"},
 		"NaN":                       {3, field("vector", vectorText(nan, 0, 0, 0, 0, 0, 0, 0)), "unit length"},
 		"the same face twice":       {3, func(s string) string { return s + "\n" + s }, "line 4: invalid input: the faces are not in order"},
@@ -220,6 +222,9 @@ func TestImportRefusesATruncatedFile(t *testing.T) {
 		to := open(t)
 		_, err := transfer.Import(t.Context(), bytes.NewReader(file[:cut]), to, space, quick)
 		require.ErrorIs(t, err, ports.ErrInvalid, cut)
+		if cut > bytes.IndexByte(file, '\n') {
+			require.ErrorContains(t, err, "the file is truncated: it ends in or after line", cut)
+		}
 		require.Subset(t, append(whole, ports.Record{}), append(all(t, to), ports.Record{}), cut)
 	}
 	_, err := transfer.Inspect(t.Context(), bytes.NewReader(file[:bytes.LastIndexByte(file[:len(file)-1], '\n')+1]), space)
@@ -261,6 +266,26 @@ func TestImportRefusesAnotherSpace(t *testing.T) {
 	renamed.Model = "the same under another name"
 	_, err = transfer.Import(t.Context(), bytes.NewReader(file), open(t), renamed, quick)
 	require.NoError(t, err)
+}
+
+func TestImportRefusesAUserOfTooManyFaces(t *testing.T) {
+	crowd := filled(t, 1)
+	lines := strings.SplitAfter(string(export(t, crowd)), "\n")
+	var file strings.Builder
+	file.WriteString(lines[0])
+	for i := range 1001 {
+		file.WriteString(field("faceId", fmt.Sprintf("%04d", i))(lines[1]) + "\n")
+	}
+	_, err := transfer.Inspect(t.Context(), strings.NewReader(file.String()), space)
+	require.ErrorIs(t, err, ports.ErrInvalid)
+	require.ErrorContains(t, err, "line 1002: invalid input: a user has more than 1000 faces")
+}
+
+func TestInspectEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := transfer.Inspect(ctx, bytes.NewReader(export(t, filled(t, 2))), space)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestImportReportsAReaderThatFails(t *testing.T) {

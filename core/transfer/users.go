@@ -108,10 +108,6 @@ func lockstep(source, target users) iter.Seq2[pair, error] {
 				}
 			}
 			p := pair{source: faces, target: t.take(id)}
-			if t.err != nil {
-				yield(pair{}, t.err)
-				return
-			}
 			if !yield(p, nil) {
 				return
 			}
