@@ -46,6 +46,10 @@ func (s *Store) pages(ctx context.Context, collection, from string) iter.Seq2[[]
 		place.from += literalPrefix(from)
 		for {
 			rows, err := s.page(ctx, collection, place, limit)
+			// Milvus may put fewer rows together than there are, by the few that
+			// it finds in two places while it moves them, so that only a page with
+			// much room left is the last.
+			last := len(rows) < limit/2
 			if err == nil && len(rows) >= limit {
 				rows, err = withoutLast(rows)
 			}
@@ -53,13 +57,11 @@ func (s *Store) pages(ctx context.Context, collection, from string) iter.Seq2[[]
 				yield(nil, err)
 				return
 			}
-			// A page that is not full is not believed to be the last: rows may
-			// have gone while Milvus put it together.
 			if len(rows) == 0 {
 				return
 			}
 			place.from = rows[len(rows)-1].key().span().to
-			if !yield(notBefore(from, current(rows)), nil) {
+			if !yield(notBefore(from, current(rows)), nil) || last {
 				return
 			}
 		}

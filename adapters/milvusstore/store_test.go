@@ -21,7 +21,7 @@ type admin interface {
 func harness(index string) contract.StoreHarness {
 	return contract.StoreHarness{
 		Parallel: true,
-		Records:  600,
+		Records:  300,
 		Open: func(tb testing.TB, space ports.Space) ports.VectorStore {
 			return started(tb, shared.settings(tb, space, index), space)
 		},
