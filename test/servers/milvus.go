@@ -232,7 +232,7 @@ mq: {type: rocksmq}
 rocksmq: {path: FOLDER/data/rocksmq}
 common: {storageType: local, session: {ttl: LAPSE}, security: {authorizationEnabled: AUTHORIZATION}}
 proxy: {timeTickInterval: 20, ip: 127.0.0.1, port: P0, internalPort: P3, http: {enabled: false}}
-rootCoord: {ip: 127.0.0.1, port: P4}
+rootCoord: {dmlChannelNum: 4, ip: 127.0.0.1, port: P4}
 queryCoord: {ip: 127.0.0.1, port: P5}
 queryNode: {ip: 127.0.0.1, port: P6}
 indexNode: {ip: 127.0.0.1, port: P7}
