@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"imago/test/servers"
+)
+
+// The import is killed while half of the file has arrived, and is repeated.
+func TestKilledImportGoesOn(t *testing.T) {
+	t.Parallel()
+	file := generated(t, 6000)
+	path := database(t, false)
+	cmd := command(t, path, nil, "import", "-")
+	input, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	_, err = input.Write([]byte(file[:len(file)/2]))
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+
+	r := done(t, path, "import", write(t, file))
+	var added, there int
+	_, err = fmt.Sscanf(r.out, "users: users 6000, faces 8000: %d added, %d there already", &added, &there)
+	require.NoError(t, err)
+	t.Logf("after the kill: %d faces were there, %d added", there, added)
+	require.Equal(t, 8000, added+there)
+	require.Greater(t, there, 1000)
+	require.Equal(t, canonical(t, file), exported(t, path))
+}
+
+// The migration is killed again and again, and ends with the same gallery.
+func TestKilledMigrationGoesOn(t *testing.T) {
+	t.Parallel()
+	source, target := database(t, false), database(t, false)
+	done(t, source, "import", write(t, generated(t, 6000)))
+	from, to := memoryYAML(t, source), memoryYAML(t, target)
+	kills := 0
+	for ; kills < 5; kills++ {
+		cmd := migrateCommand(t, from, to)
+		if killed := killWhenGrown(t, cmd, target+"-wal", 256<<10); !killed {
+			break
+		}
+	}
+	r := finish(t, migrateCommand(t, from, to))
+	require.Zero(t, r.code, r.err)
+	require.Contains(t, r.out, "verified, both sides:\nusers: users 6000, faces 8000, sha256 ")
+	t.Logf("after %d kills: %s", kills, strings.SplitN(r.out, "\n", 2)[0])
+	require.Positive(t, kills)
+	require.Equal(t, exported(t, source), exported(t, target))
+}
+
+// killWhenGrown starts a command and kills it when a file has grown by some
+// bytes, and reports whether it was still running then.
+func killWhenGrown(t testing.TB, cmd *exec.Cmd, path string, by int64) bool {
+	t.Helper()
+	size := func() int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	began, exited := size(), make(chan error, 1)
+	require.NoError(t, cmd.Start())
+	go func() { exited <- cmd.Wait() }()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	for {
+		select {
+		case err := <-exited:
+			if code := cmd.ProcessState.ExitCode(); code != 3 {
+				require.NoError(t, err)
+			}
+			return false
+		case <-ctx.Done():
+			require.NoError(t, cmd.Process.Kill())
+			<-exited
+			t.Fatal("nothing is written")
+		case <-time.After(time.Millisecond):
+		}
+		now := size()
+		if began = min(began, now); now-began >= by {
+			require.NoError(t, cmd.Process.Kill())
+			<-exited
+			return true
+		}
+	}
+}
+
+// The target's server is killed and comes back in the middle of a migration,
+// which waits for it and ends well.
+func TestMigrationLivesThroughARestart(t *testing.T) {
+	t.Parallel()
+	pg := servers.Postgres(t)
+	source := database(t, false)
+	done(t, source, "import", write(t, generated(t, 6000)))
+	from, to := memoryYAML(t, source), yaml(t, "  driver: pgvector\n  pgvector:\n    dsn: "+pg.DSN()+"\n")
+	cmd := migrateCommand(t, from, to)
+	finished := make(chan result, 1)
+	go func() {
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		_ = cmd.Run()
+		finished <- result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+	}()
+	waitForFaces(t, pg.DSN(), 1000)
+	pg.Kill()
+	require.NoError(t, pg.Restart())
+	r := <-finished
+	require.Zero(t, r.code, "%s%s", r.out, r.err)
+	require.Contains(t, r.out, "users: users 6000, faces 8000: 8000 added")
+	require.Contains(t, r.out, "verified, both sides:")
+}
+
+// waitForFaces waits until a PostgreSQL store has so many faces.
+func waitForFaces(t testing.TB, dsn string, n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	for faces := 0; faces < n; {
+		// The table is not there at first.
+		_ = conn.QueryRow(ctx, "SELECT count(*) FROM imago.faces").Scan(&faces)
+		require.NoError(t, ctx.Err(), "nothing is written")
+	}
+}
