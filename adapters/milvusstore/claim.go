@@ -78,13 +78,12 @@ type claim struct {
 	made time.Time
 }
 
-// write changes a user as decide says. Claims that are known to be dead do not
-// count.
-func (s *Store) write(ctx context.Context, k key, decide decision, dead ...string) error {
+// write changes a user as decide says.
+func (s *Store) write(ctx context.Context, k key, decide decision) error {
 	deadline := time.Now().Add(s.timing.patience)
 	for {
 		c := claim{key: k, id: claimID(k), made: time.Now()}
-		p, err := s.obtain(ctx, c, decide, dead)
+		p, err := s.obtain(ctx, c, decide)
 		if err == nil {
 			return s.commit(ctx, c, p)
 		}
@@ -103,8 +102,9 @@ func (s *Store) write(ctx context.Context, k key, decide decision, dead ...strin
 
 // obtain makes the claim and returns what to do once it is the only one. It gives
 // up with errYield for a smaller claim, or when the time that is left of the
-// claim's window might not be enough.
-func (s *Store) obtain(ctx context.Context, c claim, decide decision, dead []string) (plan, error) {
+// claim's window might not be enough. Claims that the sweeper has found dead do
+// not count.
+func (s *Store) obtain(ctx context.Context, c claim, decide decision) (plan, error) {
 	if err := s.table.insert(ctx, claimsPartition, row{id: c.id, vector: s.filler()}); err != nil {
 		return plan{}, err
 	}
@@ -118,7 +118,7 @@ func (s *Store) obtain(ctx context.Context, c claim, decide decision, dead []str
 		if err != nil {
 			return plan{}, err
 		}
-		alone, err := c.contend(u.claims, dead)
+		alone, err := c.contend(u.claims, s.deadClaims())
 		if err != nil {
 			return plan{}, err
 		}
@@ -134,14 +134,14 @@ func (s *Store) obtain(ctx context.Context, c claim, decide decision, dead []str
 
 // contend reports whether the claim is the only one alive, and answers errYield
 // when it must yield: to a smaller one, or because it is gone itself.
-func (c claim) contend(claims, dead []string) (alone bool, err error) {
+func (c claim) contend(claims []string, dead map[string]bool) (alone bool, err error) {
 	if !slices.Contains(claims, c.id) {
 		return false, errYield
 	}
 	alone = true
 	for _, id := range claims {
 		switch {
-		case id == c.id || slices.Contains(dead, id):
+		case id == c.id || dead[id]:
 		case id < c.id:
 			return false, errYield
 		default:
@@ -198,4 +198,12 @@ func (s *Store) filler() []float32 {
 	v := make([]float32, s.space.Dimension)
 	v[0] = 1
 	return v
+}
+
+// deadClaims returns the claims that the sweeper found dead when it last looked.
+func (s *Store) deadClaims() map[string]bool {
+	if dead := s.dead.Load(); dead != nil {
+		return *dead
+	}
+	return nil
 }

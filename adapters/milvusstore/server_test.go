@@ -65,19 +65,6 @@ func TestScanGoesThroughPages(t *testing.T) {
 	require.Equal(t, len(records), i)
 }
 
-func TestQuote(t *testing.T) {
-	for text, want := range map[string]string{
-		"plain":             `"plain"`,
-		`" or 1 == 1 or "`:  `"\" or 1 == 1 or \""`,
-		`zz"] or id in ["A`: `"zz\"] or id in [\"A"`,
-		`back\slash`:        `"back\\slash"`,
-		"tab\tline\nend\r":  `"tab\tline\nend\r"`,
-		"50% 'é' 🙂":         `"50% 'é' 🙂"`,
-	} {
-		require.Equal(t, want, quote(text))
-	}
-}
-
 // Every failure is a sentinel or the end of the caller's own context.
 func TestClassify(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())

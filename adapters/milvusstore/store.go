@@ -37,6 +37,7 @@ type Store struct {
 	log    *slog.Logger
 	timing timing
 	turns  *turns
+	dead   atomic.Pointer[map[string]bool] // see deadClaims
 
 	starting sync.Mutex // held while the state changes
 	state    atomic.Int32

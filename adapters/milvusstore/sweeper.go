@@ -2,6 +2,7 @@ package milvusstore
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -40,20 +41,22 @@ func (w *sweeper) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for k, dead := range w.dead(rows, asked, time.Now()) {
-		if err := w.bury(ctx, k, dead); err != nil {
-			return err
-		}
+	dead := w.dead(rows, asked, time.Now())
+	// Who is waiting for a dead claim goes ahead at once.
+	w.store.dead.Store(&dead)
+	var errs []error
+	for k, ids := range byUser(dead) {
+		errs = append(errs, w.bury(ctx, k, ids))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // dead notes which claims are there and returns those that have been for too
-// long, by user. A claim that is new was there at the answered time at the latest,
-// and one that is known still was at the asked time.
-func (w *sweeper) dead(rows []row, asked, answered time.Time) map[key][]string {
+// long. A claim that is new was there at the answered time at the latest, and one
+// that is known still was at the asked time.
+func (w *sweeper) dead(rows []row, asked, answered time.Time) map[string]bool {
 	there := make(map[string]time.Time, len(rows))
-	dead := map[key][]string{}
+	dead := map[string]bool{}
 	for _, r := range rows {
 		first, known := w.seen[r.id]
 		if !known {
@@ -61,21 +64,32 @@ func (w *sweeper) dead(rows []row, asked, answered time.Time) map[key][]string {
 		}
 		there[r.id] = first
 		if asked.Sub(first) >= w.store.timing.lease {
-			dead[r.key()] = append(dead[r.key()], r.id)
+			dead[r.id] = true
 		}
 	}
 	w.seen = there
 	return dead
 }
 
+func byUser(claims map[string]bool) map[key][]string {
+	users := map[key][]string{}
+	for id := range claims {
+		k := row{id: id}.key()
+		users[k] = append(users[k], id)
+	}
+	return users
+}
+
 // bury removes a user's dead claims and what belongs to them.
 func (w *sweeper) bury(ctx context.Context, k key, dead []string) error {
 	s := w.store
+	ctx, cancel := context.WithTimeout(ctx, s.timing.lease)
+	defer cancel()
 	mine, err := s.turns.take(ctx, k, s.timing.patience)
 	if err != nil {
 		return err
 	}
 	defer s.turns.give(mine)
 	s.log.Info("milvusstore: removing what a change has left that came to no end", "collection", k.collection)
-	return s.write(ctx, k, tidying(dead), dead...)
+	return s.write(ctx, k, tidying(dead))
 }

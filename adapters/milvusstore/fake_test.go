@@ -1,0 +1,211 @@
+package milvusstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/config"
+	"imago/ports"
+)
+
+var (
+	errDown    = errors.New("connection refused")
+	errAgainID = errors.New("an ID was inserted that was there before")
+)
+
+// fakeServer is what stores share that have a fakeTable each: the rows, in one
+// order of events as on one shard of a real server.
+type fakeServer struct {
+	mu       sync.Mutex
+	rows     map[string]fakeRow
+	used     map[string]bool
+	inserted []string // of faces, in order
+	removed  []string // all that were asked for, in order
+}
+
+type fakeRow struct {
+	row
+	partition string
+}
+
+func newFakeServer() *fakeServer {
+	return &fakeServer{rows: map[string]fakeRow{}, used: map[string]bool{}}
+}
+
+// of returns the IDs of the rows of a partition, in order.
+func (f *fakeServer) of(partition string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ids []string
+	for id, r := range f.rows {
+		if r.partition == partition {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// fakeTable is one instance's way to a fakeServer. Its hooks see every call and
+// what it is about: an error of before keeps it from taking effect, an error of
+// after does not.
+type fakeTable struct {
+	*fakeServer
+	before, after func(ctx context.Context, call, about string) error
+	noise         float64 // how far scores may be off when rows are ranked
+}
+
+func (f *fakeTable) do(ctx context.Context, call, about string, effect func()) error {
+	if f.before != nil {
+		if err := f.before(ctx, call, about); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	effect()
+	f.mu.Unlock()
+	if f.after != nil {
+		return f.after(ctx, call, about)
+	}
+	return nil
+}
+
+func (f *fakeTable) insert(ctx context.Context, partition string, r row) error {
+	again := false
+	err := f.do(ctx, "insert "+partition, r.id, func() {
+		again = f.used[r.id]
+		f.used[r.id] = true
+		r.vector = slices.Clone(r.vector)
+		f.rows[r.id] = fakeRow{r, partition}
+		if partition == facesPartition {
+			f.inserted = append(f.inserted, r.id)
+		}
+	})
+	if again {
+		return errAgainID
+	}
+	return err
+}
+
+func (f *fakeTable) remove(ctx context.Context, ids []string) error {
+	return f.do(ctx, "remove", strings.Join(ids, " "), func() {
+		for _, id := range ids {
+			delete(f.rows, id)
+		}
+		f.removed = append(f.removed, ids...)
+	})
+}
+
+func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, err error) {
+	err = f.do(ctx, "read", s.from, func() {
+		for id, r := range f.rows {
+			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) {
+				rows = append(rows, r.row)
+			}
+		}
+		slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.id, b.id) })
+		rows = rows[:min(limit, len(rows))]
+	})
+	return rows, err
+}
+
+func (f *fakeTable) heads(ctx context.Context, collection string) (n int, err error) {
+	err = f.do(ctx, "heads", collection, func() {
+		for _, r := range f.rows {
+			if r.partition == facesPartition && r.head && r.key().collection == collection {
+				n++
+			}
+		}
+	})
+	return n, err
+}
+
+// nearest ranks ties by descending ID, and everything by scores that are a little
+// off.
+func (f *fakeTable) nearest(ctx context.Context, collection string, vector []float32, limit int) (rows []row, err error) {
+	type ranked struct {
+		row
+		score float64
+	}
+	var all []ranked
+	err = f.do(ctx, "nearest", collection, func() {
+		for _, r := range f.rows {
+			if r.partition == facesPartition && r.key().collection == collection {
+				all = append(all, ranked{r.row, cosine(vector, r.vector) + f.noise*(2*rand.Float64()-1)})
+			}
+		}
+	})
+	slices.SortFunc(all, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), strings.Compare(b.id, a.id))
+	})
+	for _, r := range all[:min(limit, len(all))] {
+		rows = append(rows, r.row)
+	}
+	return rows, err
+}
+
+func (f *fakeTable) check(ctx context.Context) error { return f.do(ctx, "check", "", func() {}) }
+
+func (f *fakeTable) close() error { return nil }
+
+// instance opens a store over a fake server, without a sweeper.
+func instance(tb testing.TB, server *fakeServer, dimension int) (*Store, *fakeTable) {
+	tb.Helper()
+	s := New(config.MilvusStore{Index: config.IndexExact}, testSpace(dimension), discard())
+	t := &fakeTable{fakeServer: server}
+	s.table = t
+	s.state.Store(open)
+	return s, t
+}
+
+// slow has every call of a table take up to a while, and take effect at any moment
+// of it.
+func slow(t *fakeTable, rng *rand.Rand, while time.Duration) {
+	var mu sync.Mutex
+	pause := func(context.Context, string, string) error {
+		mu.Lock()
+		d := time.Duration(rng.Int64N(int64(while)))
+		mu.Unlock()
+		time.Sleep(d)
+		return nil
+	}
+	t.before, t.after = pause, pause
+}
+
+// failing returns a hook that fails at the nth call, counted from 0, and at every
+// later one.
+func failing(n int) func(context.Context, string, string) error {
+	return func(context.Context, string, string) error {
+		if n--; n < 0 {
+			return errDown
+		}
+		return nil
+	}
+}
+
+// faceIDs returns the faces of a user of the collection of the tests.
+func faceIDs(tb testing.TB, s *Store, user string) []string {
+	tb.Helper()
+	records, err := s.Get(tb.Context(), users, user)
+	if errors.Is(err, ports.ErrNotFound) {
+		return nil
+	}
+	require.NoError(tb, err)
+	var ids []string
+	for _, r := range records {
+		ids = append(ids, r.FaceID)
+	}
+	return ids
+}
