@@ -28,7 +28,6 @@ const (
 	serializationFailure  = "40001"
 	deadlockDetected      = "40P01"
 	insufficientPrivilege = "42501"
-	readOnlyTransaction   = "25006"
 
 	classDataException = "22"
 )
@@ -54,7 +53,10 @@ func classify(ctx context.Context, err error) error {
 	}
 	code := sqlState(err)
 	if end := ended(ctx); end != nil && (code == "" || code == queryCanceled) {
-		return end
+		if errors.Is(err, end) {
+			return err
+		}
+		return fmt.Errorf("%w (%v)", end, err)
 	}
 	switch {
 	case code == uniqueViolation:

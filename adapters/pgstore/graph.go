@@ -41,8 +41,9 @@ type graph struct {
 	stopped chan struct{} // closed when the builder has ended
 }
 
-// checkDimension refuses vectors that the database could not hold or index.
-func checkDimension(cfg config.PGVectorStore, dimension int) error {
+// checkIndex refuses vectors that the database could not hold or index, and
+// parameters that pgvector does not take.
+func checkIndex(cfg config.PGVectorStore, dimension int) error {
 	limit, what := maxDimension, "pgvector stores"
 	if cfg.Index == config.IndexHNSW {
 		limit, what = maxGraphFull, "its HNSW index takes without store.pgvector.halfvec"
@@ -53,19 +54,32 @@ func checkDimension(cfg config.PGVectorStore, dimension int) error {
 	if dimension < 1 || dimension > limit {
 		return fmt.Errorf("%w: vectors of %d numbers, where %s 1 to %d", ports.ErrInvalid, dimension, what, limit)
 	}
+	if cfg.Index == config.IndexHNSW && cfg.HNSW.EfConstruction < 2*cfg.HNSW.M {
+		return fmt.Errorf("%w: store.pgvector.hnsw.ef_construction is %d, less than twice m (%d)",
+			ports.ErrInvalid, cfg.HNSW.EfConstruction, cfg.HNSW.M)
+	}
 	return nil
 }
 
-// newGraph describes the index of a configuration. The name tells how it was
-// built, so that other parameters mean another index.
-func newGraph(cfg config.PGVectorStore, dimension int, sess session, connect *pgx.ConnConfig, log *slog.Logger) *graph {
-	precision, key, class, order := "full", "vector", "vector_ip_ops", "vector <#> $2"
+// graphName tells how an index is built, so that other parameters mean another
+// index.
+func graphName(cfg config.PGVectorStore) string {
+	precision := "full"
 	if cfg.HalfVec {
-		precision, class = "half", "halfvec_ip_ops"
+		precision = "half"
+	}
+	return fmt.Sprintf("%s%s_m%d_ef%d", graphPrefix, precision, cfg.HNSW.M, cfg.HNSW.EfConstruction)
+}
+
+// newGraph describes the index of a configuration.
+func newGraph(cfg config.PGVectorStore, dimension int, sess session, connect *pgx.ConnConfig, log *slog.Logger) *graph {
+	key, class, order := "vector", "vector_ip_ops", "vector <#> $2"
+	if cfg.HalfVec {
+		class = "halfvec_ip_ops"
 		key = fmt.Sprintf("(vector::halfvec(%d))", dimension)
 		order = fmt.Sprintf("vector::halfvec(%d) <#> $2::vector::halfvec(%[1]d)", dimension)
 	}
-	name := fmt.Sprintf("%s%s_m%d_ef%d", graphPrefix, precision, cfg.HNSW.M, cfg.HNSW.EfConstruction)
+	name := graphName(cfg)
 	return &graph{
 		name: name,
 		create: fmt.Sprintf("CREATE INDEX CONCURRENTLY %s ON faces USING hnsw (%s %s) WITH (m = %d, ef_construction = %d)",
@@ -209,7 +223,7 @@ func (g *graph) lockKey() int64 {
 func (s *Store) warnOfGraphs(ctx context.Context, conn *pgx.Conn) error {
 	used := ""
 	if s.cfg.Index == config.IndexHNSW {
-		used = newGraph(s.cfg, s.space.Dimension, session{}, nil, nil).name
+		used = graphName(s.cfg)
 	}
 	rows, err := conn.Query(ctx, `
 		SELECT relname::text FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid

@@ -153,7 +153,7 @@ func TestGraphUnused(t *testing.T) {
 func TestGraphFails(t *testing.T) {
 	t.Parallel()
 	cfg := withGraph(t)
-	cfg.HNSW.M, cfg.HNSW.EfConstruction = 64, 4 // pgvector wants at least 2*m
+	cfg.HNSW.M = 1 // pgvector wants at least 2
 	var log journal
 	s := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, s.Start(t.Context()))

@@ -36,7 +36,7 @@ func (s *Store) Start(ctx context.Context) error {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	if err := checkDimension(s.cfg, s.space.Dimension); err != nil {
+	if err := checkIndex(s.cfg, s.space.Dimension); err != nil {
 		return err
 	}
 	began := time.Now()

@@ -97,14 +97,16 @@ func TestStartCancelled(t *testing.T) {
 	go func() { answer <- s.Start(ctx) }()
 	eventually(t, "the start does not get as far as the lock", func() bool { return connections(t, s) == 1 })
 	cancel()
-	require.ErrorIs(t, <-answer, context.Canceled)
+	err := <-answer
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "waiting for another imago")
 	require.NoError(t, holder.Close(t.Context()))
 	eventually(t, "a connection is left", func() bool { return connections(t, s) == 0 })
 	require.NoError(t, s.Start(t.Context()), "a start that failed can be repeated")
 	closeStore(t, s)
 }
 
-func TestStartDimensions(t *testing.T) {
+func TestCheckIndex(t *testing.T) {
 	for _, c := range []struct {
 		index     string
 		half      bool
@@ -115,7 +117,7 @@ func TestStartDimensions(t *testing.T) {
 		{config.IndexHNSW, true, 4000, true}, {config.IndexHNSW, true, 4001, false},
 		{config.IndexHNSW, false, 2000, true}, {config.IndexHNSW, false, 2001, false},
 	} {
-		err := checkDimension(config.PGVectorStore{Index: c.index, HalfVec: c.half}, c.dimension)
+		err := checkIndex(config.PGVectorStore{Index: c.index, HalfVec: c.half}, c.dimension)
 		if c.ok {
 			require.NoError(t, err)
 			continue
@@ -123,6 +125,10 @@ func TestStartDimensions(t *testing.T) {
 		require.ErrorIs(t, err, ports.ErrInvalid)
 		require.ErrorContains(t, err, fmt.Sprintf("vectors of %d numbers", c.dimension))
 	}
+	cfg := config.PGVectorStore{Index: config.IndexHNSW, HNSW: config.HNSW{M: 16, EfConstruction: 31}}
+	require.ErrorIs(t, checkIndex(cfg, 2), ports.ErrInvalid)
+	cfg.Index = config.IndexExact
+	require.NoError(t, checkIndex(cfg, 2))
 }
 
 // Neither errors nor the log ever show the password.

@@ -73,10 +73,12 @@ func (s *Store) searchExact(ctx context.Context, q ports.Query) ([]ports.Match, 
 	return s.matches(ctx, searchUsers, q, q.MinScore, q.K)
 }
 
-// halfRounding is more than what two faces can change places by when their
-// scores are those of vectors in 16 bits: each number is off by at most 2^-11
-// of itself, and so is the sum of the products of two unit vectors.
-const halfRounding = 2.0 / 2048
+// halfRounding is by how much one face may score better than another that the
+// index prefers, when it holds 16-bit floats: rounding is off by at most 2^-11
+// of a number, in the query and in the face, so that the product of two unit
+// vectors is off by at most twice as much, and the difference of two products
+// by at most four times.
+const halfRounding = 4.0 / 2048
 
 // searchGraph asks the index, orders what it returns by the exact score and
 // reports whether that is the answer as far as the index can tell: whatever it

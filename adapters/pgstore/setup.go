@@ -39,13 +39,10 @@ func (s *Store) setup(ctx context.Context, connect *pgx.ConnConfig) (session, er
 		_ = conn.Close(ctx)
 	}()
 	if err := lock(ctx, conn, setupLock); err != nil {
-		return session{}, err
+		return session{}, fmt.Errorf("waiting for another imago that sets up the database: %w", err)
 	}
-	extension, err := ensureExtension(ctx, conn, s.cfg.Index)
+	extension, err := prepareDatabase(ctx, conn, s.cfg)
 	if err != nil {
-		return session{}, err
-	}
-	if err := ensureSchema(ctx, conn, s.cfg.Schema); err != nil {
 		return session{}, err
 	}
 	sess := sessionOf(s.cfg, extension)
@@ -59,6 +56,23 @@ func (s *Store) setup(ctx context.Context, connect *pgx.ConnConfig) (session, er
 		return session{}, err
 	}
 	return sess, s.warnOfGraphs(ctx, conn)
+}
+
+// prepareDatabase makes sure that the database is fit to hold the tables, and
+// returns the schema that the extension lives in.
+func prepareDatabase(ctx context.Context, conn *pgx.Conn, cfg config.PGVectorStore) (extension string, err error) {
+	var encoding string
+	if err := conn.QueryRow(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
+		return "", err
+	}
+	if encoding != "UTF8" {
+		return "", fmt.Errorf("the database has the encoding %s, and imago needs UTF8; create another database with it", encoding)
+	}
+	extension, err = ensureExtension(ctx, conn, cfg.Index)
+	if err != nil {
+		return "", err
+	}
+	return extension, ensureSchema(ctx, conn, cfg.Schema)
 }
 
 // lock waits for an advisory lock of the session. It asks again and again
@@ -82,13 +96,6 @@ func lock(ctx context.Context, conn *pgx.Conn, key int64) error {
 // ensureExtension makes sure that pgvector is there and of a version that will
 // do, and returns the schema that it lives in.
 func ensureExtension(ctx context.Context, conn *pgx.Conn, index string) (schema string, err error) {
-	var encoding string
-	if err := conn.QueryRow(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
-		return "", err
-	}
-	if encoding != "UTF8" {
-		return "", fmt.Errorf("the database has the encoding %s, and imago needs UTF8; create another database with it", encoding)
-	}
 	schema, version, err := findExtension(ctx, conn)
 	if errors.Is(err, pgx.ErrNoRows) {
 		if _, err := conn.Exec(ctx, `CREATE EXTENSION vector`); err != nil {
