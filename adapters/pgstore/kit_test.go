@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 type withServer struct{ tests *testing.M }
 
 func (w withServer) Run() int {
-	if server, serverErr = servers.StartPostgres(); serverErr == nil {
+	if server, serverErr = servers.StartPostgres(servers.PostgresOptions{}); serverErr == nil {
 		defer server.Stop()
 	}
 	return w.tests.Run()

@@ -3,9 +3,12 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
@@ -122,6 +126,73 @@ func TestMigrationLivesThroughARestart(t *testing.T) {
 	require.Zero(t, r.code, "%s%s", r.out, r.err)
 	require.Contains(t, r.out, "users: users 6000, faces 8000: 8000 added")
 	require.Contains(t, r.out, "verified, both sides:")
+}
+
+// The database server is killed and comes back, twice, in the middle of a bulk
+// enrolment and while clients enrol over HTTP. The run waits for it and ends well,
+// and everything that was acknowledged to anybody is there.
+func TestEnrollLivesThroughARestart(t *testing.T) {
+	t.Parallel()
+	pg := servers.Postgres(t)
+	env := []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + pg.DSN()}
+	const pictures = 120
+	dir := t.TempDir()
+	for i := range pictures {
+		name := castNames[i%len(castNames)]
+		picture(t, filepath.Join(dir, fmt.Sprintf("%s-%03d.png", name, i)), "cast", fmt.Sprintf("%s%d.png", name, 1+i/8%5))
+	}
+	s := start(t, env...)
+	cmd := command(t, "", append(pipelineEnvironment(t), env...), "enroll", dir)
+	finished := make(chan result, 1)
+	go func() {
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		_ = cmd.Run()
+		finished <- result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+	}()
+	stop, acknowledged := make(chan struct{}), make(chan []string, 1)
+	amy := faceJSON(fixture.Read(t, "cast", "amy1.png"))
+	go func() { acknowledged <- enrolUntil(t.Context(), s, amy, stop) }()
+
+	for _, faces := range []int{20, 60} {
+		waitForFaces(t, pg.DSN(), faces)
+		pg.Kill()
+		require.NoError(t, pg.Restart())
+	}
+	r := <-finished
+	close(stop)
+	require.Zero(t, r.code, "%s%s", r.out, r.err)
+	require.Regexp(t, fmt.Sprintf(`^users: users %d: \d+ enrolled, \d+ there already, 0 refused`, pictures), r.out)
+
+	var there []string
+	for line := range strings.Lines(finish(t, command(t, "", env, "export")).out) {
+		var face struct{ UserID string }
+		require.NoError(t, json.Unmarshal([]byte(line), &face))
+		there = append(there, face.UserID)
+	}
+	overHTTP := <-acknowledged
+	t.Logf("%s%d enrolments over HTTP acknowledged, %d faces in the gallery", r.out, len(overHTTP), len(there))
+	require.NotEmpty(t, overHTTP)
+	require.Subset(t, there, overHTTP)
+	for i := range pictures {
+		require.Contains(t, there, fmt.Sprintf("%s-%03d", castNames[i%len(castNames)], i))
+	}
+}
+
+// enrolUntil enrols one user after the other over HTTP until it is told to stop,
+// and returns those that were acknowledged.
+func enrolUntil(ctx context.Context, s *server, body string, stop <-chan struct{}) (acknowledged []string) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return acknowledged
+		default:
+		}
+		user := fmt.Sprintf("over-http-%d", i)
+		if a, err := s.call(ctx, "POST", "/users/"+user, body); err == nil && a.status == http.StatusOK {
+			acknowledged = append(acknowledged, user)
+		}
+	}
 }
 
 // waitForFaces waits until a PostgreSQL store has so many faces.

@@ -33,6 +33,9 @@ type MilvusOptions struct {
 	// Authorization has the server ask for a user name and a password, which
 	// are root and Milvus.
 	Authorization bool
+	// Durable has the server's metadata wait for the disk, as in production. The
+	// log of the faces never does in a standalone server.
+	Durable bool
 }
 
 // MilvusServer is a standalone Milvus. Its methods must not be called at the
@@ -197,6 +200,7 @@ func (m *MilvusServer) fill(settings string, ports []int) string {
 	values := []string{
 		"FOLDER", m.folder,
 		"LAPSE", strconv.Itoa(int(lapse.Seconds())),
+		"UNSYNCED", strconv.FormatBool(!m.options.Durable),
 		"AUTHORIZATION", strconv.FormatBool(m.options.Authorization),
 	}
 	for i, port := range ports[:10] {
@@ -214,7 +218,7 @@ advertise-client-urls: http://127.0.0.1:P1
 listen-peer-urls: http://127.0.0.1:P2
 initial-advertise-peer-urls: http://127.0.0.1:P2
 initial-cluster: default=http://127.0.0.1:P2
-unsafe-no-fsync: true
+unsafe-no-fsync: UNSYNCED
 `
 
 // The time tick is what a strongly consistent read waits for: 20 ms instead of

@@ -15,10 +15,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// PostgresOptions say what a server is to be like. The zero value is right for
+// all tests.
+type PostgresOptions struct {
+	// Durable has every commit wait for the disk, as in production. Data
+	// survives the death of the server's processes without.
+	Durable bool
+}
+
 // PostgresServer is a PostgreSQL server with pgvector, with one database and a
 // superuser that needs no password. Its methods must not be called at the same
 // time, except DSN and Managed.
 type PostgresServer struct {
+	options  PostgresOptions
 	dsn      string
 	programs string // folder of its programs; "" for an operator's own server
 	folder   string
@@ -33,7 +42,7 @@ type PostgresServer struct {
 // cannot be had.
 func Postgres(tb testing.TB) *PostgresServer {
 	tb.Helper()
-	s, err := StartPostgres()
+	s, err := StartPostgres(PostgresOptions{})
 	Need(tb, PGVector, err)
 	tb.Cleanup(s.Stop)
 	if !s.Managed() {
@@ -45,7 +54,7 @@ func Postgres(tb testing.TB) *PostgresServer {
 // StartPostgres is for TestMain: it starts a server that all tests of a package
 // share. Where IMAGO_TEST_PGVECTOR_DSN is set it returns that server and starts
 // none. Tests hand the error to Need.
-func StartPostgres() (*PostgresServer, error) {
+func StartPostgres(options PostgresOptions) (*PostgresServer, error) {
 	if dsn := os.Getenv("IMAGO_TEST_PGVECTOR_DSN"); dsn != "" {
 		return &PostgresServer{dsn: dsn}, nil
 	}
@@ -53,7 +62,7 @@ func StartPostgres() (*PostgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &PostgresServer{programs: programs}
+	s := &PostgresServer{options: options, programs: programs}
 	if err := s.start(); err != nil {
 		s.Stop()
 		return nil, err
@@ -142,11 +151,11 @@ func (s *PostgresServer) initialise() (err error) {
 	return nil
 }
 
-// launch starts the server and waits until it answers. Its data survives the
-// death of its processes, which is all that tests bring about, without fsync.
+// launch starts the server and waits until it answers.
 func (s *PostgresServer) launch() error {
+	durable := strconv.FormatBool(s.options.Durable)
 	cmd := s.command("postgres", "-D", s.data, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-k", "",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+		"-c", "fsync="+durable, "-c", "full_page_writes="+durable, "-c", "max_connections=200")
 	process, err := launch(cmd)
 	if err != nil {
 		return err

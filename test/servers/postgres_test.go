@@ -41,7 +41,7 @@ func TestPostgres(t *testing.T) {
 func TestPostgresOfSomebodyElse(t *testing.T) {
 	t.Setenv("IMAGO_TEST_PGVECTOR_DSN", "host=elsewhere")
 	t.Setenv("IMAGO_TEST_SERVERS", os.DevNull)
-	s, err := StartPostgres()
+	s, err := StartPostgres(PostgresOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "host=elsewhere", s.DSN())
 	require.False(t, s.Managed())
