@@ -33,6 +33,12 @@ type Client struct {
 // May reports whether the client may perform op on a collection. Expiry is not
 // considered: it is settled when the client is authenticated.
 func (c Client) May(op Operation, collection string) bool {
-	return (len(c.Operations) == 0 || slices.Contains(c.Operations, op)) &&
+	return c.MayAnywhere(op) &&
 		(len(c.Collections) == 0 || slices.Contains(c.Collections, collection))
+}
+
+// MayAnywhere reports whether the client may perform op on any collection at
+// all.
+func (c Client) MayAnywhere(op Operation) bool {
+	return len(c.Operations) == 0 || slices.Contains(c.Operations, op)
 }

@@ -74,7 +74,14 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 	}
 	defer x.admission.leave()
 
-	sample, err := x.sample(ctx, picture)
+	f, err := x.find(ctx, picture)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.faces) == 0 {
+		return nil, ports.Refuse(ports.ErrInvalid, ReasonNoFace)
+	}
+	sample, _, err := x.sample(ctx, picture, f)
 	if err != nil {
 		return nil, err
 	}
@@ -91,53 +98,60 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 	return vectors[0], nil
 }
 
-// sample finds the largest face of a picture and aligns it.
-func (x *Extractor) sample(ctx context.Context, picture []byte) (quality.Sample, error) {
+// found is a decoded picture with its faces, the largest first.
+type found struct {
+	img   *ports.Image
+	faces []ports.Face
+}
+
+// find decodes a picture and looks for faces.
+func (x *Extractor) find(ctx context.Context, picture []byte) (found, error) {
 	img, err := x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1])
 	if err != nil {
-		return quality.Sample{}, err
+		return found{}, err
 	}
-	faces, err := x.find(ctx, img)
+	faces, err := x.detect(ctx, img)
+	return found{img, faces}, err
+}
+
+// sample aligns the largest face of a picture that has one. It also returns the copy of the
+// picture in whose pixels the face's landmarks are.
+func (x *Extractor) sample(ctx context.Context, picture []byte, f found) (quality.Sample, *ports.Image, error) {
+	face, reduction := f.faces[0], f.img.Reduction()
+	finer, err := x.sharpen(ctx, picture, f.img, &face)
 	if err != nil {
-		return quality.Sample{}, err
-	}
-	face, reduction := faces[0], img.Reduction()
-	finer, err := x.sharpen(ctx, picture, img, &face)
-	if err != nil {
-		return quality.Sample{}, err
+		return quality.Sample{}, nil, err
 	}
 	if x.refine {
 		if err := x.refineLandmarks(ctx, finer, &face.Landmarks); err != nil {
-			return quality.Sample{}, err
+			return quality.Sample{}, nil, err
 		}
 	}
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
-		return quality.Sample{}, err
+		return quality.Sample{}, nil, err
 	}
-	return quality.Sample{Face: face, Others: faces[1:], Reduction: reduction, Chip: alignment.Warp(finer, t)}, nil
+	chip := alignment.Warp(finer, t)
+	return quality.Sample{Face: face, Others: f.faces[1:], Reduction: reduction, Chip: chip}, finer, nil
 }
 
-// find returns the faces of a picture, the largest first, or a Refusal. Sizes
-// are tried from small to large until one shows a face that is sufficient.
-func (x *Extractor) find(ctx context.Context, img *ports.Image) ([]ports.Face, error) {
+// detect returns the faces of a decoded picture, the largest first. Sizes are
+// tried from small to large until one shows a face that is sufficient.
+func (x *Extractor) detect(ctx context.Context, img *ports.Image) ([]ports.Face, error) {
 	var faces []ports.Face
 	for _, size := range x.sizes {
-		found, err := x.detector.Detect(ctx, img, size)
+		seen, err := x.detector.Detect(ctx, img, size)
 		if err != nil {
 			return nil, err
 		}
-		if len(found) > 0 {
-			faces = found
+		if len(seen) > 0 {
+			faces = seen
 			slices.SortStableFunc(faces, largerFirst)
 		}
 		longer := max(img.Width, img.Height)
 		if longer <= size || len(faces) > 0 && faces[0].Box.Width()*float64(size)/float64(longer) >= sufficientWidth {
 			break
 		}
-	}
-	if len(faces) == 0 {
-		return nil, ports.Refuse(ports.ErrInvalid, ReasonNoFace)
 	}
 	return faces, nil
 }
@@ -177,14 +191,11 @@ func (x *Extractor) sharpen(ctx context.Context, picture []byte, img *ports.Imag
 	return finer, nil
 }
 
-// rescale carries landmarks from one copy of a picture to another. Positions
-// are centres of pixels, so the picture's corner, half a pixel away, is the
-// fixed point.
+// rescale carries landmarks from one copy of a picture to another.
 func rescale(l ports.Landmarks, from, to *ports.Image) ports.Landmarks {
 	f := from.Reduction() / to.Reduction()
 	for i := range l {
-		l[i].X = (l[i].X+0.5)*f - 0.5
-		l[i].Y = (l[i].Y+0.5)*f - 0.5
+		l[i].X, l[i].Y = enlarge(l[i].X, f), enlarge(l[i].Y, f)
 	}
 	return l
 }
