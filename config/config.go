@@ -15,6 +15,7 @@ type Config struct {
 	Search      Search       `yaml:"search"`
 	Quality     Quality      `yaml:"quality"`
 	Store       Store        `yaml:"store"`
+	Audit       Audit        `yaml:"audit"`
 	Log         Log          `yaml:"log"`
 }
 
@@ -194,6 +195,23 @@ type MilvusStore struct {
 	HNSW           HNSW          `yaml:"hnsw"`
 }
 
+// Audit is the log of who did what with the gallery.
+type Audit struct {
+	// Path is the file that lines are appended to, - for standard output; empty
+	// keeps no audit log. The file is opened anew on SIGHUP.
+	Path string `yaml:"path"`
+	// Sync has each line on disk before the answer leaves. It is without effect
+	// on standard output.
+	Sync bool `yaml:"sync"`
+	// Required refuses what cannot be written down: a change is announced by a
+	// line before it is made, and nothing is told about users before its line is
+	// written; where a line cannot be written the answer is 503.
+	Required bool `yaml:"required"`
+	// Matches has the users that a search found in its line, not only their
+	// number.
+	Matches bool `yaml:"matches"`
+}
+
 // Log is the structured log on standard error.
 type Log struct {
 	Level  string `yaml:"level" validate:"oneof=debug info warn error"`
@@ -231,6 +249,7 @@ func Default() Config {
 				Index: IndexExact, HNSW: HNSW{M: 16, EfConstruction: 128, EfSearch: 200},
 			},
 		},
-		Log: Log{Level: "info", Format: "json"},
+		Audit: Audit{Matches: true},
+		Log:   Log{Level: "info", Format: "json"},
 	}
 }
