@@ -9,6 +9,7 @@ import "time"
 type Config struct {
 	Server      Server       `yaml:"server"`
 	Auth        Auth         `yaml:"auth"`
+	Token       Token        `yaml:"token"`
 	Collections []Collection `yaml:"collections" validate:"max=64,unique=Name,dive"`
 	Models      Models       `yaml:"models"`
 	Inference   Inference    `yaml:"inference"`
@@ -59,12 +60,32 @@ type Auth struct {
 	KeysFile string `yaml:"keys_file"`
 }
 
+// Token is the entrance for encrypted pictures: tokens in the compact
+// serialization of JSON Web Encryption (RFC 7516).
+type Token struct {
+	// KeysFile is a JWK Set (RFC 7517) with the keys that open tokens; see
+	// `imago token keygen`. It is read again when it changes. Empty means that
+	// every token is refused.
+	KeysFile string `yaml:"keys_file"`
+	// MaxAge is how long after its iat a token is accepted at most.
+	MaxAge time.Duration `yaml:"max_age" validate:"min=1s,max=24h"`
+	// ClockSkew is how far the clock of the device may be off.
+	ClockSkew time.Duration `yaml:"clock_skew" validate:"min=0s,max=10m"`
+	// ReplayCache is how many tokens are remembered so that none is accepted
+	// twice; 0 accepts repeated ones.
+	ReplayCache int `yaml:"replay_cache" validate:"min=0,max=10000000"`
+	// RequireInInventory refuses plain pictures for the inventory of users.
+	RequireInInventory bool `yaml:"require_in_inventory"`
+}
+
 // Collection is a list beside the inventory of users.
 type Collection struct {
 	// Name is the list's path segment under /users.
 	Name string `yaml:"name" validate:"required,collection"`
 	// Shared lists show a user's ID only to the client that enrolled it.
 	Shared bool `yaml:"shared"`
+	// RequireToken refuses plain pictures for this list.
+	RequireToken bool `yaml:"require_token"`
 }
 
 // Models says which networks to use and where they are.
@@ -229,6 +250,7 @@ func Default() Config {
 			},
 			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, InFlight: 256},
 		},
+		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
 		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},
 		Models:      Models{Dir: "models", Detector: "yunet", Embedder: "mobilefacenet"},
 		Inference: Inference{

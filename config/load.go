@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // maxFile is the largest file read, in bytes: a hundred times what the longest
@@ -33,10 +34,16 @@ func Load(path string, environ []string) (Config, error) {
 	r.validate(&cfg)
 	r.check(cfg.Store.Driver != "pgvector" || cfg.Store.PGVector.DSN != "", "store.pgvector.dsn", "is required where store.driver is pgvector")
 	r.check(cfg.Store.Driver != "milvus" || cfg.Store.Milvus.Address != "", "store.milvus.address", "is required where store.driver is milvus")
+	r.check(cfg.Token.KeysFile != "" || !cfg.requiresTokens(), "token.keys_file", "is required where a collection requires tokens")
 	if err := r.err(source); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// requiresTokens reports whether any collection refuses plain pictures.
+func (c Config) requiresTokens() bool {
+	return c.Token.RequireInInventory || slices.ContainsFunc(c.Collections, func(c Collection) bool { return c.RequireToken })
 }
 
 func readFile(path string) ([]byte, error) {

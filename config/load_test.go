@@ -78,6 +78,10 @@ func TestLoadGoodFiles(t *testing.T) {
 			c.Inference.DetectSizes = []int{160, 640}
 			c.Search.Threshold, c.Quality.Enabled = 75.5, false
 		},
+		"tokens.good.yaml": func(c *Config) {
+			c.Token = Token{KeysFile: "keys.json", MaxAge: time.Minute, ClockSkew: 0, ReplayCache: 0, RequireInInventory: true}
+			c.Collections = []Collection{{Name: "vip", RequireToken: true}}
+		},
 	}
 	for _, path := range matches(t, "testdata/*.good.yaml") {
 		t.Run(filepath.Base(path), func(t *testing.T) {
