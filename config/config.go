@@ -24,12 +24,48 @@ type Config struct {
 type Server struct {
 	// Listen is host:port or unix:///path of the API.
 	Listen string `yaml:"listen" validate:"required,listen"`
+	// SocketMode is the octal mode of a Unix socket: who may connect.
+	SocketMode string `yaml:"socket_mode" validate:"socketmode"`
 	// OpsListen moves /healthz, /readyz and /metrics to a second listener;
 	// empty keeps them on the first.
-	OpsListen string   `yaml:"ops_listen" validate:"omitempty,listen,nefield=Listen"`
-	Timeouts  Timeouts `yaml:"timeouts"`
-	Limits    Limits   `yaml:"limits"`
+	OpsListen string `yaml:"ops_listen" validate:"omitempty,listen,nefield=Listen"`
+	// TLS is for the API's listener; the one for operations stays plain.
+	TLS TLS `yaml:"tls"`
+	// TrustedProxies are the addresses and networks (CIDR) whose X-Forwarded-For
+	// and X-Real-IP are believed; the word unix stands for everybody who
+	// connects over a Unix socket.
+	TrustedProxies []string `yaml:"trusted_proxies" validate:"max=64,unique,dive,proxy"`
+	Timeouts       Timeouts `yaml:"timeouts"`
+	Limits         Limits   `yaml:"limits"`
 }
+
+// UnixProxy is the entry of Server.TrustedProxies that stands for Unix sockets.
+const UnixProxy = "unix"
+
+// What is asked of the certificates of clients.
+const (
+	ClientAuthNone    = "none"    // nothing
+	ClientAuthRequest = "request" // one that is presented must be valid
+	ClientAuthRequire = "require" // a valid one must be presented
+)
+
+// TLS is the certificate of the API, and what is asked of its clients. The
+// files are read again when they change.
+type TLS struct {
+	// CertFile is a PEM file with the certificate, then those in between, and
+	// KeyFile the one with its private key; both empty mean no TLS.
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	// MinVersion is the oldest version of the protocol that is spoken.
+	MinVersion string `yaml:"min_version" validate:"oneof=1.2 1.3"`
+	// ClientCAFile is a PEM file with the authorities that sign the
+	// certificates of clients.
+	ClientCAFile string `yaml:"client_ca_file"`
+	ClientAuth   string `yaml:"client_auth" validate:"oneof=none request require"`
+}
+
+// Enabled reports whether there is a certificate.
+func (t TLS) Enabled() bool { return t.CertFile != "" }
 
 // Timeouts bound every phase of a request.
 type Timeouts struct {
@@ -51,6 +87,9 @@ type Limits struct {
 	// InFlight is how many requests may be in progress at once; one more is
 	// answered 503.
 	InFlight int `yaml:"in_flight" validate:"min=1,max=65536"`
+	// Connections is how many connections each listener keeps open at once; one
+	// more waits until another is closed.
+	Connections int `yaml:"connections" validate:"min=1,max=1048576"`
 }
 
 // Auth says who may call.
@@ -58,6 +97,12 @@ type Auth struct {
 	// KeysFile is a YAML file with the hashed keys; see `imago keys new`. It is
 	// read again when it changes.
 	KeysFile string `yaml:"keys_file"`
+	// Rate is how many requests a second each key may make; 0 means any number.
+	// A key's own rate in the keys file wins.
+	Rate float64 `yaml:"rate" validate:"min=0,max=1000000"`
+	// Burst is how many requests a key that has been quiet may make at once; 0
+	// means those of one second, at least one.
+	Burst int `yaml:"burst" validate:"min=0,max=1000000"`
 }
 
 // Token is the entrance for encrypted pictures: tokens in the compact
@@ -243,12 +288,13 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Server: Server{
-			Listen: "127.0.0.1:8080",
+			Listen: "127.0.0.1:8080", SocketMode: "0660",
+			TLS: TLS{MinVersion: "1.2", ClientAuth: ClientAuthNone}, TrustedProxies: []string{},
 			Timeouts: Timeouts{
 				Header: 5 * time.Second, Body: 30 * time.Second, Request: 30 * time.Second,
 				Idle: 2 * time.Minute, Shutdown: 20 * time.Second,
 			},
-			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, InFlight: 256},
+			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, InFlight: 256, Connections: 1024},
 		},
 		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
 		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},

@@ -24,6 +24,24 @@ type Key struct {
 	Operations []string `yaml:"operations,omitempty" validate:"unique,dive,operation"`
 	// Expires is when the key stops being valid (RFC 3339); absent means never.
 	Expires time.Time `yaml:"expires,omitempty"`
+	// Rate and Burst replace auth.rate and auth.burst for this key; absent means
+	// those hold. A rate of its own comes with the burst of one second unless
+	// Burst says otherwise.
+	Rate  *float64 `yaml:"rate,omitempty" validate:"omitempty,min=0,max=1000000"`
+	Burst *int     `yaml:"burst,omitempty" validate:"omitempty,min=0,max=1000000"`
+}
+
+// Limit returns the rate and the burst that hold for the key: its own or, where
+// it has none, those of auth.
+func (k Key) Limit(auth Auth) (rate float64, burst int) {
+	rate, burst = auth.Rate, auth.Burst
+	if k.Rate != nil {
+		rate, burst = *k.Rate, 0
+	}
+	if k.Burst != nil {
+		burst = *k.Burst
+	}
+	return rate, burst
 }
 
 // LoadKeys reads and checks a file of keys as strictly as Load reads settings.

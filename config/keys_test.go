@@ -19,6 +19,7 @@ func TestLoadKeys(t *testing.T) {
 			Name: "kiosk", SHA256: strings.Repeat("b2", 32),
 			Collections: []string{"users", "blacklist"}, Operations: []string{"search", "read"},
 			Expires: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC),
+			Rate:    new(0.5), Burst: new(3),
 		},
 	}}, got)
 }
@@ -45,7 +46,7 @@ func TestLoadKeysWithoutKeys(t *testing.T) {
 func TestKeysRoundTrip(t *testing.T) {
 	want := Keys{Keys: []Key{
 		{Name: "a", SHA256: strings.Repeat("0", 64)},
-		{Name: "b", SHA256: strings.Repeat("1", 64), Operations: []string{"read"}, Expires: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{Name: "b", SHA256: strings.Repeat("1", 64), Operations: []string{"read"}, Expires: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), Rate: new(0.0)},
 	}}
 	data, err := yaml.Marshal(want)
 	require.NoError(t, err)
@@ -53,4 +54,23 @@ func TestKeysRoundTrip(t *testing.T) {
 	got, err := LoadKeys(write(t, string(data)))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+func TestKeyLimit(t *testing.T) {
+	auth := Auth{Rate: 5, Burst: 50}
+	for _, tt := range []struct {
+		key   Key
+		rate  float64
+		burst int
+	}{
+		{Key{}, 5, 50},
+		{Key{Rate: new(1.5)}, 1.5, 0},
+		{Key{Rate: new(0.0)}, 0, 0},
+		{Key{Burst: new(7)}, 5, 7},
+		{Key{Rate: new(1.0), Burst: new(2)}, 1, 2},
+	} {
+		rate, burst := tt.key.Limit(auth)
+		require.Equal(t, tt.rate, rate)
+		require.Equal(t, tt.burst, burst)
+	}
 }

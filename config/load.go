@@ -34,6 +34,7 @@ func Load(path string, environ []string) (Config, error) {
 	r.validate(&cfg)
 	r.check(cfg.Store.Driver != "pgvector" || cfg.Store.PGVector.DSN != "", "store.pgvector.dsn", "is required where store.driver is pgvector")
 	r.check(cfg.Store.Driver != "milvus" || cfg.Store.Milvus.Address != "", "store.milvus.address", "is required where store.driver is milvus")
+	r.checkTLS(cfg.Server.TLS)
 	r.check(cfg.Token.KeysFile != "" || !cfg.requiresTokens(), "token.keys_file", "is required where a collection requires tokens")
 	if err := r.err(source); err != nil {
 		return Config{}, err
@@ -44,6 +45,17 @@ func Load(path string, environ []string) (Config, error) {
 // requiresTokens reports whether any collection refuses plain pictures.
 func (c Config) requiresTokens() bool {
 	return c.Token.RequireInInventory || slices.ContainsFunc(c.Collections, func(c Collection) bool { return c.RequireToken })
+}
+
+// checkTLS notes files that are missing beside others, and settings that would
+// be without effect: who asks for clients' certificates must not go without.
+func (r *report) checkTLS(t TLS) {
+	asks := t.ClientAuth != ClientAuthNone
+	r.check(t.CertFile != "" || t.KeyFile == "", "server.tls.cert_file", "is required beside key_file")
+	r.check(t.KeyFile != "" || t.CertFile == "", "server.tls.key_file", "is required beside cert_file")
+	r.check(!asks || t.ClientCAFile != "", "server.tls.client_ca_file", "is required where client_auth is not none")
+	r.check(asks || t.ClientCAFile == "", "server.tls.client_auth", "must be request or require where there is a client_ca_file")
+	r.check(!asks || t.CertFile != "" || t.KeyFile != "", "server.tls.cert_file", "is required where client_auth is not none")
 }
 
 func readFile(path string) ([]byte, error) {

@@ -72,6 +72,12 @@ func TestLoadGoodFiles(t *testing.T) {
 			c.Server.Listen, c.Server.OpsListen = "unix:///run/imago/imago.sock", "[::1]:9090"
 			c.Collections, c.Store.Memory.Path = []Collection{}, ""
 		},
+		"tls.good.yaml": func(c *Config) {
+			c.Server.SocketMode = "0600"
+			c.Server.TLS = TLS{CertFile: "cert.pem", KeyFile: "key.pem", MinVersion: "1.3", ClientCAFile: "ca.pem", ClientAuth: ClientAuthRequire}
+			c.Server.TrustedProxies = []string{"127.0.0.1", "10.0.0.0/8", "fd00::/8", UnixProxy}
+			c.Auth.Rate, c.Auth.Burst = 2.5, 10
+		},
 		"partial.good.yaml": func(c *Config) {
 			c.Server.Timeouts.Request = 90 * time.Second
 			c.Collections = []Collection{{Name: "vip"}, {Name: "black-list_2", Shared: true}}

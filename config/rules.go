@@ -24,6 +24,8 @@ type rule struct {
 func rules() map[string]rule {
 	return map[string]rule{
 		"listen":     text(isListen, "must be host:port or unix:///absolute/path"),
+		"socketmode": matching(socketMode, "must be an octal file mode such as 0660"),
+		"proxy":      text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
 		"collection": text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
 		"scope":      text(isScope, "must be "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
 		"operation":  text(isOperation, "must be one of "+strings.Join(operations(), ", ")),
@@ -50,6 +52,7 @@ var (
 	keyName        = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	modelName      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 	identifier     = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+	socketMode     = regexp.MustCompile(`^0?[0-7]{3}$`)
 	hexLower       = regexp.MustCompile(`^[0-9a-f]+$`)
 	hostName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
 )
@@ -93,6 +96,12 @@ func isListen(s string) bool {
 	}
 	_, err = netip.ParseAddr(host)
 	return host == "" || err == nil || hostName.MatchString(host)
+}
+
+func isProxy(s string) bool {
+	_, notAddress := netip.ParseAddr(s)
+	_, notNetwork := netip.ParsePrefix(s)
+	return s == UnixProxy || notAddress == nil || notNetwork == nil
 }
 
 func isFileName(s string) bool {

@@ -22,6 +22,12 @@ func TestRules(t *testing.T) {
 			[]string{":0", ":8080", "127.0.0.1:65535", "[::1]:80", "[fe80::1%eth0]:80", "localhost:80", "imago.svc.cluster.local:80", "unix:///run/imago.sock", "unix:///" + strings.Repeat("a", 106)},
 			[]string{"", ":", "8080", ":65536", ":-1", ":+1", ":http", "a b:80", "::1:80", "[::1]", "-a:80", "unix://", "unix:///", "unix://run/x", "unix:run/x", "unix:///\x00", "unix:///" + strings.Repeat("a", 107), "http://localhost:80", "localhost:80/path"},
 		},
+		{"socketmode", []string{"0660", "660", "0777", "000"}, []string{"", "66", "0888", "0o660", "01660", "rw-rw----"}},
+		{
+			"proxy",
+			[]string{"127.0.0.1", "10.0.0.0/8", "::1", "fd00::/8", "unix"},
+			[]string{"", "localhost", "10.0.0.0/33", "10.0.0", "Unix", "unix://"},
+		},
 		{
 			"collection",
 			[]string{"a", "blacklist", "black-list_2", "0", strings.Repeat("a", 64)},

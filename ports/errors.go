@@ -3,6 +3,7 @@ package ports
 import (
 	"errors"
 	"strings"
+	"time"
 )
 
 // The sentinel errors. An adapter wraps one of them around the cause, as in
@@ -32,6 +33,10 @@ var (
 
 	// ErrForbidden says that the caller is known but may not do this.
 	ErrForbidden = errors.New("forbidden")
+
+	// ErrRateLimited says that the caller has asked too often; nothing was
+	// started. A RateLimited says when to come back.
+	ErrRateLimited = errors.New("rate limited")
 
 	// ErrOverloaded says that every worker is busy and the queue is full;
 	// nothing was started and the same call may succeed a moment later.
@@ -66,3 +71,18 @@ func (r *Refusal) Error() string {
 
 // Unwrap returns the sentinel that classifies the refusal.
 func (r *Refusal) Unwrap() error { return r.Kind }
+
+// RateLimited is an ErrRateLimited that says how long to wait before the next
+// call can succeed.
+type RateLimited struct {
+	// After is above zero.
+	After time.Duration
+}
+
+// Error says how long to wait.
+func (r *RateLimited) Error() string {
+	return ErrRateLimited.Error() + ": come back in " + r.After.String()
+}
+
+// Unwrap returns ErrRateLimited.
+func (r *RateLimited) Unwrap() error { return ErrRateLimited }
