@@ -116,7 +116,12 @@ func defaultKeys() keys { return keys{theKey: {Name: "gateway"}} }
 func options(g httpapi.Gallery) httpapi.Options {
 	c := config.Default()
 	c.Server.Listen = "127.0.0.1:0"
-	return httpapi.Options{Server: c.Server, Search: c.Search, Gallery: g, Auth: defaultKeys()}
+	return httpapi.Options{Server: c.Server, Search: c.Search, Gallery: g, Detect: nothing, Auth: defaultKeys()}
+}
+
+// nothing is a DetectFunc that finds no face.
+func nothing(context.Context, []byte) (ports.Detection, error) {
+	return ports.Detection{Width: 4, Height: 3, Reasons: []string{"no face detected in the provided image"}}, nil
 }
 
 // handler is the whole API over a gallery.

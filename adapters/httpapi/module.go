@@ -15,23 +15,23 @@ type Telemetry struct {
 	Instrument Instrument
 }
 
+// Console is the page that the API serves below /console. Without a Handler it
+// serves none.
+type Console struct{ Handler http.Handler }
+
 // Module provides a *Server that listens while the application runs. The
-// application supplies config.Server, config.Search, []config.Collection, Gallery, Authenticator,
+// application supplies config.Server, config.Search, []config.Collection, Gallery, DetectFunc, Authenticator, Console,
 // Checks, Telemetry and *slog.Logger, and asks for the *Server to have it
 // started. When a listener breaks the application is shut down with exit code 1.
 var Module = fx.Module("httpapi", fx.Provide(provide))
 
 func provide(
 	lc fx.Lifecycle, shutdowner fx.Shutdowner, server config.Server, search config.Search, lists []config.Collection,
-	gallery Gallery, auth Authenticator, checks Checks, telemetry Telemetry, log *slog.Logger,
+	gallery Gallery, detect DetectFunc, auth Authenticator, console Console, checks Checks, telemetry Telemetry, log *slog.Logger,
 ) *Server {
-	var names []string
-	for _, c := range lists {
-		names = append(names, c.Name)
-	}
 	s := New(Options{
-		Server: server, Search: search, Lists: names, Gallery: gallery, Auth: auth, Checks: checks,
-		Metrics: telemetry.Metrics, Instrument: telemetry.Instrument, Log: log,
+		Server: server, Search: search, Lists: lists, Gallery: gallery, Detect: detect, Auth: auth, Checks: checks,
+		Console: console.Handler, Metrics: telemetry.Metrics, Instrument: telemetry.Instrument, Log: log,
 		Fail: func(error) { _ = shutdowner.Shutdown(fx.ExitCode(1)) },
 	})
 	lc.Append(fx.StartStopHook(s.Start, s.Close))

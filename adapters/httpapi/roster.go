@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"imago/config"
 	"imago/ports"
 )
 
@@ -58,12 +59,16 @@ func (s *Server) withPicture(x *exchange, r *http.Request, c caller,
 func (s *Server) userOrList() handler {
 	user, users := s.api(ports.OpRead, s.user), s.api(ports.OpRead, s.users)
 	return func(x *exchange, r *http.Request) error {
-		if name := r.PathValue("userId"); slices.Contains(s.lists, name) {
+		if name := r.PathValue("userId"); s.isList(name) {
 			r.SetPathValue("list", name)
 			return users(x, r)
 		}
 		return user(x, r)
 	}
+}
+
+func (s *Server) isList(name string) bool {
+	return slices.ContainsFunc(s.lists, func(c config.Collection) bool { return c.Name == name })
 }
 
 // user serves GET /users/{userId} and GET /users/{list}/{userId}.

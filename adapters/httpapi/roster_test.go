@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/adapters/httpapi"
+	"imago/config"
 	"imago/ports"
 )
 
@@ -63,7 +64,7 @@ func TestUsers(t *testing.T) {
 		return ports.Page{Users: []ports.User{{UserID: "u1"}}, Next: `u"2`}, nil
 	}}
 	o := options(g)
-	o.Lists = []string{"blacklist"}
+	o.Lists = []config.Collection{{Name: "blacklist"}}
 	h := httpapi.New(o).Handler()
 	cursor := base64.RawURLEncoding.EncodeToString([]byte(`u"2`))
 	for path, want := range map[string][]any{
@@ -89,7 +90,7 @@ func TestLastPageHasNoCursor(t *testing.T) {
 // The scope of a key covers reading; the name of a list is judged as that list.
 func TestRosterScopes(t *testing.T) {
 	o := options(&gallery{})
-	o.Lists = []string{"blacklist"}
+	o.Lists = []config.Collection{{Name: "blacklist"}}
 	o.Auth = keys{
 		"reader":   {Operations: []ports.Operation{ports.OpRead}},
 		"searcher": {Operations: []ports.Operation{ports.OpSearch}},

@@ -21,7 +21,8 @@ type route struct {
 }
 
 // apiRoutes are the paths of the reference and, in its style, those that show
-// users and change their faces. They need a key.
+// users, change their faces and look at pictures. They need a key, but for the
+// description and the console.
 func (s *Server) apiRoutes() []route {
 	enrol, search, unenrol := s.api(ports.OpEnrol, s.enrol), s.api(ports.OpSearch, s.search), s.api(ports.OpUnenrol, s.unenrol)
 	replace, addFace := s.api(ports.OpEnrol, s.replace), s.api(ports.OpEnrol, s.addFace)
@@ -39,7 +40,11 @@ func (s *Server) apiRoutes() []route {
 		{http.MethodPut, "/users/{list}/{userId}", replace},
 		{http.MethodPost, "/users/{userId}/faces", addFace},
 		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
+		{http.MethodPost, "/faces/detect", s.admit(s.detectFaces, mayDetect)},
+		{http.MethodGet, "/collections", s.admit(s.collections, anyKey)},
 		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
+		{http.MethodGet, "/console", s.serveConsole},
+		{http.MethodGet, "/console/{file}", s.serveConsole},
 	}
 }
 

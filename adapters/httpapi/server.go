@@ -33,14 +33,18 @@ type Options struct {
 	Server config.Server
 	// Search holds the defaults of a search that names none.
 	Search config.Search
-	// Lists are the names of the collections beside the inventory.
-	Lists   []string
+	// Lists are the collections beside the inventory.
+	Lists   []config.Collection
 	Gallery Gallery
-	Auth    Authenticator
+	// Detect looks for faces without enrolling or searching any.
+	Detect DetectFunc
+	Auth   Authenticator
 	// Checks decide about readiness; none is always ready.
 	Checks Checks
 	// Metrics serves /metrics; nil leaves the path out.
 	Metrics http.Handler
+	// Console serves the page below /console; nil leaves the paths out.
+	Console http.Handler
 	// Instrument may be nil.
 	Instrument Instrument
 	// Log may be nil for none.
@@ -56,11 +60,13 @@ type Server struct {
 	timeouts   config.Timeouts
 	limits     config.Limits
 	defaults   config.Search
-	lists      []string
+	lists      []config.Collection
 	gallery    Gallery
+	detect     DetectFunc
 	auth       Authenticator
 	checks     []*check
 	metrics    http.Handler
+	console    http.Handler
 	instrument Instrument
 	log        *slog.Logger
 	failed     func(error)
@@ -87,8 +93,8 @@ type serving struct {
 func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
-		gallery: o.Gallery, auth: o.Auth, checks: newChecks(o.Checks),
-		metrics: o.Metrics, instrument: o.Instrument, log: o.Log, failed: o.Fail,
+		gallery: o.Gallery, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
+		metrics: o.Metrics, console: o.Console, instrument: o.Instrument, log: o.Log, failed: o.Fail,
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
 	if s.log == nil {

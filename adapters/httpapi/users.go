@@ -37,9 +37,18 @@ type caller struct {
 	collection string
 }
 
-// api admits a request to the gallery: there is room for it, its key is valid
+// handling is what is done with an admitted request.
+type handling func(x *exchange, r *http.Request, c caller) error
+
+// api admits a request to a collection: there is room for it, its key is valid
 // and in scope. Nothing of the body has been read by then.
-func (s *Server) api(op ports.Operation, next func(*exchange, *http.Request, caller) error) handler {
+func (s *Server) api(op ports.Operation, next handling) handler {
+	return s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return scope(c, r, op) })
+}
+
+// admit is api for requests whose scope is judged by scope, which returns the
+// collection.
+func (s *Server) admit(next handling, scope func(ports.Client, *http.Request) (string, error)) handler {
 	return func(x *exchange, r *http.Request) error {
 		select {
 		case s.room <- struct{}{}:
@@ -47,38 +56,47 @@ func (s *Server) api(op ports.Operation, next func(*exchange, *http.Request, cal
 		default:
 			return ports.ErrOverloaded
 		}
-		c, err := s.authorise(x, r, op)
+		client, err := s.authenticate(x, r)
 		if err != nil {
 			return err
 		}
-		return next(x, r, c)
+		collection, err := scope(client, r)
+		if err != nil {
+			return err
+		}
+		return next(x, r, caller{Client: client, collection: collection})
 	}
 }
 
-// authorise finds the client by its key and checks the key's scope. Whether a
-// list exists is told only to those who may use it.
-func (s *Server) authorise(x *exchange, r *http.Request, op ports.Operation) (caller, error) {
+// authenticate finds the client by its key.
+func (s *Server) authenticate(x *exchange, r *http.Request) (ports.Client, error) {
 	keys := r.Header.Values("X-Api-Key")
 	if len(keys) != 1 || keys[0] == "" {
-		return caller{}, ports.ErrUnauthorized
+		return ports.Client{}, ports.ErrUnauthorized
 	}
 	client, err := s.auth.Authenticate(keys[0])
 	if err != nil {
-		return caller{}, err
+		return ports.Client{}, err
 	}
 	x.client = client.Name
+	return client, nil
+}
+
+// scope returns the collection of a path, if the client may perform op on it.
+// Whether a list exists is told only to those who may use it.
+func scope(client ports.Client, r *http.Request, op ports.Operation) (string, error) {
 	list := r.PathValue("list")
 	collection := list
 	if list == "" {
 		collection = inventory
 	}
 	if !client.May(op, collection) {
-		return caller{}, ports.ErrForbidden
+		return "", ports.ErrForbidden
 	}
 	if list == inventory {
-		return caller{}, ports.ErrNotFound
+		return "", ports.ErrNotFound
 	}
-	return caller{Client: client, collection: collection}, nil
+	return collection, nil
 }
 
 // enrol serves POST /users/{userId} and POST /users/{list}/{userId}.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -33,7 +34,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			telemetry.Version(version), apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
 		apikey.Module, telemetry.Module, httpapi.Module,
 		fx.Provide(
-			newHTTPTelemetry, newChecks,
+			newHTTPTelemetry, newChecks, newDetect, newConsole,
 			func(k *apikey.Keyring) httpapi.Authenticator { return k },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 		),
@@ -113,6 +114,18 @@ func gate(q config.Quality) quality.Gate {
 func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, cfg config.Config) {
 	keys.OnReload(m.KeysReloaded)
 	m.WatchGallery(store, collectionNames(cfg))
+}
+
+// newDetect answers which faces a picture shows, judged by the gate of the
+// enrolments.
+func newDetect(x *extraction.Extractor, cfg config.Config) httpapi.DetectFunc {
+	g := gate(cfg.Quality)
+	return func(ctx context.Context, picture []byte) (ports.Detection, error) { return x.Detect(ctx, picture, g) }
+}
+
+// newConsole returns the page, or none where it is off.
+func newConsole(cfg config.Config) httpapi.Console {
+	return httpapi.Console{}
 }
 
 func newChecks(store ports.VectorStore) httpapi.Checks {
