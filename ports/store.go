@@ -33,7 +33,18 @@ const (
 	// step: no search sees both the old and the new or neither. ErrNotFound
 	// when the user has none.
 	Replacement
+
+	// IfOwner is added to Further or Replacement (Replacement|IfOwner) to make
+	// it conditional: ErrForbidden when any face of the user has another owner
+	// than the record. The look at the owners and the change are one step.
+	IfOwner Mode = 1 << 4
 )
+
+// Base returns the mode without IfOwner.
+func (m Mode) Base() Mode { return m &^ IfOwner }
+
+// IfOwner reports whether the mode has the condition of that name.
+func (m Mode) IfOwner() bool { return m&IfOwner != 0 }
 
 // Query asks for the users of a collection nearest to a vector.
 type Query struct {
@@ -82,8 +93,11 @@ type VectorStore interface {
 	Add(ctx context.Context, r Record, mode Mode) error
 
 	// Remove deletes all faces of a user, or answers ErrNotFound. Once it has
-	// returned, no call anywhere returns the user.
-	Remove(ctx context.Context, collection, userID string) error
+	// returned, no call anywhere returns the user. With an owner (one that a
+	// record may have) it answers ErrForbidden, and changes nothing, when any
+	// face of the user has another one; the look at the owners and the removal
+	// are one step. With the empty owner it removes whosever faces they are.
+	Remove(ctx context.Context, collection, userID, owner string) error
 
 	// Get returns the faces of one user ordered by FaceID (bytewise), or
 	// ErrNotFound.

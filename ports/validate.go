@@ -40,10 +40,18 @@ func ValidateRecord(r Record, dimension int) error {
 
 // ValidateMode returns an error around ErrInvalid unless mode is one of Add's.
 func ValidateMode(mode Mode) error {
-	if mode < First || mode > Replacement {
+	if base := mode.Base(); base < First || base > Replacement || base == First && mode.IfOwner() {
 		return invalid("unknown mode %d", mode)
 	}
 	return nil
+}
+
+// ValidateRemoval is ValidateRecord for the arguments of Remove.
+func ValidateRemoval(collection, user, owner string) error {
+	if err := ValidateUser(collection, user); err != nil || owner == "" {
+		return err
+	}
+	return checkID("owner", owner)
 }
 
 // ValidateUser is ValidateRecord for the name of a user.

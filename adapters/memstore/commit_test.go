@@ -159,7 +159,7 @@ func TestRemoveFromChangedFile(t *testing.T) {
 	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
 	_, err := outside(t, s.cfg.Path).ExecContext(t.Context(), "UPDATE face SET user_id = 'eve'")
 	require.NoError(t, err)
-	require.ErrorIs(t, s.Remove(t.Context(), users, "ada"), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Remove(t.Context(), users, "ada", ""), ports.ErrUnavailable)
 	require.Len(t, contents(t, s), 1)
 }
 
@@ -170,7 +170,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 	enrol(t, s, records)
 	for round := range 3 {
 		for _, r := range records {
-			require.NoError(t, s.Remove(t.Context(), users, r.UserID))
+			require.NoError(t, s.Remove(t.Context(), users, r.UserID, ""))
 		}
 		if round == 1 {
 			s = reopened(t, s)

@@ -120,7 +120,7 @@ func TestCrashChild(t *testing.T) {
 				continue
 			}
 			say("begun", id)
-			if err := s.Remove(t.Context(), users, id); err != nil {
+			if err := s.Remove(t.Context(), users, id, ""); err != nil {
 				return err
 			}
 			say("removed", id)

@@ -56,7 +56,7 @@ func TestFailedCommitTakesBack(t *testing.T) {
 	s := durable(t, 128)
 	records := crowd(100, 128)
 	enrol(t, s, records)
-	require.NoError(t, s.Remove(t.Context(), users, records[99].UserID))
+	require.NoError(t, s.Remove(t.Context(), users, records[99].UserID, ""))
 	before := s.writer.database.slots
 	pages(t, s, 1)
 	release := blockCommits(t, s)

@@ -101,25 +101,6 @@ func (x *index) get(name, id string) []ports.Record {
 	return records
 }
 
-// faceIDs returns the IDs of a user's faces, in order.
-func (x *index) faceIDs(name, id string) []string {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	c, ok := x.collections[name]
-	if !ok {
-		return nil
-	}
-	u, ok := c.users.Get(id)
-	if !ok {
-		return nil
-	}
-	ids := make([]string, len(u.faces))
-	for i, f := range u.faces {
-		ids[i] = f.id
-	}
-	return ids
-}
-
 // page returns at most n records of a collection from a place on, and the place
 // behind them.
 func (x *index) page(name string, from cursor, n int) ([]ports.Record, cursor) {

@@ -18,7 +18,7 @@ func requireUnavailable(t *testing.T, s *Store) {
 	t.Helper()
 	ctx, east := t.Context(), []float32{1, 0}
 	require.ErrorIs(t, s.Add(ctx, record("ada", east), ports.First), ports.ErrUnavailable)
-	require.ErrorIs(t, s.Remove(ctx, users, "ada"), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Remove(ctx, users, "ada", ""), ports.ErrUnavailable)
 	_, err := s.Get(ctx, users, "ada")
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	_, err = s.Search(ctx, ports.Query{Collection: users, Vector: east, K: 1})
@@ -161,7 +161,7 @@ func TestCloseLeavesOneFile(t *testing.T) {
 // The errors say which call failed and keep the kind.
 func TestErrorsNameTheCall(t *testing.T) {
 	s := started(t, "", testSpace(2))
-	err := s.Remove(t.Context(), users, "a secret ID")
+	err := s.Remove(t.Context(), users, "a secret ID", "")
 	require.ErrorIs(t, err, ports.ErrNotFound)
 	require.EqualError(t, err, "memstore: remove: not found")
 	err = s.Add(t.Context(), record("a secret\x00ID", []float32{1, 0}), ports.First)

@@ -79,18 +79,22 @@ func (s *Store) add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 // database at once, and gone from its write-ahead log some seconds later. Of an
 // ID a copy may, rarely, stay in the unused part of a page until that is used
 // again.
-func (s *Store) Remove(ctx context.Context, collection, userID string) error {
-	return during("remove", s.remove(ctx, collection, userID))
+func (s *Store) Remove(ctx context.Context, collection, userID, owner string) error {
+	return during("remove", s.remove(ctx, collection, userID, owner))
 }
 
-func (s *Store) remove(ctx context.Context, collection, userID string) error {
+func (s *Store) remove(ctx context.Context, collection, userID, owner string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := ports.ValidateUser(collection, userID); err != nil {
+	if err := ports.ValidateRemoval(collection, userID, owner); err != nil {
 		return err
 	}
-	return s.writer.do(ctx, change{removal, ports.Record{Collection: collection, UserID: userID}})
+	mode := removal
+	if owner != "" {
+		mode |= ports.IfOwner
+	}
+	return s.writer.do(ctx, change{mode, ports.Record{Collection: collection, UserID: userID, Owner: owner}})
 }
 
 // Get implements ports.VectorStore.

@@ -61,7 +61,7 @@ func wipingFile(t *testing.T, path string, delay time.Duration) *Store {
 // files, without any further call.
 func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
 	for name, remove := range map[string]func(s *Store, r ports.Record) error{
-		"removed": func(s *Store, r ports.Record) error { return s.Remove(t.Context(), users, r.UserID) },
+		"removed": func(s *Store, r ports.Record) error { return s.Remove(t.Context(), users, r.UserID, "") },
 		"replaced": func(s *Store, r ports.Record) error {
 			r.Vector = unitVector(seeded(9), 128)
 			return s.Add(t.Context(), r, ports.Replacement)
@@ -88,7 +88,7 @@ func TestLogKeepsTracesUntilWiped(t *testing.T) {
 	records := crowd(20, 128)
 	enrol(t, s, records)
 	for _, r := range records {
-		require.NoError(t, s.Remove(t.Context(), users, r.UserID))
+		require.NoError(t, s.Remove(t.Context(), users, r.UserID, ""))
 	}
 	require.Positive(t, traces(t, s.cfg.Path, records))
 	closeStore(t, s)
@@ -104,7 +104,7 @@ func TestLogOfACrashIsWiped(t *testing.T) {
 	s := wiping(t, time.Hour)
 	records := crowd(20, 128)
 	enrol(t, s, records)
-	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID, ""))
 	path := filepath.Join(t.TempDir(), "imago.db")
 	for _, suffix := range []string{"", "-wal"} {
 		data, err := os.ReadFile(s.cfg.Path + suffix)
@@ -130,7 +130,7 @@ func TestChurnLeavesNoTraces(t *testing.T) {
 			continue
 		}
 		at := rng.IntN(len(live))
-		require.NoError(t, s.Remove(t.Context(), users, live[at].UserID))
+		require.NoError(t, s.Remove(t.Context(), users, live[at].UserID, ""))
 		gone = append(gone, live[at])
 		live[at] = live[len(live)-1]
 		live = live[:len(live)-1]
@@ -150,10 +150,10 @@ func TestWipeTriesAgain(t *testing.T) {
 	reader := outside(t, s.cfg.Path)
 	_, err := reader.ExecContext(t.Context(), "BEGIN; SELECT count(*) FROM face")
 	require.NoError(t, err)
-	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+	require.NoError(t, s.Remove(t.Context(), users, records[0].UserID, ""))
 	for range 20 {
 		require.NoError(t, s.Add(t.Context(), records[0], ports.First))
-		require.NoError(t, s.Remove(t.Context(), users, records[0].UserID))
+		require.NoError(t, s.Remove(t.Context(), users, records[0].UserID, ""))
 	}
 	require.Positive(t, traces(t, s.cfg.Path, records[:1]))
 	_, err = reader.ExecContext(t.Context(), "COMMIT")

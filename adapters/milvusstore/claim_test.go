@@ -71,7 +71,7 @@ func TestInstancesChangeOneUser(t *testing.T) {
 
 func changeAtRandom(ctx context.Context, s *Store, what int, face string) error {
 	if what == 0 {
-		return s.Remove(ctx, users, "ada")
+		return s.Remove(ctx, users, "ada", "")
 	}
 	return s.Add(ctx, record("ada", face, east), ports.Mode(what))
 }
@@ -137,7 +137,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		"first":       func(ctx context.Context, s *Store) error { return s.Add(ctx, record("bob", "h", north), ports.First) },
 		"further":     func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Further) },
 		"replacement": func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Replacement) },
-		"remove":      func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada") },
+		"remove":      func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada", "") },
 	}
 	for name, change := range changes {
 		for step := range 5 {
@@ -315,7 +315,7 @@ func TestRefusedBesideAClaim(t *testing.T) {
 		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.First), ports.ErrExists)
 		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.Further), ports.ErrExists)
 		require.ErrorIs(t, s.Add(t.Context(), record("bob", "f", east), ports.Replacement), ports.ErrNotFound)
-		require.ErrorIs(t, s.Remove(t.Context(), users, "bob"), ports.ErrNotFound)
+		require.ErrorIs(t, s.Remove(t.Context(), users, "bob", ""), ports.ErrNotFound)
 		require.Len(t, server.of(claimsPartition), 2)
 	})
 }
@@ -378,7 +378,7 @@ func TestWaitingCallersShareTheAnswer(t *testing.T) {
 		})
 		require.Equal(t, 99, strings.Count(fmt.Sprint(errors.Join(errs...)), ports.ErrExists.Error()))
 		require.Len(t, server.used, 2, "one claim and one face")
-		require.NoError(t, s.Remove(t.Context(), users, "ada"))
+		require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
 		require.NoError(t, s.Add(t.Context(), record("ada", "again", east), ports.First), "the answer is shared for too long")
 	})
 }

@@ -73,6 +73,11 @@ func (u userRows) has(face string) bool {
 	return slices.ContainsFunc(u.faces, func(f row) bool { return f.face() == face })
 }
 
+// ownedBy reports whether all faces have the given owner.
+func (u userRows) ownedBy(owner string) bool {
+	return !slices.ContainsFunc(u.faces, func(f row) bool { return f.owner != owner })
+}
+
 // all returns the IDs of all rows but the claims.
 func (u userRows) all() []string {
 	ids := slices.Clone(u.obsolete)
@@ -84,12 +89,15 @@ func (u userRows) all() []string {
 
 // adding decides about ports.VectorStore.Add.
 func adding(r ports.Record, mode ports.Mode) decision {
+	conditional, mode := mode.IfOwner(), mode.Base()
 	return func(u userRows) (plan, error) {
 		switch {
-		case mode == ports.First && len(u.faces) > 0, mode == ports.Further && u.has(r.FaceID):
-			return plan{}, ports.ErrExists
 		case mode != ports.First && len(u.faces) == 0:
 			return plan{}, ports.ErrNotFound
+		case conditional && !u.ownedBy(r.Owner):
+			return plan{}, ports.ErrForbidden
+		case mode == ports.First && len(u.faces) > 0, mode == ports.Further && u.has(r.FaceID):
+			return plan{}, ports.ErrExists
 		case mode == ports.Further && len(u.faces) >= maxFaces:
 			return plan{}, errTooManyFaces
 		}
@@ -106,11 +114,16 @@ func adding(r ports.Record, mode ports.Mode) decision {
 }
 
 // removing decides about ports.VectorStore.Remove.
-func removing(u userRows) (plan, error) {
-	if len(u.faces) == 0 {
-		return plan{}, ports.ErrNotFound
+func removing(owner string) decision {
+	return func(u userRows) (plan, error) {
+		switch {
+		case len(u.faces) == 0:
+			return plan{}, ports.ErrNotFound
+		case owner != "" && !u.ownedBy(owner):
+			return plan{}, ports.ErrForbidden
+		}
+		return plan{remove: u.all(), essential: true}, nil
 	}
-	return plan{remove: u.all(), essential: true}, nil
 }
 
 // tidying removes what writes have left that came to no end, and those of their

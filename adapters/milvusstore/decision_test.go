@@ -87,13 +87,31 @@ func TestTooManyFaces(t *testing.T) {
 }
 
 func TestRemoving(t *testing.T) {
-	_, err := removing(survey([]row{made("", 0)}))
+	_, err := removing("")(survey([]row{made("", 0)}))
 	require.ErrorIs(t, err, ports.ErrNotFound)
-	p, err := removing(survey([]row{made("", 0), made("a", 2), made("b", 1)}))
+	p, err := removing("")(survey([]row{made("", 0), made("a", 2), made("b", 1)}))
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{made("a", 2).id, made("b", 1).id}, p.remove)
 	require.True(t, p.essential)
 	require.Nil(t, p.insert)
+}
+
+// A condition is judged before anything else is told about another's user.
+func TestOwnersDecide(t *testing.T) {
+	mine := faceRow(record("ada", "a", east), 1, true)
+	rows := []row{made("", 0), mine}
+	theirs := record("ada", "a", east)
+	theirs.Owner = "somebody else"
+	for _, mode := range []ports.Mode{ports.Further | ports.IfOwner, ports.Replacement | ports.IfOwner} {
+		_, err := adding(theirs, mode)(survey(rows))
+		require.ErrorIs(t, err, ports.ErrForbidden)
+		_, err = adding(record("ada", "n", east), mode)(survey(rows))
+		require.NoError(t, err)
+	}
+	_, err := removing("somebody else")(survey(rows))
+	require.ErrorIs(t, err, ports.ErrForbidden)
+	_, err = removing(mine.owner)(survey(rows))
+	require.NoError(t, err)
 }
 
 func TestTidying(t *testing.T) {

@@ -39,7 +39,7 @@ func during(ctx context.Context, call string, err error) error {
 // not loaded yet, a quota) is not the caller's fault.
 func classify(ctx context.Context, err error) error {
 	for _, kind := range []error{
-		ports.ErrInvalid, ports.ErrExists, ports.ErrNotFound, ports.ErrUnavailable, ports.ErrSpaceMismatch,
+		ports.ErrInvalid, ports.ErrExists, ports.ErrNotFound, ports.ErrForbidden, ports.ErrUnavailable, ports.ErrSpaceMismatch,
 	} {
 		if errors.Is(err, kind) {
 			return err

@@ -80,7 +80,7 @@ func TestQuotedIDs(t *testing.T) {
 		got, err := s.Get(t.Context(), users, r.UserID)
 		require.NoError(t, err, "%q", r.UserID)
 		require.Equal(t, []ports.Record{r}, got)
-		require.NoError(t, s.Remove(t.Context(), users, r.UserID), "%q", r.UserID)
+		require.NoError(t, s.Remove(t.Context(), users, r.UserID, ""), "%q", r.UserID)
 	}
 	n, err := s.Count(t.Context(), users)
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ func TestServerIsKilledAndRestarted(t *testing.T) {
 	s := started(t, settingsAt(server.Address()), testSpace(2))
 	require.NoError(t, s.Add(t.Context(), record("kept", "f1", east), ports.First))
 	require.NoError(t, s.Add(t.Context(), record("removed", "f1", north), ports.First))
-	require.NoError(t, s.Remove(t.Context(), users, "removed"))
+	require.NoError(t, s.Remove(t.Context(), users, "removed", ""))
 	require.NoError(t, s.CheckHealth(t.Context()))
 
 	server.Kill()

@@ -95,15 +95,15 @@ func (s *Store) add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 }
 
 // Remove implements ports.VectorStore.
-func (s *Store) Remove(ctx context.Context, collection, userID string) error {
-	return during(ctx, "remove", s.remove(ctx, collection, userID))
+func (s *Store) Remove(ctx context.Context, collection, userID, owner string) error {
+	return during(ctx, "remove", s.remove(ctx, collection, userID, owner))
 }
 
-func (s *Store) remove(ctx context.Context, collection, userID string) error {
+func (s *Store) remove(ctx context.Context, collection, userID, owner string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := ports.ValidateUser(collection, userID); err != nil {
+	if err := ports.ValidateRemoval(collection, userID, owner); err != nil {
 		return err
 	}
 	mine, err := s.turns.take(ctx, key{collection, userID}, s.timing.patience)
@@ -111,7 +111,7 @@ func (s *Store) remove(ctx context.Context, collection, userID string) error {
 		return err
 	}
 	defer s.turns.give(mine)
-	return s.write(ctx, mine.key, removing)
+	return s.write(ctx, mine.key, removing(owner))
 }
 
 // Get implements ports.VectorStore.

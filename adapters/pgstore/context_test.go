@@ -33,7 +33,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	for name, call := range map[string]func(context.Context) error{
 		"further":     func(ctx context.Context) error { return s.Add(ctx, record("ada", "g", north), ports.Further) },
 		"replacement": func(ctx context.Context) error { return s.Add(ctx, record("ada", "g", north), ports.Replacement) },
-		"remove":      func(ctx context.Context) error { return s.Remove(ctx, users, "ada") },
+		"remove":      func(ctx context.Context) error { return s.Remove(ctx, users, "ada", "") },
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error, 1)
@@ -55,7 +55,7 @@ func TestDeadlineWhileWaiting(t *testing.T) {
 	s, release := blocked(t, exact)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := s.Remove(ctx, users, "ada")
+	err := s.Remove(ctx, users, "ada", "")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotErrorIs(t, err, ports.ErrUnavailable)
 	release()
@@ -66,7 +66,7 @@ func TestDeadlineWithoutConnection(t *testing.T) {
 	t.Parallel()
 	s, release := blocked(t, func(cfg *config.PGVectorStore) { cfg.MaxConns = 1 })
 	answer := make(chan error, 1)
-	go func() { answer <- s.Remove(t.Context(), users, "ada") }()
+	go func() { answer <- s.Remove(t.Context(), users, "ada", "") }()
 	waits(t, outside(t, dsn(t)), s.cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -84,12 +84,12 @@ func TestStatementTimeout(t *testing.T) {
 	s, release := blocked(t, func(cfg *config.PGVectorStore) {
 		cfg.DSN = with(cfg.DSN, "options", "-c statement_timeout=100")
 	})
-	err := s.Remove(t.Context(), users, "ada")
+	err := s.Remove(t.Context(), users, "ada", "")
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	require.NotErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 	release()
-	require.NoError(t, s.Remove(t.Context(), users, "ada"))
+	require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
 }
 
 // A server that accepts connections and says nothing is given up after the

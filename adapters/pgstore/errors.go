@@ -45,7 +45,7 @@ func during(ctx context.Context, call string, err error) error {
 // has answered counts more than an end that came about at the same moment.
 func classify(ctx context.Context, err error) error {
 	for _, kind := range []error{
-		ports.ErrInvalid, ports.ErrExists, ports.ErrNotFound, ports.ErrUnavailable, ports.ErrSpaceMismatch,
+		ports.ErrInvalid, ports.ErrExists, ports.ErrNotFound, ports.ErrForbidden, ports.ErrUnavailable, ports.ErrSpaceMismatch,
 	} {
 		if errors.Is(err, kind) {
 			return err

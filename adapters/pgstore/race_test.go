@@ -27,7 +27,7 @@ func TestRaces(t *testing.T) {
 	add := func(face string, mode ports.Mode) func(context.Context, *Store) error {
 		return func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", face, north), mode) }
 	}
-	remove := func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada") }
+	remove := func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada", "") }
 	for name, c := range map[string]struct {
 		enrolled bool   // whether ada has the face "old"
 		other    string // what the other imago has begun

@@ -146,7 +146,7 @@ func TestPlainRole(t *testing.T) {
 		s := started(t, cfg, testSpace(2))
 		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
 		require.Equal(t, []string{"ada/f"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.5}))
-		require.NoError(t, s.Remove(t.Context(), users, "ada"))
+		require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
 	}
 }
 

@@ -116,7 +116,7 @@ func (port) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
 	return nil
 }
 
-func (port) Remove(_ context.Context, collection, userID string) error {
+func (port) Remove(_ context.Context, collection, userID, _ string) error {
 	if collection == "c" && userID == "u" {
 		return errTest
 	}
@@ -168,7 +168,7 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 	s := telemetry.WrapVectorStore(port{}, m)
 	require.ErrorIs(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.Further), errTest)
 	require.NoError(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.First))
-	require.ErrorIs(t, s.Remove(ctx, "c", "u"), errTest)
+	require.ErrorIs(t, s.Remove(ctx, "c", "u", ""), errTest)
 	matches, err := s.Search(ctx, ports.Query{K: 4})
 	require.ErrorIs(t, err, errTest)
 	require.Len(t, matches, 4)

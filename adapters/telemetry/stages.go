@@ -98,9 +98,9 @@ func (s *store) Add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 	return s.VectorStore.Add(ctx, r, mode)
 }
 
-func (s *store) Remove(ctx context.Context, collection, userID string) error {
+func (s *store) Remove(ctx context.Context, collection, userID, owner string) error {
 	defer s.metrics.time(stageStoreRemove)()
-	return s.VectorStore.Remove(ctx, collection, userID)
+	return s.VectorStore.Remove(ctx, collection, userID, owner)
 }
 
 func (s *store) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {

@@ -199,10 +199,21 @@ func checkBounds(p ports.Probe) error {
 // Errors: ErrNotFound when the user or the collection is not there;
 // ErrForbidden when another client enrolled the user in a shared collection.
 func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, userID string) error {
-	if _, err := g.own(ctx, client, collection, userID); err != nil {
+	c, err := g.collection(collection)
+	if err != nil {
 		return err
 	}
-	return g.store.Remove(ctx, collection, userID)
+	if err := g.checkUserID(userID); err != nil {
+		return err
+	}
+	if !c.Shared {
+		return g.store.Remove(ctx, collection, userID, "")
+	}
+	// An empty name would mean anybody's faces to the store.
+	if client.Name == "" {
+		return fmt.Errorf("gallery: %w: a client without a name", ports.ErrForbidden)
+	}
+	return g.store.Remove(ctx, collection, userID, client.Name)
 }
 
 func (g *Gallery) collection(name string) (Collection, error) {

@@ -37,22 +37,35 @@ type store struct {
 	query   ports.Query
 	matches []ports.Match
 	err     error
+	got     func() // runs at the end of Get
 }
 
 func (s *store) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
-	if mode == ports.Replacement {
+	if mode.IfOwner() && !s.ownedBy(r.Collection, r.UserID, r.Owner) {
+		return ports.ErrForbidden
+	}
+	if mode.Base() == ports.Replacement {
 		s.records = slices.DeleteFunc(s.records, func(o ports.Record) bool { return o.Collection == r.Collection && o.UserID == r.UserID })
 	}
 	s.records = append(s.records, r)
 	return s.err
 }
 
-func (s *store) Remove(ctx context.Context, collection, userID string) error {
+func (s *store) Remove(ctx context.Context, collection, userID, owner string) error {
 	if _, err := s.Get(ctx, collection, userID); err != nil {
 		return err
 	}
+	if owner != "" && !s.ownedBy(collection, userID, owner) {
+		return ports.ErrForbidden
+	}
 	s.records = slices.DeleteFunc(s.records, func(r ports.Record) bool { return r.Collection == collection && r.UserID == userID })
 	return nil
+}
+
+func (s *store) ownedBy(collection, userID, owner string) bool {
+	return !slices.ContainsFunc(s.records, func(r ports.Record) bool {
+		return r.Collection == collection && r.UserID == userID && r.Owner != owner
+	})
 }
 
 func (s *store) Get(_ context.Context, collection, userID string) ([]ports.Record, error) {
@@ -61,6 +74,9 @@ func (s *store) Get(_ context.Context, collection, userID string) ([]ports.Recor
 		if r.Collection == collection && r.UserID == userID {
 			found = append(found, r)
 		}
+	}
+	if s.got != nil {
+		s.got()
 	}
 	if len(found) == 0 {
 		return nil, ports.ErrNotFound

@@ -25,7 +25,7 @@ func (g *Gallery) Replace(ctx context.Context, client ports.Client, collection, 
 	if _, err := g.own(ctx, client, collection, userID); err != nil {
 		return err
 	}
-	return g.add(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture}, ports.Replacement)
+	return g.add(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture}, g.conditional(collection, ports.Replacement))
 }
 
 // AddFace gives an existing user one more face; a search scores the best.
@@ -50,7 +50,17 @@ func (g *Gallery) AddFaceAs(ctx context.Context, client ports.Client, e Enrolmen
 	if len(records) >= maxFaces {
 		return refuse(fmt.Sprintf("userId has %d faces already, the most that one user may have", maxFaces))
 	}
-	return g.add(ctx, client, e, ports.Further)
+	return g.add(ctx, client, e, g.conditional(e.Collection, ports.Further))
+}
+
+// conditional returns the mode for a change of a user in a collection. Who owns
+// the user was looked at before the costly work; the store looks again, in one
+// step with the change.
+func (g *Gallery) conditional(collection string, mode ports.Mode) ports.Mode {
+	if g.collections[collection].Shared {
+		return mode | ports.IfOwner
+	}
+	return mode
 }
 
 // User returns what may be told of a user.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/core/gallery"
 	"imago/ports"
 )
 
@@ -57,6 +58,29 @@ func TestSharedCollectionIsOnesOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.Users, 1)
 	require.Equal(t, "b", page.Users[0].UserID)
+}
+
+// Whoever looks at the owner first and changes the user then may meet another
+// client's user: every change of a shared list is conditional in the store too.
+func TestSharedCollectionWhoseUserIsTakenOver(t *testing.T) {
+	for name, change := range map[string]func(g *gallery.Gallery) error{
+		"unenrol":  func(g *gallery.Gallery) error { return g.Unenrol(t.Context(), alice, "blacklist", "a") },
+		"replace":  func(g *gallery.Gallery) error { return g.Replace(t.Context(), alice, "blacklist", "a", picture) },
+		"add face": func(g *gallery.Gallery) error { return g.AddFace(t.Context(), alice, "blacklist", "a", picture) },
+	} {
+		g, s := newGallery()
+		require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
+		s.got = func() { s.records[0].Owner = "bob" }
+		require.ErrorIs(t, change(g), ports.ErrForbidden, name)
+		require.Len(t, s.records, 1, name)
+	}
+}
+
+func TestSharedCollectionIsNobodysWithoutAName(t *testing.T) {
+	g, s := newGallery()
+	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
+	require.ErrorIs(t, g.Unenrol(t.Context(), ports.Client{}, "blacklist", "a"), ports.ErrForbidden)
+	require.Len(t, s.records, 1)
 }
 
 // Paging through a collection shows every user once, with all faces, whatever

@@ -182,10 +182,10 @@ func TestImportIntoAStoreThatLivesOn(t *testing.T) {
 	file := export(t, s)
 	faces, err := s.Get(t.Context(), "users", "user-0020")
 	require.NoError(t, err)
-	require.NoError(t, s.Remove(t.Context(), "users", "user-0020"))
+	require.NoError(t, s.Remove(t.Context(), "users", "user-0020", ""))
 	replaced := faces[0]
 	replaced.FaceID = "new"
-	require.NoError(t, s.Remove(t.Context(), "users", "user-0021"))
+	require.NoError(t, s.Remove(t.Context(), "users", "user-0021", ""))
 	add(t, s, replaced)
 	before := all(t, s)
 	report, err := transfer.Import(t.Context(), bytes.NewReader(file), s, space, quick)

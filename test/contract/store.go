@@ -92,6 +92,9 @@ func storeCases(h StoreHarness) []storeCase {
 		{"RemoveThenAdd", removeThenAdd},
 		{"RemoveLeavesOthers", removeLeavesOthers},
 		{"CollectionsAreSeparate", collectionsAreSeparate},
+		{"RemoveOfOwner", removeOfOwner},
+		{"RemoveOfSeveralOwners", removeOfSeveralOwners},
+		{"AddIfOwner", addIfOwner},
 
 		{"GetRoundTrip", getRoundTrip},
 		{"GetEnrolledAt", getEnrolledAt},
@@ -137,6 +140,7 @@ func storeCases(h StoreHarness) []storeCase {
 		{"InvalidFaceID", invalidFaceID},
 		{"InvalidCollection", invalidCollection},
 		{"InvalidMode", invalidMode},
+		{"InvalidOwnerRemoved", invalidOwnerRemoved},
 		{"InvalidK", invalidK},
 		{"InvalidMinimum", invalidMinimum},
 		{"AwkwardUserIDs", awkwardUserIDs},
@@ -171,6 +175,7 @@ func concurrentStoreCases(h StoreHarness) []storeCase {
 		{"ConcurrentFurther", concurrentFurther},
 		{"ConcurrentReplacement", concurrentReplacement},
 		{"ConcurrentMixture", concurrentMixture},
+		{"ConcurrentOwners", concurrentOwners},
 	}
 	if h.Second != nil && !h.UniquePerInstance {
 		cases = append(cases, storeCase{"ConcurrentFirstOfTwoInstances", concurrentFirstOfTwoInstances})

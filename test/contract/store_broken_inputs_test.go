@@ -40,7 +40,7 @@ func brokenInputs() []brokenStore {
 		}),
 		breaks("removes a user before it looks at the vector", "InvalidVectorAdded", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				if mode == ports.Replacement && d.reference.Remove(ctx, r.Collection, r.UserID) == nil {
+				if mode == ports.Replacement && d.reference.Remove(ctx, r.Collection, r.UserID, "") == nil {
 					mode = ports.First
 				}
 				return d.reference.Add(ctx, r, mode)
@@ -116,8 +116,8 @@ func brokenContexts() []brokenStore {
 			}
 		}),
 		breaks("removes after a cancellation", "CancelledWrites", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
-				return d.reference.Remove(context.WithoutCancel(ctx), collection, user)
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
+				return d.reference.Remove(context.WithoutCancel(ctx), collection, user, owner)
 			}
 		}),
 		breaks("searches after a cancellation", "CancelledReads", func(d *damaged) {

@@ -97,7 +97,7 @@ func brokenUnderLoad() []brokenStore {
 				if mode != ports.Replacement {
 					return d.reference.Add(ctx, r, mode)
 				}
-				if err := d.reference.Remove(ctx, r.Collection, r.UserID); err != nil {
+				if err := d.reference.Remove(ctx, r.Collection, r.UserID, ""); err != nil {
 					return err
 				}
 				time.Sleep(time.Millisecond)
@@ -121,7 +121,7 @@ func brokenUnderLoad() []brokenStore {
 				if err := d.reference.Add(ctx, r, mode); err != nil || len(r.UserID)%3 > 0 || r.FaceID != "face-5" {
 					return err
 				}
-				return d.reference.Remove(ctx, r.Collection, r.UserID)
+				return d.reference.Remove(ctx, r.Collection, r.UserID, "")
 			}
 		}),
 		{"answers from a copy of its own", "SecondSeesWrites", secondWithACopy},

@@ -15,7 +15,7 @@ const undamaged = "undamaged"
 type damaged struct {
 	*reference
 	add    func(ctx context.Context, r ports.Record, mode ports.Mode) error
-	remove func(ctx context.Context, collection, user string) error
+	remove func(ctx context.Context, collection, user, owner string) error
 	get    func(ctx context.Context, collection, user string) ([]ports.Record, error)
 	search func(ctx context.Context, q ports.Query) ([]ports.Match, error)
 	scan   func(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error]
@@ -29,11 +29,11 @@ func (d *damaged) Add(ctx context.Context, r ports.Record, mode ports.Mode) erro
 	return d.add(ctx, r, mode)
 }
 
-func (d *damaged) Remove(ctx context.Context, collection, user string) error {
+func (d *damaged) Remove(ctx context.Context, collection, user, owner string) error {
 	if d.remove == nil {
-		return d.reference.Remove(ctx, collection, user)
+		return d.reference.Remove(ctx, collection, user, owner)
 	}
-	return d.remove(ctx, collection, user)
+	return d.remove(ctx, collection, user, owner)
 }
 
 func (d *damaged) Get(ctx context.Context, collection, user string) ([]ports.Record, error) {
@@ -83,6 +83,6 @@ func breaks(name, caught string, damage func(d *damaged)) brokenStore {
 }
 
 func brokenStores() []brokenStore {
-	return slices.Concat(brokenAdds(), brokenRemoves(), brokenReads(), brokenMemory(), brokenAnswers(), brokenRanks(),
+	return slices.Concat(brokenAdds(), brokenRemoves(), brokenOwners(), brokenReads(), brokenMemory(), brokenAnswers(), brokenRanks(),
 		brokenScans(), brokenInputs(), brokenContexts(), brokenReopens(), brokenUnderLoad())
 }

@@ -104,43 +104,43 @@ func brokenAdds() []brokenStore {
 func brokenRemoves() []brokenStore {
 	return []brokenStore{
 		breaks("loses removals", "RemoveUser", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				_, err := d.reference.Get(ctx, collection, user)
 				return err
 			}
 		}),
 		breaks("removes one face of several", "RemoveUser", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				faces, err := d.reference.Get(ctx, collection, user)
 				if err == nil && len(faces) > 1 {
 					return d.reference.Add(ctx, faces[0], ports.Replacement)
 				}
-				return d.reference.Remove(ctx, collection, user)
+				return d.reference.Remove(ctx, collection, user, owner)
 			}
 		}),
 		breaks("removes anybody", "RemoveMissing", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
-				if err := d.reference.Remove(ctx, collection, user); !errors.Is(err, ports.ErrNotFound) {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
+				if err := d.reference.Remove(ctx, collection, user, owner); !errors.Is(err, ports.ErrNotFound) {
 					return err
 				}
 				return nil
 			}
 		}),
 		breaks("removes by prefix", "RemoveMissing", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				for _, r := range d.kept.scan(collection, user) {
 					if strings.HasPrefix(r.UserID, user) {
-						return d.reference.Remove(ctx, collection, r.UserID)
+						return d.reference.Remove(ctx, collection, r.UserID, owner)
 					}
 				}
-				return d.reference.Remove(ctx, collection, user)
+				return d.reference.Remove(ctx, collection, user, owner)
 			}
 		}),
 		breaks("remembers removed users", "RemoveThenAdd", func(d *damaged) {
 			removed := map[string]bool{}
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				removed[user] = true
-				return d.reference.Remove(ctx, collection, user)
+				return d.reference.Remove(ctx, collection, user, owner)
 			}
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
 				if removed[r.UserID] && mode == ports.First {
@@ -150,12 +150,12 @@ func brokenRemoves() []brokenStore {
 			}
 		}),
 		breaks("removes a neighbour as well", "RemoveLeavesOthers", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				after := d.kept.scan(collection, user+"\x00")
-				if err := d.reference.Remove(ctx, collection, user); err != nil || len(after) == 0 {
+				if err := d.reference.Remove(ctx, collection, user, owner); err != nil || len(after) == 0 {
 					return err
 				}
-				return d.reference.Remove(ctx, collection, after[0].UserID)
+				return d.reference.Remove(ctx, collection, after[0].UserID, owner)
 			}
 		}),
 		breaks("has one collection", "CollectionsAreSeparate", func(d *damaged) {
@@ -166,12 +166,12 @@ func brokenRemoves() []brokenStore {
 		}),
 		breaks("removes a user twice", "RemoveTwice", func(d *damaged) {
 			removed := map[string]bool{}
-			d.remove = func(ctx context.Context, collection, user string) error {
+			d.remove = func(ctx context.Context, collection, user, owner string) error {
 				if removed[user] {
 					return nil
 				}
 				removed[user] = true
-				return d.reference.Remove(ctx, collection, user)
+				return d.reference.Remove(ctx, collection, user, owner)
 			}
 		}),
 	}

@@ -189,7 +189,7 @@ func equalRecords(a, b ports.Record) bool { return reflect.DeepEqual(a, b) }
 // writeOnce does one random write to both and returns both answers.
 func writeOnce(ctx context.Context, s ports.VectorStore, want *oracle, r ports.Record, rng *rand.Rand) (got, expected error) {
 	if rng.IntN(4) == 0 {
-		return s.Remove(ctx, r.Collection, r.UserID), want.remove(r.Collection, r.UserID)
+		return s.Remove(ctx, r.Collection, r.UserID, ""), want.remove(r.Collection, r.UserID, "")
 	}
 	mode := ports.Mode(1 + rng.IntN(3))
 	return s.Add(ctx, r, mode), want.add(r, mode)

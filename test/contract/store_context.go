@@ -25,7 +25,7 @@ func cancelledWrites(t *testing.T, h StoreHarness) {
 	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.First), context.Canceled)
 	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.Further), context.Canceled)
 	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.Replacement), context.Canceled)
-	requireEnded(t, s.Remove(ctx, people, "ada"), context.Canceled)
+	requireEnded(t, s.Remove(ctx, people, "ada", ""), context.Canceled)
 	requireOnlyAda(t, s)
 }
 
@@ -41,7 +41,7 @@ func deadlinePassed(t *testing.T, h StoreHarness) {
 	defer cancel()
 	requireReadsEnd(t, s, ctx, context.DeadlineExceeded)
 	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.First), context.DeadlineExceeded)
-	requireEnded(t, s.Remove(ctx, people, "ada"), context.DeadlineExceeded)
+	requireEnded(t, s.Remove(ctx, people, "ada", ""), context.DeadlineExceeded)
 	requireOnlyAda(t, s)
 }
 

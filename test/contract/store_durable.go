@@ -56,7 +56,7 @@ func reopenKeepsChanges(t *testing.T, h StoreHarness) {
 		user := fmt.Sprintf("last-%d", round)
 		r := face(user, "f", latticeVector(rng))
 		require.NoError(t, s.Add(t.Context(), r, ports.First))
-		require.NoError(t, s.Remove(t.Context(), people, user))
+		require.NoError(t, s.Remove(t.Context(), people, user, ""))
 
 		s = reopen(t, h, s, storeSpace(16))
 		for _, collection := range []string{people, others} {
@@ -121,12 +121,12 @@ func secondSeesRemovals(t *testing.T, h StoreHarness) {
 	for i := range 10 {
 		user := fmt.Sprintf("user-%d", i)
 		enrol(t, a, user, east)
-		require.NoError(t, b.Remove(t.Context(), people, user))
+		require.NoError(t, b.Remove(t.Context(), people, user, ""))
 		requireAbsent(t, a, user)
 		enrol(t, a, user, east)
 		require.NoError(t, a.Add(t.Context(), face(user, "g", west), ports.Replacement))
 		require.Empty(t, search(t, b, east, 10, 0.5), "the replaced vector still matches")
-		require.NoError(t, a.Remove(t.Context(), people, user))
+		require.NoError(t, a.Remove(t.Context(), people, user, ""))
 		requireAbsent(t, b, user)
 	}
 }

@@ -106,7 +106,7 @@ func invalidUserID(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
 	for what, id := range badIDs() {
 		requireAddInvalid(t, s, face(id, "g", north), what)
-		require.ErrorIs(t, s.Remove(t.Context(), people, id), ports.ErrInvalid, what)
+		require.ErrorIs(t, s.Remove(t.Context(), people, id, ""), ports.ErrInvalid, what)
 		_, err := s.Get(t.Context(), people, id)
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 	}
@@ -128,7 +128,7 @@ func invalidCollection(t *testing.T, h StoreHarness) {
 		r := face("bob", "f", north)
 		r.Collection = name
 		requireAddInvalid(t, s, r, what)
-		require.ErrorIs(t, s.Remove(t.Context(), name, "ada"), ports.ErrInvalid, what)
+		require.ErrorIs(t, s.Remove(t.Context(), name, "ada", ""), ports.ErrInvalid, what)
 		_, err := s.Get(t.Context(), name, "ada")
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 		_, err = s.Count(t.Context(), name)
@@ -143,7 +143,7 @@ func invalidCollection(t *testing.T, h StoreHarness) {
 
 func invalidMode(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
-	for _, mode := range []ports.Mode{0, -1, ports.Replacement + 1} {
+	for _, mode := range []ports.Mode{0, -1, ports.Replacement + 1, ports.First | ports.IfOwner, ports.IfOwner} {
 		require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), mode), ports.ErrInvalid)
 		require.ErrorIs(t, s.Add(t.Context(), face("bob", "g", north), mode), ports.ErrInvalid)
 	}

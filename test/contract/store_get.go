@@ -83,8 +83,8 @@ func countUsers(t *testing.T, h StoreHarness) {
 	enrol(t, s, "bob", north)
 	require.Equal(t, 2, count(t, s, people))
 	require.Zero(t, count(t, s, others))
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
-	require.NoError(t, s.Remove(t.Context(), people, "bob"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
+	require.NoError(t, s.Remove(t.Context(), people, "bob", ""))
 	require.Zero(t, count(t, s, people))
 }
 
@@ -99,7 +99,7 @@ func readYourWrites(t *testing.T, h StoreHarness) {
 		require.Len(t, scanAll(t, s, people, user), 1)
 		_, err := s.Get(t.Context(), people, user)
 		require.NoError(t, err)
-		require.NoError(t, s.Remove(t.Context(), people, user))
+		require.NoError(t, s.Remove(t.Context(), people, user, ""))
 		requireAbsent(t, s, user)
 		require.Zero(t, count(t, s, people))
 	}

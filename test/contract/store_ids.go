@@ -40,7 +40,7 @@ func awkwardUserIDs(t *testing.T, h StoreHarness) {
 		require.Len(t, scanAll(t, s, people, id), len(ids)-i, "%q", id)
 	}
 	for i, id := range ids {
-		require.NoError(t, s.Remove(t.Context(), people, id), "%q", id)
+		require.NoError(t, s.Remove(t.Context(), people, id, ""), "%q", id)
 		require.Equal(t, ids[i+1:], usersOf(search(t, s, east, 1000, -1)), "%q", id)
 	}
 }

@@ -19,26 +19,37 @@ type oracle struct{ records []ports.Record }
 func (o *oracle) add(r ports.Record, mode ports.Mode) error {
 	have := o.get(r.Collection, r.UserID)
 	known := slices.ContainsFunc(have, func(f ports.Record) bool { return f.FaceID == r.FaceID })
-	switch {
-	case mode == ports.First && len(have) > 0, mode == ports.Further && known:
-		return ports.ErrExists
-	case mode != ports.First && len(have) == 0:
+	switch base := mode.Base(); {
+	case base != ports.First && len(have) == 0:
 		return ports.ErrNotFound
-	case mode == ports.Replacement:
-		_ = o.remove(r.Collection, r.UserID)
+	case mode.IfOwner() && !ownedBy(have, r.Owner):
+		return ports.ErrForbidden
+	case base == ports.First && len(have) > 0, base == ports.Further && known:
+		return ports.ErrExists
+	case base == ports.Replacement:
+		_ = o.remove(r.Collection, r.UserID, "")
 	}
 	o.records = append(o.records, r)
 	return nil
 }
 
-func (o *oracle) remove(collection, user string) error {
-	if len(o.get(collection, user)) == 0 {
+func (o *oracle) remove(collection, user, owner string) error {
+	have := o.get(collection, user)
+	switch {
+	case len(have) == 0:
 		return ports.ErrNotFound
+	case owner != "" && !ownedBy(have, owner):
+		return ports.ErrForbidden
 	}
 	o.records = slices.DeleteFunc(o.records, func(r ports.Record) bool {
 		return r.Collection == collection && r.UserID == user
 	})
 	return nil
+}
+
+// ownedBy reports whether all faces have the given owner.
+func ownedBy(faces []ports.Record, owner string) bool {
+	return !slices.ContainsFunc(faces, func(r ports.Record) bool { return r.Owner != owner })
 }
 
 func (o *oracle) get(collection, user string) []ports.Record {

@@ -38,10 +38,14 @@ func randomWrite(t *testing.T, s ports.VectorStore, want *oracle, rng *rand.Rand
 	t.Helper()
 	r := randomRecord(rng)
 	if rng.IntN(8) == 0 {
-		require.ErrorIs(t, s.Remove(t.Context(), r.Collection, r.UserID), want.remove(r.Collection, r.UserID))
+		owner := []string{"", r.Owner}[rng.IntN(2)]
+		require.ErrorIs(t, s.Remove(t.Context(), r.Collection, r.UserID, owner), want.remove(r.Collection, r.UserID, owner))
 		return
 	}
 	mode := []ports.Mode{ports.First, ports.First, ports.Further, ports.Further, ports.Replacement}[rng.IntN(5)]
+	if mode != ports.First && rng.IntN(4) == 0 {
+		mode |= ports.IfOwner
+	}
 	require.ErrorIs(t, s.Add(t.Context(), r, mode), want.add(r, mode))
 }
 

@@ -33,7 +33,7 @@ func (s *reference) Add(ctx context.Context, r ports.Record, mode ports.Mode) er
 	if err := s.judge(ctx, r.Collection, r.Vector, r.UserID, r.FaceID); err != nil {
 		return err
 	}
-	if mode < ports.First || mode > ports.Replacement {
+	if base := mode.Base(); base < ports.First || base > ports.Replacement || mode == ports.First|ports.IfOwner {
 		return ports.ErrInvalid
 	}
 	s.mu.Lock()
@@ -42,13 +42,17 @@ func (s *reference) Add(ctx context.Context, r ports.Record, mode ports.Mode) er
 	return s.kept.add(cloned(r), mode)
 }
 
-func (s *reference) Remove(ctx context.Context, collection, user string) error {
-	if err := s.judge(ctx, collection, s.unit(), user); err != nil {
+func (s *reference) Remove(ctx context.Context, collection, user, owner string) error {
+	ids := []string{user}
+	if owner != "" {
+		ids = append(ids, owner)
+	}
+	if err := s.judge(ctx, collection, s.unit(), ids...); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kept.remove(collection, user)
+	return s.kept.remove(collection, user, owner)
 }
 
 func (s *reference) Get(ctx context.Context, collection, user string) ([]ports.Record, error) {

@@ -16,7 +16,7 @@ func removeUser(t *testing.T, h StoreHarness) {
 	further(t, s, "ada", "h", west)
 	enrol(t, s, "bob", eastNorth)
 
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
 
 	requireAbsent(t, s, "ada")
 	require.Equal(t, 1, count(t, s, people))
@@ -25,25 +25,25 @@ func removeUser(t *testing.T, h StoreHarness) {
 
 func removeMissing(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ada"), ports.ErrNotFound)
+	require.ErrorIs(t, s.Remove(t.Context(), people, "ada", ""), ports.ErrNotFound)
 	enrol(t, s, "ada", east)
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ad"), ports.ErrNotFound)
-	require.ErrorIs(t, s.Remove(t.Context(), others, "ada"), ports.ErrNotFound)
+	require.ErrorIs(t, s.Remove(t.Context(), people, "ad", ""), ports.ErrNotFound)
+	require.ErrorIs(t, s.Remove(t.Context(), others, "ada", ""), ports.ErrNotFound)
 	require.Equal(t, 1, count(t, s, people))
 }
 
 func removeTwice(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ada"), ports.ErrNotFound)
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
+	require.ErrorIs(t, s.Remove(t.Context(), people, "ada", ""), ports.ErrNotFound)
 }
 
 func removeThenAdd(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 	further(t, s, "ada", "g", west)
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
 
 	require.ErrorIs(t, s.Add(t.Context(), face("ada", "h", north), ports.Further), ports.ErrNotFound)
 	require.ErrorIs(t, s.Add(t.Context(), face("ada", "h", north), ports.Replacement), ports.ErrNotFound)
@@ -68,8 +68,8 @@ func removeLeavesOthers(t *testing.T, h StoreHarness) {
 	}
 	for _, i := range []int{5, 11, 0, 6, 10, 1, 4} {
 		user := fmt.Sprintf("user-%02d", i)
-		require.NoError(t, s.Remove(t.Context(), people, user))
-		require.NoError(t, want.remove(people, user))
+		require.NoError(t, s.Remove(t.Context(), people, user, ""))
+		require.NoError(t, want.remove(people, user, ""))
 		require.Equal(t, want.scan(people, ""), scanAll(t, s, people, ""))
 		q := ports.Query{Collection: people, Vector: latticeVector(rng), K: 1000, MinScore: -1}
 		want.requireExact(t, q, search(t, s, q.Vector, q.K, q.MinScore))
@@ -90,7 +90,7 @@ func collectionsAreSeparate(t *testing.T, h StoreHarness) {
 	require.NoError(t, err)
 	require.Equal(t, []ports.Record{elsewhere}, got)
 
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
 	require.Equal(t, []ports.Record{elsewhere}, scanAll(t, s, others, ""))
 	require.Equal(t, 1, count(t, s, others))
 	requireAbsent(t, s, "ada")

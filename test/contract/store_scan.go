@@ -17,7 +17,7 @@ func scanEmpty(t *testing.T, h StoreHarness) {
 	require.Empty(t, scanAll(t, s, people, ""))
 	enrol(t, s, "ada", east)
 	require.Empty(t, scanAll(t, s, others, ""))
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
 	require.Empty(t, scanAll(t, s, people, ""))
 }
 
@@ -135,7 +135,7 @@ func disturb(ctx context.Context, s ports.VectorStore, all []ports.Record, at in
 		if i < 0 || i >= len(all) || !disturbed(all[i].UserID) {
 			continue
 		}
-		if err := s.Remove(ctx, people, all[i].UserID); !errors.Is(err, ports.ErrNotFound) {
+		if err := s.Remove(ctx, people, all[i].UserID, ""); !errors.Is(err, ports.ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}

@@ -17,7 +17,7 @@ func searchEmptyStore(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	require.Empty(t, search(t, s, east, 10, -1))
 	enrol(t, s, "ada", east)
-	require.NoError(t, s.Remove(t.Context(), people, "ada"))
+	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
 	require.Empty(t, search(t, s, east, 10, -1))
 }
 
