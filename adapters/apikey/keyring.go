@@ -34,6 +34,7 @@ const (
 
 // Keyring authenticates clients by their keys. It is safe for concurrent use.
 type Keyring struct {
+	limits      config.Auth // the rates of keys that have none of their own
 	path        string
 	environment string
 	log         *slog.Logger
@@ -42,23 +43,26 @@ type Keyring struct {
 	onReload    func(error)
 
 	keys atomic.Pointer[[]key]
-	seen fingerprint // used by one goroutine: Start, then watch
+
+	reading sync.Mutex  // one reading of the file at a time
+	seen    fingerprint // of the last reading
 
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 }
 
-// key is the hash of a key and the client it belongs to.
+// key is the hash of a key, the client it belongs to, and what is left to it.
 type key struct {
 	hash   [sha256.Size]byte
 	client ports.Client
+	budget *budget
 }
 
 // New returns a Keyring of the keys in cfg.KeysFile and environmentKey, each of
 // which may be empty. It knows no key until it is started.
 func New(cfg config.Auth, environmentKey string, log *slog.Logger) *Keyring {
 	return &Keyring{
-		path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log,
+		limits: cfg, path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log,
 		now: time.Now, interval: pollInterval,
 	}
 }
@@ -110,7 +114,8 @@ func (k *Keyring) checkConfigured() error {
 
 // Authenticate returns the client that a key belongs to, or ErrUnauthorized
 // when it belongs to none or has expired. It compares with every key, so that
-// the time it takes tells nothing about them.
+// the time it takes tells nothing about them. Each call is one of those that the
+// key's rate allows; beyond it the client comes with a ports.RateLimited.
 func (k *Keyring) Authenticate(presented string) (ports.Client, error) {
 	keys := k.keys.Load()
 	if keys == nil || presented == "" || len(presented) > maxKey {
@@ -125,18 +130,21 @@ func (k *Keyring) Authenticate(presented string) (ports.Client, error) {
 	if found < 0 {
 		return ports.Client{}, fmt.Errorf("apikey: unknown key: %w", ports.ErrUnauthorized)
 	}
-	client := (*keys)[found].client
-	if !client.Expires.IsZero() && !k.now().Before(client.Expires) {
+	client, now := (*keys)[found].client, k.now()
+	if !client.Expires.IsZero() && !now.Before(client.Expires) {
 		return ports.Client{}, fmt.Errorf("apikey: the key of %s has expired: %w", client.Name, ports.ErrUnauthorized)
 	}
-	return client, nil
+	return client, (*keys)[found].budget.spend(now)
 }
 
 // load reads all keys and puts them in force.
 func (k *Keyring) load() error {
 	var keys []key
 	if k.environment != "" {
-		keys = append(keys, key{sha256.Sum256([]byte(k.environment)), ports.Client{Name: EnvironmentClient}})
+		keys = append(keys, key{
+			hash: sha256.Sum256([]byte(k.environment)), client: ports.Client{Name: EnvironmentClient},
+			budget: newBudget(k.limits.Rate, k.limits.Burst),
+		})
 	}
 	if k.path != "" {
 		file, err := config.LoadKeys(k.path)
@@ -147,9 +155,28 @@ func (k *Keyring) load() error {
 			return fmt.Errorf("%s: %w", k.path, err)
 		}
 	}
+	k.keepBudgets(keys)
 	k.keys.Store(&keys)
 	k.log.Info("API keys loaded", "keys", len(keys))
 	return nil
+}
+
+// keepBudgets hands on what is left to the clients whose rate is what it was: a
+// file that is written again refills nothing.
+func (k *Keyring) keepBudgets(keys []key) {
+	before := k.keys.Load()
+	if before == nil {
+		return
+	}
+	budgets := make(map[string]*budget, len(*before))
+	for _, old := range *before {
+		budgets[old.client.Name] = old.budget
+	}
+	for i := range keys {
+		if old := budgets[keys[i].client.Name]; keys[i].budget.same(old) {
+			keys[i].budget = old
+		}
+	}
 }
 
 // add appends the keys of the file. A file without the list is taken for one
@@ -166,6 +193,7 @@ func (k *Keyring) add(keys []key, file config.Keys) ([]key, error) {
 		if err != nil {
 			return nil, err
 		}
+		added.budget = newBudget(one.Limit(k.limits))
 		keys = append(keys, added)
 	}
 	return keys, nil
@@ -202,16 +230,37 @@ func (k *Keyring) watch(ctx context.Context) {
 // poll loads the file when it is another than at the last attempt, whether that
 // succeeded or not: each change is reported once.
 func (k *Keyring) poll() {
+	k.reading.Lock()
+	defer k.reading.Unlock()
 	now := fingerprintOf(k.path)
 	if bytes.Equal(now, k.seen) {
 		return
 	}
 	k.seen = now
+	_ = k.reload()
+}
+
+// Reload reads the file at once, changed or not. When it cannot be used the keys
+// in force stay and the error says why. It is safe for concurrent use.
+func (k *Keyring) Reload(context.Context) error {
+	if k.path == "" {
+		return nil
+	}
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	k.seen = fingerprintOf(k.path)
+	return k.reload()
+}
+
+// reload loads the file and tells how that went.
+func (k *Keyring) reload() error {
 	err := k.load()
 	if err != nil {
 		k.log.Error("the API keys in force stay: the changed file cannot be used", "error", err)
+		err = fmt.Errorf("apikey: %w", err)
 	}
 	if k.onReload != nil {
 		k.onReload(err)
 	}
+	return err
 }
