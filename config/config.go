@@ -17,6 +17,7 @@ type Config struct {
 	Quality     Quality      `yaml:"quality"`
 	Store       Store        `yaml:"store"`
 	Audit       Audit        `yaml:"audit"`
+	Console     Console      `yaml:"console"`
 	Log         Log          `yaml:"log"`
 }
 
@@ -278,6 +279,13 @@ type Audit struct {
 	Matches bool `yaml:"matches"`
 }
 
+// Console is the page for people.
+type Console struct {
+	// Enabled serves it at /console. Whoever opens it needs a key to do
+	// anything with it.
+	Enabled bool `yaml:"enabled"`
+}
+
 // Log is the structured log on standard error.
 type Log struct {
 	Level  string `yaml:"level" validate:"oneof=debug info warn error"`
@@ -317,7 +325,8 @@ func Default() Config {
 				Index: IndexExact, HNSW: HNSW{M: 16, EfConstruction: 128, EfSearch: 200},
 			},
 		},
-		Audit: Audit{Matches: true},
-		Log:   Log{Level: "info", Format: "json"},
+		Audit:   Audit{Matches: true},
+		Console: Console{Enabled: true},
+		Log:     Log{Level: "info", Format: "json"},
 	}
 }
