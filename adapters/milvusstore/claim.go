@@ -108,8 +108,10 @@ func (s *Store) obtain(ctx context.Context, c claim, decide decision) (plan, err
 	if err := s.table.insert(ctx, claimsPartition, row{id: c.id, vector: s.filler()}); err != nil {
 		return plan{}, err
 	}
+	place := c.key.span(facesPartition, claimsPartition)
+	place.owners = true
 	for time.Since(c.made) < s.timing.window/2 {
-		rows, err := s.table.read(ctx, c.key.span(facesPartition, claimsPartition), maxUserRows)
+		rows, err := s.table.read(ctx, place, maxUserRows)
 		if err != nil {
 			return plan{}, err
 		}

@@ -134,10 +134,12 @@ func withAda(t *testing.T) *fakeServer {
 // took effect, and then has another do the same and look.
 func TestCrashAtEachStep(t *testing.T) {
 	changes := map[string]func(ctx context.Context, s *Store) error{
-		"first":       func(ctx context.Context, s *Store) error { return s.Add(ctx, record("bob", "h", north), ports.First) },
-		"further":     func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Further) },
-		"replacement": func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Replacement) },
-		"remove":      func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada", "") },
+		"first":   func(ctx context.Context, s *Store) error { return s.Add(ctx, record("bob", "h", north), ports.First) },
+		"further": func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Further) },
+		"replacement": func(ctx context.Context, s *Store) error {
+			return s.Add(ctx, record("ada", "h", north), ports.Replacement)
+		},
+		"remove": func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada", "") },
 	}
 	for name, change := range changes {
 		for step := range 5 {

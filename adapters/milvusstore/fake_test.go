@@ -112,13 +112,25 @@ func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, er
 	err = f.do(ctx, "read", s.from, func() {
 		for id, r := range f.rows {
 			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) {
-				rows = append(rows, r.row)
+				rows = append(rows, wanted(r.row, s))
 			}
 		}
 		slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.id, b.id) })
 		rows = rows[:min(limit, len(rows))]
 	})
 	return rows, err
+}
+
+// wanted returns of a row what a span asks for.
+func wanted(r row, s span) row {
+	if s.faces {
+		return r
+	}
+	some := row{id: r.id, generation: r.generation}
+	if s.owners {
+		some.owner = r.owner
+	}
+	return some
 }
 
 func (f *fakeTable) heads(ctx context.Context, collection string) (n int, err error) {

@@ -93,8 +93,11 @@ func (t *remote) read(ctx context.Context, s span, limit int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	fields := []string{idField, generationField}
+	if s.faces || s.owners {
+		fields = append(fields, ownerField)
+	}
 	if s.faces {
-		fields = append(fields, ownerField, enrolledAtField, vectorField)
+		fields = append(fields, enrolledAtField, vectorField)
 	}
 	columns, err := t.sdk.Query(ctx, t.collection, s.partitions, s.expression(), fields, strong(), client.WithLimit(int64(limit)))
 	if err != nil {

@@ -36,9 +36,9 @@ type table interface {
 
 // span is the rows of some partitions whose IDs are at least from and less than
 // to, which has no end when empty. Only with faces set are all fields of the rows
-// wanted, otherwise ID and generation.
+// wanted, otherwise ID and generation, and with owners set the owner too.
 type span struct {
-	partitions []string
-	from, to   string
-	faces      bool
+	partitions    []string
+	from, to      string
+	faces, owners bool
 }
