@@ -15,7 +15,12 @@ var (
 	errSlowBody             = errors.New("request body not received in time")
 	errNotReady             = errors.New("not ready")
 	errPanic                = errors.New("panic")
+	errNoAudit              = errors.New("audit line not written")
+	errNoMatch              = errors.New("no match")
 )
+
+// codeNoMatch is the code of a search that found nobody, which is no refusal.
+const codeNoMatch = "no_match"
 
 // statusClientClosedRequest is what the log and the metrics say of a request
 // whose client hung up; nobody receives it. The number is the one that nginx
@@ -25,6 +30,7 @@ const statusClientClosedRequest = 499
 // verdict is one row of the table that turns an error into an answer.
 type verdict struct {
 	kind   error
+	code   string // what log, audit log and metrics call it
 	status int
 	// shows says that the reasons of a ports.Refusal are for the client.
 	shows bool
@@ -35,30 +41,32 @@ type verdict struct {
 }
 
 // clientGone is the verdict on a request whose client hung up.
-var clientGone = verdict{kind: context.Canceled, status: statusClientClosedRequest}
+var clientGone = verdict{kind: context.Canceled, code: "client_gone", status: statusClientClosedRequest}
 
 // verdicts is searched from top to bottom. The deadline comes last: an adapter
 // whose own, shorter deadline passed names a sentinel beside it.
 var verdicts = []verdict{
-	{kind: ports.ErrUnauthorized, status: http.StatusUnauthorized},
-	{kind: ports.ErrForbidden, status: http.StatusForbidden, shows: true},
-	{kind: ports.ErrInvalid, status: http.StatusBadRequest, shows: true},
-	{kind: ports.ErrExists, status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
-	{kind: ports.ErrTooLarge, status: http.StatusRequestEntityTooLarge, shows: true},
-	{kind: ports.ErrNotFound, status: http.StatusNotFound, shows: true},
-	{kind: ports.ErrOverloaded, status: http.StatusServiceUnavailable, retryAfter: "1"},
-	{kind: ports.ErrUnavailable, status: http.StatusServiceUnavailable, retryAfter: "5"},
-	{kind: ports.ErrSpaceMismatch, status: http.StatusServiceUnavailable},
+	{kind: ports.ErrUnauthorized, code: "unauthorized", status: http.StatusUnauthorized},
+	{kind: ports.ErrForbidden, code: "forbidden", status: http.StatusForbidden, shows: true},
+	{kind: ports.ErrInvalid, code: "invalid", status: http.StatusBadRequest, shows: true},
+	{kind: ports.ErrExists, code: "exists", status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
+	{kind: ports.ErrTooLarge, code: "too_large", status: http.StatusRequestEntityTooLarge, shows: true},
+	{kind: errNoMatch, code: codeNoMatch, status: http.StatusNotFound},
+	{kind: ports.ErrNotFound, code: "not_found", status: http.StatusNotFound, shows: true},
+	{kind: ports.ErrOverloaded, code: "overloaded", status: http.StatusServiceUnavailable, retryAfter: "1"},
+	{kind: ports.ErrUnavailable, code: "unavailable", status: http.StatusServiceUnavailable, retryAfter: "5"},
+	{kind: ports.ErrSpaceMismatch, code: "space_mismatch", status: http.StatusServiceUnavailable},
 
-	{kind: errMethodNotAllowed, status: http.StatusMethodNotAllowed},
-	{kind: errUnsupportedMediaType, status: http.StatusUnsupportedMediaType, shows: true},
-	{kind: errSlowBody, status: http.StatusRequestTimeout},
-	{kind: errNotReady, status: http.StatusServiceUnavailable, shows: true},
-	{kind: context.DeadlineExceeded, status: http.StatusGatewayTimeout},
+	{kind: errNoAudit, code: "no_audit", status: http.StatusServiceUnavailable, retryAfter: "5"},
+	{kind: errMethodNotAllowed, code: "method_not_allowed", status: http.StatusMethodNotAllowed},
+	{kind: errUnsupportedMediaType, code: "unsupported_media_type", status: http.StatusUnsupportedMediaType, shows: true},
+	{kind: errSlowBody, code: "slow_body", status: http.StatusRequestTimeout},
+	{kind: errNotReady, code: "not_ready", status: http.StatusServiceUnavailable, shows: true},
+	{kind: context.DeadlineExceeded, code: "timeout", status: http.StatusGatewayTimeout},
 }
 
 // unknown is the verdict on every error without a row.
-var unknown = verdict{status: http.StatusInternalServerError}
+var unknown = verdict{code: "internal", status: http.StatusInternalServerError}
 
 // details is what a problem object says of each status. Those of 400 and 404
 // are the reference's.

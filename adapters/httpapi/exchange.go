@@ -14,11 +14,17 @@ import (
 // It is used by the goroutine of its request only.
 type exchange struct {
 	http.ResponseWriter
+	start  time.Time
 	id     string
+	trace  string // the ID of the trace it belongs to, if any
 	route  string // a pattern, never the path: user IDs are personal data
 	client string
 	status int // 0 until the header is written
 	bytes  int64
+
+	reasons []string   // the codes of what was wrong
+	audits  bool       // entry is to be written down
+	entry   AuditEntry // what is known of it so far
 
 	touched bool // the reading of the body has begun
 	lingers bool // the body is to be taken behind the answer
@@ -53,17 +59,40 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // and the metrics.
 func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		x := &exchange{ResponseWriter: w, id: requestID(r.Header), route: unmatched}
+		x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r.Header), route: unmatched}
+		r, end := s.follow(x, r)
 		h := w.Header()
 		h.Set("X-Request-Id", x.id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
 		defer s.linger(x, r) // no part of the time that is reported
-		defer func() { s.report(x, r, time.Since(start)) }()
+		defer func() { end(s.report(x, r)) }()
 		defer s.recover(x, r)
 		next(x, r)
 	})
+}
+
+// follow begins the span of a request, and returns the request with its context
+// and what ends the span. Requests for health and metrics are in no trace.
+func (s *Server) follow(x *exchange, r *http.Request) (*http.Request, func(route, method string, status int)) {
+	ignore := func(string, string, int) {}
+	if s.trace == nil || s.quiet[r.URL.Path] {
+		return r, ignore
+	}
+	ctx, id, end := s.trace(r, x.id)
+	x.trace = id
+	if end == nil {
+		return r, ignore
+	}
+	return r.WithContext(ctx), end
+}
+
+// logger is the log with what its lines have in common.
+func (s *Server) logger(x *exchange) *slog.Logger {
+	if x.trace == "" {
+		return s.log.With("request_id", x.id)
+	}
+	return s.log.With("request_id", x.id, "trace_id", x.trace)
 }
 
 // recover answers a panic with a 500, or cuts the connection when an answer has
@@ -78,7 +107,7 @@ func (s *Server) recover(x *exchange, r *http.Request) {
 	}
 	err := fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
 	if x.status != 0 {
-		s.log.Error("request failed", "request_id", x.id, "route", x.route, "error", err)
+		s.logger(x).Error("request failed", "route", x.route, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	s.fail(x, r, err)
@@ -88,8 +117,13 @@ func (s *Server) recover(x *exchange, r *http.Request) {
 // goes to the log, once.
 func (s *Server) fail(x *exchange, r *http.Request, err error) {
 	v := judge(r.Context(), err)
+	x.reasons = s.reasonCodes(v, err)
 	if v.status >= http.StatusInternalServerError && v.kind != errNotReady {
-		s.log.Log(r.Context(), severity(v), "request failed", "request_id", x.id, "route", x.route, "error", err)
+		s.logger(x).Log(r.Context(), severity(v), "request failed", "route", x.route, "error", err)
+	}
+	if unwritten := s.deny(x, v); unwritten != nil {
+		err, v = unwritten, judge(r.Context(), unwritten)
+		x.reasons = s.reasonCodes(v, err)
 	}
 	s.prepareLinger(x, r)
 	writeProblem(x, r, v, err)
@@ -103,10 +137,12 @@ func severity(v verdict) slog.Level {
 	return slog.LevelWarn
 }
 
-// report writes the access log line and feeds the metrics. Requests for health
-// and metrics come every few seconds and are logged at debug level.
-func (s *Server) report(x *exchange, r *http.Request, took time.Duration) {
-	status := x.status
+// report writes the access log line and feeds the metrics, and returns what it
+// said. Requests for health and metrics come every few seconds and are logged at
+// debug level.
+func (s *Server) report(x *exchange, r *http.Request) (route, method string, status int) {
+	took := time.Since(x.start)
+	status = x.status
 	if status == 0 {
 		status = http.StatusOK
 	}
@@ -114,11 +150,29 @@ func (s *Server) report(x *exchange, r *http.Request, took time.Duration) {
 	if s.quiet[x.route] {
 		level = slog.LevelDebug
 	}
-	method := knownMethod(r.Method)
-	s.log.Log(r.Context(), level, "request", "request_id", x.id, "method", method, "route", x.route,
+	method = knownMethod(r.Method)
+	log := s.logger(x).With("method", method, "route", x.route,
 		"status", status, "duration", took, "bytes", x.bytes, "client", x.client)
+	if len(x.reasons) > 0 {
+		log = log.With("reasons", x.reasons)
+	}
+	log.Log(r.Context(), level, "request")
 	if s.instrument != nil {
 		s.instrument(x.route, method, status, took)
+	}
+	if s.refused != nil {
+		s.tellRefused(x)
+	}
+	return x.route, method, status
+}
+
+// tellRefused counts what was wrong with a request. That nobody was found is an
+// answer.
+func (s *Server) tellRefused(x *exchange) {
+	for _, reason := range x.reasons {
+		if reason != codeNoMatch {
+			s.refused(reason)
+		}
 	}
 }
 

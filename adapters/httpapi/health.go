@@ -76,7 +76,7 @@ func (s *Server) serveReady(x *exchange, r *http.Request) error {
 	if s.stopping.Load() {
 		return ports.Refuse(errNotReady, "server is shutting down")
 	}
-	if failing := s.failing(r.Context(), x.id); len(failing) > 0 {
+	if failing := s.failing(r.Context(), x); len(failing) > 0 {
 		return ports.Refuse(errNotReady, failing...)
 	}
 	writeJSON(x, http.StatusOK, mediaJSON, state{"ready"})
@@ -84,7 +84,7 @@ func (s *Server) serveReady(x *exchange, r *http.Request) error {
 }
 
 // failing runs all checks at once and names those that fail.
-func (s *Server) failing(ctx context.Context, id string) []string {
+func (s *Server) failing(ctx context.Context, x *exchange) []string {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	errs := make([]error, len(s.checks))
@@ -97,7 +97,7 @@ func (s *Server) failing(ctx context.Context, id string) []string {
 	for i, err := range errs {
 		if err != nil {
 			names = append(names, s.checks[i].name+" is not ready")
-			s.log.Warn("not ready", "request_id", id, "part", s.checks[i].name, "error", err)
+			s.logger(x).Warn("not ready", "part", s.checks[i].name, "error", err)
 		}
 	}
 	return names

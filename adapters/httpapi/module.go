@@ -13,6 +13,10 @@ import (
 type Telemetry struct {
 	Metrics    http.Handler
 	Instrument Instrument
+	Trace      Trace
+	Refused    func(reason string)
+	Searched   func(collection string, found bool)
+	Codes      ReasonCodes
 }
 
 // Console is the page that the API serves below /console. Without a Handler it
@@ -21,17 +25,18 @@ type Console struct{ Handler http.Handler }
 
 // Module provides a *Server that listens while the application runs. The
 // application supplies config.Server, config.Search, []config.Collection, Gallery, DetectFunc, Authenticator, Console,
-// Checks, Telemetry and *slog.Logger, and asks for the *Server to have it
+// Checks, Telemetry, Audit and *slog.Logger, and asks for the *Server to have it
 // started. When a listener breaks the application is shut down with exit code 1.
 var Module = fx.Module("httpapi", fx.Provide(provide))
 
 func provide(
 	lc fx.Lifecycle, shutdowner fx.Shutdowner, server config.Server, search config.Search, lists []config.Collection,
-	gallery Gallery, detect DetectFunc, auth Authenticator, console Console, checks Checks, telemetry Telemetry, log *slog.Logger,
+	gallery Gallery, detect DetectFunc, auth Authenticator, console Console, checks Checks, telemetry Telemetry, audit Audit, log *slog.Logger,
 ) *Server {
 	s := New(Options{
 		Server: server, Search: search, Lists: lists, Gallery: gallery, Detect: detect, Auth: auth, Checks: checks,
 		Console: console.Handler, Metrics: telemetry.Metrics, Instrument: telemetry.Instrument, Log: log,
+		Trace: telemetry.Trace, Refused: telemetry.Refused, Searched: telemetry.Searched, Codes: telemetry.Codes, Audit: audit,
 		Fail: func(error) { _ = shutdowner.Shutdown(fx.ExitCode(1)) },
 	})
 	lc.Append(fx.StartStopHook(s.Start, s.Close))

@@ -48,9 +48,14 @@ func (s *Server) withPicture(x *exchange, r *http.Request, c caller,
 	}
 	ctx, cancel := s.bounded(r)
 	defer cancel()
+	if err := s.announce(x); err != nil {
+		return err
+	}
 	if err := do(ctx, c.Client, c.collection, r.PathValue("userId"), picture); err != nil {
 		return err
 	}
+	x.entry.Faces = 1
+	s.conclude(x)
 	return done(x)
 }
 
@@ -61,6 +66,7 @@ func (s *Server) userOrList() handler {
 	return func(x *exchange, r *http.Request) error {
 		if name := r.PathValue("userId"); s.isList(name) {
 			r.SetPathValue("list", name)
+			r.SetPathValue("userId", "")
 			return users(x, r)
 		}
 		return user(x, r)
@@ -80,6 +86,10 @@ func (s *Server) user(x *exchange, r *http.Request, c caller) error {
 	defer cancel()
 	u, err := s.gallery.User(ctx, c.Client, c.collection, r.PathValue("userId"))
 	if err != nil {
+		return err
+	}
+	x.entry.Faces = len(u.Faces)
+	if err := s.disclose(x); err != nil {
 		return err
 	}
 	writeJSON(x, http.StatusOK, mediaJSON, newUser(u))
@@ -110,6 +120,12 @@ func (s *Server) users(x *exchange, r *http.Request, c caller) error {
 	defer cancel()
 	page, err := s.gallery.Users(ctx, c.Client, c.collection, string(from), limit)
 	if err != nil {
+		return err
+	}
+	for _, u := range page.Users {
+		x.entry.Faces += len(u.Faces)
+	}
+	if err := s.disclose(x); err != nil {
 		return err
 	}
 	writeJSON(x, http.StatusOK, mediaJSON, newUsers(page))

@@ -28,6 +28,11 @@ const (
 // values whatever clients send.
 type Instrument func(route, method string, status int, took time.Duration)
 
+// Trace begins the span of a request. It returns the context for the work on
+// it, the ID of its trace, and what ends the span with that which Instrument is
+// told; the ID is empty for no trace, and end may be nil.
+type Trace func(r *http.Request, requestID string) (ctx context.Context, traceID string, end func(route, method string, status int))
+
 // Options are what a Server is made of.
 type Options struct {
 	Server config.Server
@@ -45,8 +50,16 @@ type Options struct {
 	Metrics http.Handler
 	// Console serves the page below /console; nil leaves the paths out.
 	Console http.Handler
-	// Instrument may be nil.
+	// Instrument may be nil, and so may Trace, Refused and Searched.
 	Instrument Instrument
+	Trace      Trace
+	// Refused is told the code of each reason for which a request was refused.
+	Refused func(reason string)
+	// Searched is told of each search of a collection that exists.
+	Searched func(collection string, found bool)
+	Codes    ReasonCodes
+	// Audit is told of each operation on the gallery.
+	Audit Audit
 	// Log may be nil for none.
 	Log *slog.Logger
 	// Fail is called, once, when a listener stops serving by itself; the
@@ -68,6 +81,11 @@ type Server struct {
 	metrics    http.Handler
 	console    http.Handler
 	instrument Instrument
+	trace      Trace
+	refused    func(reason string)
+	searched   func(collection string, found bool)
+	codes      ReasonCodes
+	audit      Audit
 	log        *slog.Logger
 	failed     func(error)
 
@@ -94,7 +112,9 @@ func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
 		gallery: o.Gallery, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
-		metrics: o.Metrics, console: o.Console, instrument: o.Instrument, log: o.Log, failed: o.Fail,
+		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
+		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
+		log: o.Log, failed: o.Fail,
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
 	if s.log == nil {

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"imago/ports"
@@ -43,7 +45,7 @@ type handling func(x *exchange, r *http.Request, c caller) error
 // api admits a request to a collection: there is room for it, its key is valid
 // and in scope. Nothing of the body has been read by then.
 func (s *Server) api(op ports.Operation, next handling) handler {
-	return s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return scope(c, r, op) })
+	return s.audited(op, s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return scope(c, r, op) }))
 }
 
 // admit is api for requests whose scope is judged by scope, which returns the
@@ -112,16 +114,37 @@ func (s *Server) search(x *exchange, r *http.Request, c caller) error {
 	}
 	ctx, cancel := s.bounded(r)
 	defer cancel()
+	x.entry.Threshold, x.entry.Limit = p.threshold, p.limit
 	candidates, err := s.gallery.Search(ctx, c.Client, ports.Probe{
 		Collection: c.collection, Picture: picture, Threshold: p.threshold, Limit: p.limit,
 	})
-	if err != nil {
+	if err == nil && len(candidates) == 0 {
+		err = ports.ErrNotFound
+	}
+	if err = s.tellSearched(c.collection, err); err != nil {
 		return err
 	}
-	if len(candidates) == 0 {
-		return ports.ErrNotFound
+	x.entry.Matches = candidates
+	if err := s.disclose(x); err != nil {
+		return err
 	}
 	writeJSON(x, http.StatusOK, mediaJSON, newMatches(candidates))
+	return nil
+}
+
+// tellSearched counts a search that was answered, and tells one that found
+// nobody from one of a list that does not exist.
+func (s *Server) tellSearched(collection string, err error) error {
+	absent := errors.Is(err, ports.ErrNotFound)
+	if err != nil && !absent || collection != inventory && !s.isList(collection) {
+		return err
+	}
+	if s.searched != nil {
+		s.searched(collection, !absent)
+	}
+	if absent {
+		return fmt.Errorf("%w: %w", errNoMatch, err)
+	}
 	return nil
 }
 
@@ -130,9 +153,13 @@ func (s *Server) search(x *exchange, r *http.Request, c caller) error {
 func (s *Server) unenrol(x *exchange, r *http.Request, c caller) error {
 	ctx, cancel := s.bounded(r)
 	defer cancel()
+	if err := s.announce(x); err != nil {
+		return err
+	}
 	if err := s.gallery.Unenrol(ctx, c.Client, c.collection, r.PathValue("userId")); err != nil {
 		return err
 	}
+	s.conclude(x)
 	return done(x)
 }
 

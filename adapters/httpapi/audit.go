@@ -1,0 +1,157 @@
+package httpapi
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"imago/ports"
+)
+
+// AuditEntry is an operation on the gallery as the audit log tells it.
+type AuditEntry struct {
+	// Time is when the request arrived.
+	Time time.Time
+	// Phase is "intent" for a change that is about to be made and "outcome"
+	// for an operation that is done or refused.
+	Phase string
+	// RequestID is the x-request-id; TraceID may be empty.
+	RequestID, TraceID string
+	// Client is empty where no valid key was presented.
+	Client, Address string
+	// Operation is enrol, replace, add_face, search, unenrol, read or list.
+	Operation string
+	// Collection and UserID are what the client wrote in the path.
+	Collection, UserID string
+	// Status is the HTTP status of an outcome, Reasons are the codes of what
+	// was wrong.
+	Status  int
+	Reasons []string
+	// Threshold and Limit are those of a search.
+	Threshold float64
+	Limit     int
+	// Faces is how many faces were stored or shown.
+	Faces int
+	// Matches are what the answer to a search says.
+	Matches []ports.Candidate
+	// Duration is the time since the request's arrival.
+	Duration time.Duration
+}
+
+// Audit is where operations on the gallery are written down.
+type Audit struct {
+	// Write returns when an entry is as safe as it is to be; nil for no audit
+	// log. It must be safe for concurrent use.
+	Write func(AuditEntry) error
+	// Required refuses a change whose intent cannot be written, and withholds
+	// every answer whose outcome cannot be, but that to a change that was made.
+	Required bool
+}
+
+// The phases of an entry.
+const (
+	phaseIntent  = "intent"
+	phaseOutcome = "outcome"
+)
+
+// audited has what becomes of a request written down.
+func (s *Server) audited(op ports.Operation, next handler) handler {
+	if s.audit.Write == nil {
+		return next
+	}
+	return func(x *exchange, r *http.Request) error {
+		x.audits = true
+		x.entry = AuditEntry{
+			Address: host(r.RemoteAddr), Operation: operationName(op, r),
+			Collection: r.PathValue("list"), UserID: r.PathValue("userId"),
+		}
+		if x.entry.Collection == "" {
+			x.entry.Collection = inventory
+		}
+		return next(x, r)
+	}
+}
+
+// operationName tells apart what needs the same permission.
+func operationName(op ports.Operation, r *http.Request) string {
+	switch {
+	case r.Method == http.MethodPut:
+		return "replace"
+	case op == ports.OpEnrol && strings.HasSuffix(r.Pattern, "/faces"):
+		return "add_face"
+	case op == ports.OpRead && r.PathValue("userId") == "":
+		return "list"
+	}
+	return string(op)
+}
+
+// host is the address of a connection's other end without its port; that of a
+// Unix socket is empty.
+func host(address string) string {
+	name, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// announce writes down that a change is about to be made, where no change may
+// happen without a line. An error means that it must not be made.
+func (s *Server) announce(x *exchange) error {
+	if !x.audits || !s.audit.Required {
+		return nil
+	}
+	return s.write(x, phaseIntent, 0)
+}
+
+// conclude writes down that a change was made. It cannot be undone, so the
+// answer is the same when that fails.
+func (s *Server) conclude(x *exchange) {
+	if x.audits {
+		x.audits = false
+		_ = s.write(x, phaseOutcome, http.StatusOK)
+	}
+}
+
+// disclose writes down what is about to be told of users. An error means that
+// it must not be told.
+func (s *Server) disclose(x *exchange) error {
+	if !x.audits {
+		return nil
+	}
+	x.audits = false
+	if err := s.write(x, phaseOutcome, http.StatusOK); err != nil && s.audit.Required {
+		return err
+	}
+	return nil
+}
+
+// deny writes down a refusal. An error means that the client must not even be
+// told what it is. A request that found no room is not recorded: nobody looked at
+// who it is from, and it is answered at once.
+func (s *Server) deny(x *exchange, v verdict) error {
+	if !x.audits || x.client == "" && v.kind == ports.ErrOverloaded {
+		return nil
+	}
+	x.audits = false
+	x.entry.Reasons = x.reasons
+	if err := s.write(x, phaseOutcome, v.status); err != nil && s.audit.Required {
+		return err
+	}
+	return nil
+}
+
+// write completes the entry. That it could not be written is logged here, once.
+func (s *Server) write(x *exchange, phase string, status int) error {
+	e := x.entry
+	e.Time, e.Duration, e.Phase, e.Status = x.start, time.Since(x.start), phase, status
+	e.RequestID, e.TraceID, e.Client = x.id, x.trace, x.client
+	err := s.audit.Write(e)
+	if err == nil {
+		return nil
+	}
+	s.logger(x).Error("audit line not written", "operation", e.Operation, "phase", phase, "status", status, "error", err)
+	return errors.Join(errNoAudit, err)
+}
