@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"imago/core/calibration"
@@ -37,6 +36,8 @@ type Options struct {
 	Lists []Collection
 	// Curve belongs to the network whose vectors the store holds.
 	Curve calibration.Curve
+	// Measured is what is known of that network beside the curve.
+	Measured Measurement
 	// Gate is what a picture must pass to be enrolled.
 	Gate quality.Gate
 	// Now tells the time; nil means time.Now.
@@ -51,6 +52,8 @@ type Gallery struct {
 	store       ports.VectorStore
 	collections map[string]Collection
 	curve       calibration.Curve
+	measured    Measurement
+	sizes       map[string]*size // of every collection; not changed after New
 	gate        quality.Gate
 	now         func() time.Time
 }
@@ -61,10 +64,12 @@ func New(extractor Extractor, store ports.VectorStore, o Options) *Gallery {
 	g := &Gallery{
 		extractor: extractor, store: store,
 		collections: map[string]Collection{Inventory: {Name: Inventory}},
-		curve:       o.Curve, gate: o.Gate, now: o.Now,
+		sizes:       map[string]*size{Inventory: new(size)},
+		curve:       o.Curve, measured: o.Measured, gate: o.Gate, now: o.Now,
 	}
 	for _, c := range o.Lists {
 		g.collections[c.Name] = c
+		g.sizes[c.Name] = new(size)
 	}
 	if g.now == nil {
 		g.now = time.Now
@@ -184,8 +189,8 @@ func (g *Gallery) Search(ctx context.Context, client ports.Client, p ports.Probe
 }
 
 func checkBounds(p ports.Probe) error {
-	if math.IsNaN(p.Threshold) || p.Threshold < 0 || p.Threshold > 100 {
-		return refuse("threshold must be a number from 0 to 100")
+	if err := checkThreshold(p.Threshold); err != nil {
+		return err
 	}
 	if p.Limit < 1 || p.Limit > maxLimit {
 		return refuse(fmt.Sprintf("limit must be a whole number from 1 to %d", maxLimit))

@@ -1,0 +1,104 @@
+package gallery
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imago/core/calibration"
+	"imago/ports"
+)
+
+// Measurement is what is known of the network whose vectors the store holds,
+// for Assess to tell.
+type Measurement struct {
+	Model       string
+	Basis       string // the pictures that curve and rates come from
+	Provisional bool   // the curve was not fitted to rates
+	Rates       calibration.Rates
+}
+
+// countLimit bounds counting a collection.
+const countLimit = 2 * time.Second
+
+// Assess says what a threshold in percent means in a collection. The number of
+// users is at most maxAge old: counting is cheap in memory and is not where a
+// server has to count rows. Where others are counting already, an older number
+// has to do.
+//
+// A search compares with every face, and counts here as one comparison with
+// every user: comparisons of one picture with several faces of one person are
+// nearly the same comparison. Where users have f faces each, the chance of a
+// false match is between the one that is told and that of f times the users.
+//
+// Errors: ErrNotFound for an unknown collection; a Refusal for a threshold that
+// is none; those of counting.
+func (g *Gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error) {
+	if _, err := g.collection(collection); err != nil {
+		return ports.Assessment{}, err
+	}
+	if err := checkThreshold(threshold); err != nil {
+		return ports.Assessment{}, err
+	}
+	users, err := g.sizes[collection].get(maxAge, g.now, func() (int, error) {
+		ctx, cancel := context.WithTimeout(ctx, countLimit)
+		defer cancel()
+		return g.store.Count(ctx, collection)
+	})
+	if err != nil {
+		return ports.Assessment{}, err
+	}
+	cosine := g.curve.Cosine(threshold)
+	a := ports.Assessment{
+		Collection: collection, Threshold: threshold, Cosine: cosine, Users: users,
+		Model: g.measured.Model, Basis: g.measured.Basis, Provisional: g.measured.Provisional,
+	}
+	if rate, known := g.measured.Rates.At(cosine); known {
+		a.Measured = &ports.FalseMatches{Rate: rate, Chance: calibration.Among(users, rate)}
+	}
+	return a, nil
+}
+
+func checkThreshold(percent float64) error {
+	if math.IsNaN(percent) || percent < 0 || percent > 100 {
+		return refuse("threshold must be a number from 0 to 100")
+	}
+	return nil
+}
+
+// size remembers the number of users of a collection. It is safe for concurrent
+// use.
+type size struct {
+	counting atomic.Bool // somebody is bringing an old number up to date
+
+	mu      sync.Mutex
+	users   int
+	counted time.Time // zero for never
+}
+
+// get returns the number if it is young enough, and otherwise counts.
+func (s *size) get(maxAge time.Duration, now func() time.Time, count func() (int, error)) (int, error) {
+	if users, counted := s.last(); maxAge > 0 && !counted.IsZero() {
+		if now().Sub(counted) <= maxAge || !s.counting.CompareAndSwap(false, true) {
+			return users, nil
+		}
+		defer s.counting.Store(false)
+	}
+	began := now()
+	users, err := count()
+	if err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users, s.counted = users, began
+	return users, nil
+}
+
+func (s *size) last() (users int, counted time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.users, s.counted
+}

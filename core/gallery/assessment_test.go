@@ -1,0 +1,102 @@
+package gallery_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/core/calibration"
+	"imago/core/gallery"
+	"imago/ports"
+)
+
+// counting is a store that has a number of users and tells how often it was
+// asked.
+type counting struct {
+	store
+	users, asked int
+	err          error
+}
+
+func (c *counting) Count(context.Context, string) (int, error) {
+	c.asked++
+	return c.users, c.err
+}
+
+// assessed returns a gallery over a store, at a time that the test may move.
+func assessed(s ports.VectorStore, rates calibration.Rates) (*gallery.Gallery, *time.Time) {
+	now := when
+	return gallery.New(nil, s, gallery.Options{
+		Lists:    []gallery.Collection{{Name: "blacklist", Shared: true}},
+		Curve:    calibration.Curve{Midpoint: 0.414, Steepness: 20.9},
+		Measured: gallery.Measurement{Model: "m", Basis: "some pictures", Rates: rates},
+		Now:      func() time.Time { return now },
+	}), &now
+}
+
+var rates = calibration.Rates{{Cosine: 0.4, Rate: 0.01}, {Cosine: 0.6, Rate: 0.0001}}
+
+func TestAssess(t *testing.T) {
+	g, _ := assessed(&counting{users: 1000}, rates)
+	a, err := g.Assess(t.Context(), "users", 80, 0)
+	require.NoError(t, err)
+	rate := math.Exp(math.Log(0.01) + (a.Cosine-0.4)/0.2*math.Log(0.01))
+	require.InDelta(t, 0.4803, a.Cosine, 1e-4)
+	require.InEpsilon(t, rate, a.Measured.Rate.Value, 1e-9)
+	require.InEpsilon(t, 1-math.Pow(1-rate, 1000), a.Measured.Chance.Value, 1e-9)
+	require.Equal(t, ports.Estimated, a.Measured.Chance.Bound)
+	a.Cosine, a.Measured = 0, nil
+	require.Equal(t, ports.Assessment{Collection: "users", Threshold: 80, Users: 1000, Model: "m", Basis: "some pictures"}, a)
+
+	a, err = g.Assess(t.Context(), "blacklist", 100, 0)
+	require.NoError(t, err)
+	require.Equal(t, ports.Rate{Value: 0.0001, Bound: ports.AtMost}, a.Measured.Rate)
+
+	g, _ = assessed(&counting{users: 1000}, nil)
+	a, err = g.Assess(t.Context(), "users", 80, 0)
+	require.NoError(t, err)
+	require.Nil(t, a.Measured, "nothing was measured")
+}
+
+func TestAssessRefuses(t *testing.T) {
+	g, _ := assessed(&counting{err: ports.ErrUnavailable}, rates)
+	for _, threshold := range []float64{-1, 100.1, math.NaN(), math.Inf(1)} {
+		_, err := g.Assess(t.Context(), "users", threshold, 0)
+		require.ErrorIs(t, err, ports.ErrInvalid, fmt.Sprint(threshold))
+	}
+	_, err := g.Assess(t.Context(), "nope", 80, 0)
+	require.ErrorIs(t, err, ports.ErrNotFound)
+	_, err = g.Assess(t.Context(), "users", 80, time.Minute)
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+}
+
+// The number is counted anew only when it is too old for the caller.
+func TestAssessRemembersTheSize(t *testing.T) {
+	s := &counting{users: 5}
+	g, now := assessed(s, rates)
+	users := func(maxAge time.Duration) int {
+		a, err := g.Assess(t.Context(), "users", 80, maxAge)
+		require.NoError(t, err)
+		return a.Users
+	}
+	require.Equal(t, 5, users(time.Minute))
+	s.users = 6
+	*now = now.Add(time.Minute)
+	require.Equal(t, 5, users(time.Minute))
+	require.Equal(t, 6, users(0))
+	s.users = 7
+	require.Equal(t, 6, users(time.Minute))
+	*now = now.Add(time.Minute + 1)
+	require.Equal(t, 7, users(time.Minute))
+	require.Equal(t, 3, s.asked)
+	s.err = ports.ErrUnavailable
+	*now = now.Add(time.Hour)
+	for range 2 {
+		_, err := g.Assess(t.Context(), "users", 80, time.Minute)
+		require.ErrorIs(t, err, ports.ErrUnavailable, "a failure must not keep others from counting")
+	}
+}
