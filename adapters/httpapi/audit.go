@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -64,7 +63,7 @@ func (s *Server) audited(op ports.Operation, next handler) handler {
 	return func(x *exchange, r *http.Request) error {
 		x.audits = true
 		x.entry = AuditEntry{
-			Address: host(r.RemoteAddr), Operation: operationName(op, r),
+			Address: nameOf(x.from), Operation: operationName(op, r),
 			Collection: r.PathValue("list"), UserID: r.PathValue("userId"),
 		}
 		if x.entry.Collection == "" {
@@ -85,16 +84,6 @@ func operationName(op ports.Operation, r *http.Request) string {
 		return "list"
 	}
 	return string(op)
-}
-
-// host is the address of a connection's other end without its port; that of a
-// Unix socket is empty.
-func host(address string) string {
-	name, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return ""
-	}
-	return name
 }
 
 // announce writes down that a change is about to be made, where no change may
@@ -130,9 +119,10 @@ func (s *Server) disclose(x *exchange) error {
 
 // deny writes down a refusal. An error means that the client must not even be
 // told what it is. A request that found no room is not recorded: nobody looked at
-// who it is from, and it is answered at once.
+// who it is from, and it is answered at once. Nor is one wrong key of too many:
+// a flood of them must not fill the log.
 func (s *Server) deny(x *exchange, v verdict) error {
-	if !x.audits || x.client == "" && v.kind == ports.ErrOverloaded {
+	if !x.audits || x.flood || x.client == "" && v.kind == ports.ErrOverloaded {
 		return nil
 	}
 	x.audits = false

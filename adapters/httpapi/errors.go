@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 
 	"imago/ports"
 )
@@ -58,6 +60,7 @@ var verdicts = []verdict{
 	{kind: ports.ErrSpaceMismatch, code: "space_mismatch", status: http.StatusServiceUnavailable},
 
 	{kind: errNoAudit, code: "no_audit", status: http.StatusServiceUnavailable, retryAfter: "5"},
+	{kind: ports.ErrRateLimited, code: "rate_limited", status: http.StatusTooManyRequests, retryAfter: "1"},
 	{kind: errMethodNotAllowed, code: "method_not_allowed", status: http.StatusMethodNotAllowed},
 	{kind: errUnsupportedMediaType, code: "unsupported_media_type", status: http.StatusUnsupportedMediaType, shows: true},
 	{kind: errSlowBody, code: "slow_body", status: http.StatusRequestTimeout},
@@ -79,7 +82,7 @@ var details = map[int]string{
 	http.StatusRequestTimeout:        "The request was not received in time.",
 	http.StatusRequestEntityTooLarge: "The request is larger than the server accepts.",
 	http.StatusUnsupportedMediaType:  "The request body has a format that the server does not accept.",
-	http.StatusTooManyRequests:       "Too many requests were sent with this key.",
+	http.StatusTooManyRequests:       "Too many requests were sent. Try again later.",
 	statusClientClosedRequest:        "The client closed the request.",
 	http.StatusInternalServerError:   "The server met an unexpected condition.",
 	http.StatusServiceUnavailable:    "The server cannot answer now. Try again later.",
@@ -106,6 +109,16 @@ func (v verdict) reasons(err error) []string {
 	var refusal *ports.Refusal
 	if v.shows && errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
 		return refusal.Reasons
+// wait returns the value of Retry-After, empty for none: what the error says, in
+// whole seconds and rounded up, else the verdict's.
+func (v verdict) wait(err error) string {
+	var limited *ports.RateLimited
+	if v.status == http.StatusTooManyRequests && errors.As(err, &limited) {
+		return strconv.Itoa(max(1, int(math.Ceil(limited.After.Seconds()))))
+	}
+	return v.retryAfter
+}
+
 	}
 	if v.reason != "" {
 		return []string{v.reason}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -19,13 +20,15 @@ type exchange struct {
 	trace  string // the ID of the trace it belongs to, if any
 	route  string // a pattern, never the path: user IDs are personal data
 	client string
-	status int // 0 until the header is written
+	from   netip.Addr // invalid for a Unix socket without a proxy
+	status int        // 0 until the header is written
 	bytes  int64
 
 	reasons []string   // the codes of what was wrong
 	audits  bool       // entry is to be written down
 	entry   AuditEntry // what is known of it so far
 
+	flood   bool // one more wrong key of too many
 	touched bool // the reading of the body has begun
 	lingers bool // the body is to be taken behind the answer
 }
@@ -59,7 +62,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // and the metrics.
 func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r.Header), route: unmatched}
+		x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r.Header), route: unmatched, from: s.proxies.origin(r)}
 		r, end := s.follow(x, r)
 		h := w.Header()
 		h.Set("X-Request-Id", x.id)
@@ -147,12 +150,12 @@ func (s *Server) report(x *exchange, r *http.Request) (route, method string, sta
 		status = http.StatusOK
 	}
 	level := slog.LevelInfo
-	if s.quiet[x.route] {
+	if s.quiet[x.route] || x.flood {
 		level = slog.LevelDebug
 	}
 	method = knownMethod(r.Method)
 	log := s.logger(x).With("method", method, "route", x.route,
-		"status", status, "duration", took, "bytes", x.bytes, "client", x.client)
+		"status", status, "duration", took, "bytes", x.bytes, "client", x.client, "remote", nameOf(x.from))
 	if len(x.reasons) > 0 {
 		log = log.With("reasons", x.reasons)
 	}

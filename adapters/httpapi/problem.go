@@ -43,8 +43,8 @@ func writeProblem(w http.ResponseWriter, r *http.Request, v verdict, err error) 
 	if prefersProblem(r.Header.Values("Accept")) {
 		media = mediaProblem
 	}
-	if v.retryAfter != "" {
-		w.Header().Set("Retry-After", v.retryAfter)
+	if wait := v.wait(err); wait != "" {
+		w.Header().Set("Retry-After", wait)
 	}
 	if v.status == http.StatusUnauthorized {
 		// RFC 9110, section 11.6.1, asks for a challenge with every 401.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"imago/config"
 )
@@ -36,6 +39,8 @@ type Trace func(r *http.Request, requestID string) (ctx context.Context, traceID
 // Options are what a Server is made of.
 type Options struct {
 	Server config.Server
+	// TLS is for the main listener; nil leaves it plain.
+	TLS *tls.Config
 	// Search holds the defaults of a search that names none.
 	Search config.Search
 	// Lists are the collections beside the inventory.
@@ -48,8 +53,9 @@ type Options struct {
 	Checks Checks
 	// Metrics serves /metrics; nil leaves the path out.
 	Metrics http.Handler
-	// Console serves the page below /console; nil leaves the paths out.
-	Console http.Handler
+	// Console serves what is below /console, by name; "" is /console itself.
+	// Names that it lacks are not found.
+	Console Console
 	// Instrument may be nil, and so may Trace, Refused and Searched.
 	Instrument Instrument
 	Trace      Trace
@@ -79,7 +85,7 @@ type Server struct {
 	auth       Authenticator
 	checks     []*check
 	metrics    http.Handler
-	console    http.Handler
+	console    Console
 	instrument Instrument
 	trace      Trace
 	refused    func(reason string)
@@ -91,6 +97,12 @@ type Server struct {
 
 	room  chan struct{}   // a token for each request in progress
 	quiet map[string]bool // routes whose access is logged at debug level
+
+	tls      *tls.Config
+	proxies  proxies
+	failures *failures
+	crowded  rate.Sometimes // tells that connections have to wait
+	flooded  rate.Sometimes // tells that there are too many wrong keys
 
 	stopping atomic.Bool
 	failOnce sync.Once
@@ -118,6 +130,8 @@ func New(o Options) *Server {
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
 	if s.log == nil {
+		tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
+		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, row := range s.opsRoutes() {
@@ -139,30 +153,36 @@ func (s *Server) Handler() http.Handler {
 // Start listens and returns; requests are served until Close. A listener that
 // cannot be opened is an error, and nothing stays open then.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.open(ctx, s.addresses.Listen, s.Handler()); err != nil {
+	if err := s.open(ctx, s.addresses.Listen, s.tls, s.Handler()); err != nil {
 		return err
 	}
 	if s.addresses.OpsListen == "" {
 		return nil
 	}
-	if err := s.open(ctx, s.addresses.OpsListen, s.newHandler(s.opsRoutes())); err != nil {
+	if err := s.open(ctx, s.addresses.OpsListen, nil, s.newHandler(s.opsRoutes())); err != nil {
 		return errors.Join(err, s.Close(ctx))
 	}
 	return nil
 }
 
-// open starts serving on one address.
-func (s *Server) open(ctx context.Context, address string, h http.Handler) error {
-	listener, err := listen(ctx, address)
+// open starts serving on one address, over TLS where there is a configuration
+// for it.
+func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h http.Handler) error {
+	listener, err := listen(ctx, address, s.addresses.SocketMode)
 	if err != nil {
 		return fmt.Errorf("httpapi: listen on %s: %w", address, err)
 	}
 	base, cancel := context.WithCancel(context.Background())
-	one := &serving{http: s.newHTTP(base, h), listener: listener, cancel: cancel}
+	server := s.newHTTP(base, h)
+	listener = newCapped(listener, s.limits.Connections, func() { s.makeRoom(server, address) })
+	if secure != nil {
+		listener = tls.NewListener(listener, secure)
+	}
+	one := &serving{http: server, listener: listener, cancel: cancel}
 	s.mu.Lock()
 	s.serving = append(s.serving, one)
 	s.mu.Unlock()
-	s.log.Info("listening", "address", listener.Addr().String())
+	s.log.Info("listening", "address", listener.Addr().String(), "tls", secure != nil)
 	s.wait.Go(func() {
 		if err := one.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.fatal(fmt.Errorf("httpapi: serve on %s: %w", address, err))
@@ -174,13 +194,30 @@ func (s *Server) open(ctx context.Context, address string, h http.Handler) error
 // newHTTP bounds each phase of a connection. The body's own deadline and the
 // time of the work follow each other, so an answer may be written until both
 // have passed.
+// makeRoom closes the connections that wait for a next request, so that those
+// who open connections and keep them cannot shut others out.
+func (s *Server) makeRoom(server *http.Server, address string) {
+	s.crowded.Do(func() {
+		s.log.Warn("every connection is taken; idle ones are closed", "address", address, "connections", s.limits.Connections)
+		server.SetKeepAlivesEnabled(false)
+		server.SetKeepAlivesEnabled(true)
+	})
+}
+
 func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
 	t := s.timeouts
 	return &http.Server{
+//
+// HTTP/2 is left out: a request is one picture and one worker, so streams gain
+// nothing, while with one request at a time on a connection the cap on
+// connections is a cap on everything.
 		Handler:           h,
 		ReadHeaderTimeout: t.Header,
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
 		ReadTimeout:       t.Body,
 		WriteTimeout:      t.Body + t.Request + writeGrace,
+		Protocols:         protocols,
 		IdleTimeout:       t.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },

@@ -164,7 +164,7 @@ func TestBrokenListenerIsReported(t *testing.T) {
 
 func unixOptions(path string) httpapi.Options {
 	o := options(&gallery{})
-	o.Server = config.Server{Listen: "unix://" + path, Timeouts: o.Server.Timeouts, Limits: o.Server.Limits}
+	o.Server = config.Server{Listen: "unix://" + path, SocketMode: "0660", Timeouts: o.Server.Timeouts, Limits: o.Server.Limits}
 	return o
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"imago/ports"
 )
@@ -29,7 +30,8 @@ type Gallery interface {
 // Authenticator knows the keys.
 type Authenticator interface {
 	// Authenticate returns the client that a key belongs to, or
-	// ErrUnauthorized.
+	// ErrUnauthorized. A client that has asked too often comes with a
+	// ports.RateLimited.
 	Authenticate(key string) (ports.Client, error)
 }
 
@@ -77,11 +79,24 @@ func (s *Server) authenticate(x *exchange, r *http.Request) (ports.Client, error
 		return ports.Client{}, ports.ErrUnauthorized
 	}
 	client, err := s.auth.Authenticate(keys[0])
-	if err != nil {
-		return ports.Client{}, err
-	}
 	x.client = client.Name
-	return client, nil
+	if errors.Is(err, ports.ErrUnauthorized) {
+		return ports.Client{}, s.wrongKey(x, err)
+	}
+	return client, err
+}
+
+// wrongKey counts a key that belongs to nobody and returns what to answer.
+func (s *Server) wrongKey(x *exchange, err error) error {
+	tooMany := s.failures.add(x.from, time.Now())
+	if tooMany == nil {
+		return err
+	}
+	x.flood = true
+	s.flooded.Do(func() {
+		s.log.Warn("too many wrong keys; further ones are answered 429 and logged at debug level", "remote", nameOf(x.from))
+	})
+	return tooMany
 }
 
 // scope returns the collection of a path, if the client may perform op on it.

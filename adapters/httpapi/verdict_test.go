@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,7 +26,7 @@ import (
 var sentinels = map[string]error{
 	"ErrInvalid": ports.ErrInvalid, "ErrTooLarge": ports.ErrTooLarge, "ErrExists": ports.ErrExists,
 	"ErrNotFound": ports.ErrNotFound, "ErrUnauthorized": ports.ErrUnauthorized, "ErrForbidden": ports.ErrForbidden,
-	"ErrOverloaded": ports.ErrOverloaded, "ErrUnavailable": ports.ErrUnavailable, "ErrSpaceMismatch": ports.ErrSpaceMismatch,
+	"ErrRateLimited": ports.ErrRateLimited, "ErrOverloaded": ports.ErrOverloaded, "ErrUnavailable": ports.ErrUnavailable, "ErrSpaceMismatch": ports.ErrSpaceMismatch,
 }
 
 func TestEverySentinelHasAVerdict(t *testing.T) {
@@ -86,6 +87,8 @@ func TestJudge(t *testing.T) {
 		{"not found", t.Context(), ports.ErrNotFound, 404, nil},
 		{"unauthorized", t.Context(), ports.Refuse(ports.ErrUnauthorized, "the key has expired"), 401, nil},
 		{"forbidden", t.Context(), ports.Refuse(ports.ErrForbidden, "not yours"), 403, []string{"not yours"}},
+		{"rate limited", t.Context(), ports.ErrRateLimited, 429, nil},
+		{"rate limited, with a time", t.Context(), fmt.Errorf("x: %w", &ports.RateLimited{After: time.Millisecond}), 429, nil},
 		{"overloaded", t.Context(), ports.ErrOverloaded, 503, nil},
 		{"unavailable", t.Context(), fmt.Errorf("pg: %w: %w", ports.ErrUnavailable, cause), 503, nil},
 		{"a backend's own deadline", t.Context(), fmt.Errorf("%w: %w", ports.ErrUnavailable, context.DeadlineExceeded), 503, nil},
@@ -104,7 +107,7 @@ func TestJudge(t *testing.T) {
 			rec := httptest.NewRecorder()
 			writeProblem(rec, httptest.NewRequest("GET", "/", nil), v, tt.err)
 			require.NotContains(t, rec.Body.String(), "secret")
-			temporary := tt.status == http.StatusServiceUnavailable && tt.name != "space mismatch"
+			temporary := tt.status == http.StatusServiceUnavailable && tt.name != "space mismatch" || tt.status == http.StatusTooManyRequests
 			require.Equal(t, temporary, rec.Header().Get("Retry-After") != "")
 		})
 	}
