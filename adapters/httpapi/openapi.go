@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	_ "embed" // the description below
 	"net/http"
 	"strconv"
@@ -8,6 +9,9 @@ import (
 
 //go:embed openapi.yaml
 var openAPI []byte
+
+// OpenAPI returns a copy of the description of the API.
+func OpenAPI() []byte { return bytes.Clone(openAPI) }
 
 // serveOpenAPI serves the description of the API.
 func serveOpenAPI(x *exchange, _ *http.Request) error {

@@ -12,6 +12,7 @@ import (
 
 	"imago/adapters/apikey"
 	"imago/adapters/httpapi"
+	"imago/adapters/console"
 	"imago/adapters/imaging"
 	"imago/adapters/memstore"
 	"imago/adapters/milvusstore"
@@ -30,12 +31,16 @@ import (
 func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
 	return fx.Options(
 		pipeline(cfg, models, log),
-		fx.Supply(cfg, cfg.Server, cfg.Auth, cfg.Search, cfg.Collections,
-			telemetry.Version(version), apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
-		apikey.Module, telemetry.Module, httpapi.Module,
+		tokens(cfg),
+		observability(cfg),
+		fx.Supply(cfg, cfg.Server, cfg.Auth, cfg.Search, cfg.Collections, cfg.Console, console.Description(httpapi.OpenAPI()),
+			apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
+		apikey.Module, console.Module, httpapi.Module,
 		fx.Provide(
-			newHTTPTelemetry, newChecks, newDetect, newConsole,
+			newChecks, newDetect,
 			func(k *apikey.Keyring) httpapi.Authenticator { return k },
+			func() *tls.Config { return nil },
+			func(p console.Pages) httpapi.Console { return httpapi.Console(p) },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 		),
 		fx.Decorate(
@@ -121,11 +126,6 @@ func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, 
 func newDetect(x *extraction.Extractor, cfg config.Config) httpapi.DetectFunc {
 	g := gate(cfg.Quality)
 	return func(ctx context.Context, picture []byte) (ports.Detection, error) { return x.Detect(ctx, picture, g) }
-}
-
-// newConsole returns the page, or none where it is off.
-func newConsole(cfg config.Config) httpapi.Console {
-	return httpapi.Console{}
 }
 
 func newChecks(store ports.VectorStore) httpapi.Checks {

@@ -1,0 +1,82 @@
+// The console: a key first, then a collection, then everything else.
+import { $, make, once, say } from './dom.js';
+import { call, key } from './api.js';
+import { forgetPicture, setUpPicture } from './picture.js';
+import { clearSearch, setUpSearch } from './search.js';
+import { loadUsers, setUpUsers } from './users.js';
+
+let collections = [];
+
+/** The chosen collection; one without operations before any is known. */
+function chosen() {
+  return collections.find(({ name }) => name === $('collection').value) ?? { name: 'users', shared: false, operations: [] };
+}
+
+/** Shows the form for the key, with what is to be said about the last one. */
+function lock(text = '', kind = '') {
+  key.forget();
+  collections = [];
+  forgetPicture();
+  clearSearch();
+  $('rows').replaceChildren();
+  for (const id of ['app', 'forget']) $(id).hidden = true;
+  $('gate').hidden = false;
+  say('key-message', text, kind);
+  $('key').focus();
+}
+
+/** Shows the rest, if the key is valid. */
+async function unlock() {
+  say('key-message', 'Asking imago…');
+  try {
+    ({ collections } = await call('GET', 'collections'));
+  } catch (error) {
+    lock(error.message, 'bad');
+    return;
+  }
+  if (collections.length === 0) {
+    lock('This key may not use any collection that there is.', 'bad');
+    return;
+  }
+  $('key').value = '';
+  say('key-message', '');
+  $('collection').replaceChildren(...collections.map(({ name }) => make('option', { value: name }, name)));
+  $('gate').hidden = true;
+  for (const id of ['app', 'forget']) $(id).hidden = false;
+  await enter();
+}
+
+/** Shows what the key may do to the chosen collection. */
+async function enter() {
+  const { shared, operations } = chosen();
+  $('collection-note').textContent = shared ? 'Shared: you see and unenrol only whom your own client has enrolled.' : '';
+  const cards = { 'search-card': 'search', 'enrol-card': 'enrol', 'users-card': 'read' };
+  for (const [id, operation] of Object.entries(cards)) $(id).hidden = !operations.includes(operation);
+  clearSearch();
+  say('enrol-message', '');
+  await loadUsers();
+}
+
+$('key-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  once($('key-submit'), async () => {
+    const text = $('key').value.trim();
+    if (!/^[\x21-\x7e]+$/.test(text)) {
+      say('key-message', 'This is no key: keys are made of ASCII letters, digits and signs.', 'bad');
+      return;
+    }
+    key.set(text);
+    await unlock();
+    if (!$('app').hidden) $('collection').focus();
+  });
+});
+$('forget').addEventListener('click', () => lock());
+$('collection').addEventListener('change', enter);
+// A key may be withdrawn while the page is open.
+window.addEventListener('keyrefused', (event) => { if (!$('app').hidden) lock(event.detail, 'bad'); });
+
+setUpPicture(() => collections.some(({ operations }) => operations.includes('search')));
+setUpSearch(() => chosen().name);
+setUpUsers(chosen);
+if (key.get() === '') lock();
+else unlock();

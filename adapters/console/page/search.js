@@ -1,0 +1,66 @@
+// Searching: imago is asked once for everybody, so that the slider can filter
+// the answer without asking again.
+import { $, make, once, say } from './dom.js';
+import { call, collectionPath } from './api.js';
+import { face } from './picture.js';
+
+const most = 100; // matches in one answer of the API
+let matches = [];
+
+/** Sets up the search; collection tells which one is chosen. */
+export function setUpSearch(collection) {
+  $('threshold').value = document.body.dataset.threshold;
+  for (const id of ['threshold', 'order']) $(id).addEventListener('input', render);
+  $('search').addEventListener('click', () => once($('search'), () => search(collection())));
+}
+
+/** Takes away what an earlier search has found. */
+export function clearSearch() {
+  matches = [];
+  $('results').hidden = true;
+  say('search-message', '');
+}
+
+async function search(collection) {
+  clearSearch();
+  try {
+    const picture = await face();
+    say('search-message', 'Searching…');
+    const answer = await call('POST', `${collectionPath(collection)}/search`, { face: picture, threshold: 0, limit: most });
+    matches = answer.matches;
+    say('search-message', '');
+    $('results').hidden = false;
+    render();
+  } catch (error) {
+    if (error.status === 404) say('search-message', `No match: nobody is enrolled in ${collection}.`);
+    else say('search-message', error.message, 'bad');
+  }
+}
+
+/** Shows the matches that reach the threshold, in the chosen order. */
+function render() {
+  const threshold = Number($('threshold').value);
+  $('threshold-value').textContent = `${threshold} %`;
+  const shown = matches.filter(({ similarity }) => similarity >= threshold);
+  if ($('order').value === 'name') shown.sort((a, b) => (a.userId ?? '\uffff').localeCompare(b.userId ?? '\uffff'));
+  $('matches').replaceChildren(...shown.map((match) => item(match, threshold)));
+  const all = matches.length === most ? `the ${most} most alike` : `${matches.length}`;
+  $('count').textContent = `${shown.length} of ${all} reach ${threshold} %.`;
+}
+
+function item({ userId, similarity }, threshold) {
+  // Rounded down: what reads 100 is 100.
+  const percent = `${(Math.floor(similarity * 100) / 100).toFixed(2)} %`;
+  const who = userId === undefined
+    ? make('span', { class: 'who withheld' }, 'Enrolled by another client')
+    : make('span', { class: 'who' }, userId);
+  const fill = make('span');
+  fill.style.width = `${similarity}%`;
+  const line = make('i');
+  line.style.left = `calc(${threshold}% - 1px)`;
+  const meter = make('div', {
+    class: 'meter', role: 'meter', 'aria-label': `Similarity of ${who.textContent}`,
+    'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': similarity.toFixed(2), 'aria-valuetext': percent,
+  }, fill, line);
+  return make('li', {}, who, make('span', { class: 'percent' }, percent), meter);
+}
