@@ -38,31 +38,47 @@ var classes = func() (table [256]uint8) {
 
 var errNotBase64 = refuse("face is not valid base64")
 
-// decodeFace turns the text of a face into the bytes of a picture, at most
-// limit of them. The text is what stands between the quotes in the JSON body;
-// it is overwritten, and the picture lies in its memory: a picture of megabytes
-// is held once.
-func decodeFace(text []byte, limit int) ([]byte, error) {
+// faceText is the text of a face without white space and without the head of a
+// data URL.
+type faceText struct {
+	text  []byte
+	found uint8 // the classes of its characters
+	token bool  // it is a token, not a picture
+}
+
+// readFaceText prepares the text of a face, which is what stands between the
+// quotes in the JSON body. That memory is overwritten, here and by decode.
+//
+// Base64 has no dots, and a JWE in compact serialization (RFC 7516, section 7.1)
+// has four: a text with four dots is meant as a token, however damaged the rest
+// may be, and nothing else is.
+func readFaceText(text []byte) (faceText, error) {
 	text, ok := unescape(text)
 	if !ok {
-		return nil, errNotJSON
+		return faceText{}, errNotJSON
 	}
-	text, ok = withoutDataPrefix(bytes.Trim(text, jsonSpace))
+	whole := bytes.Trim(text, jsonSpace)
+	text, ok = withoutDataPrefix(whole)
 	if !ok {
-		return nil, errNotBase64
+		return faceText{}, errNotBase64
 	}
 	if len(text) == 0 {
-		return nil, refuse("face must not be empty")
+		return faceText{}, refuse("face must not be empty")
 	}
 	found := classify(text)
+	token := found&classDot != 0 && len(text) == len(whole) && bytes.Count(text, []byte(".")) == 4
 	if found&classSpace != 0 {
 		text = withoutSpace(text)
 	}
-	if isToken(text, found) {
-		return nil, refuse("encrypted tokens are not enabled")
-	}
-	encoding := alphabet(found)
-	if text, ok = withoutPadding(text); !ok {
+	return faceText{text, found, token}, nil
+}
+
+// decode returns the bytes of a picture, at most limit of them. They lie in the
+// memory of the text: a picture of megabytes is held once.
+func (f faceText) decode(limit int) ([]byte, error) {
+	encoding := alphabet(f.found)
+	text, ok := withoutPadding(f.text)
+	if !ok {
 		return nil, errNotBase64
 	}
 	if encoding.DecodedLen(len(text)) > limit {

@@ -125,7 +125,7 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"data:image/png;base64"}`, []string{badBase64}},
 		{`{"face":"https://example.com/a.jpg"}`, []string{badBase64}},
 		{`{"face":"QUJD.QUJD"}`, []string{badBase64}},
-		{`{"face":"eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"}`, []string{"encrypted tokens are not enabled"}},
+		{`{"face":"eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"}`, []string{"provided token is not valid"}},
 	} {
 		t.Run(tt.body, func(t *testing.T) {
 			g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {

@@ -19,6 +19,8 @@ var (
 	errPanic                = errors.New("panic")
 	errNoAudit              = errors.New("audit line not written")
 	errNoMatch              = errors.New("no match")
+	errToken                = errors.New("token not valid")
+	errTokenRequired        = errors.New("token required")
 )
 
 // codeNoMatch is the code of a search that found nobody, which is no refusal.
@@ -50,6 +52,9 @@ var clientGone = verdict{kind: context.Canceled, code: "client_gone", status: st
 var verdicts = []verdict{
 	{kind: ports.ErrUnauthorized, code: "unauthorized", status: http.StatusUnauthorized},
 	{kind: ports.ErrForbidden, code: "forbidden", status: http.StatusForbidden, shows: true},
+	{kind: errToken, code: "token_not_valid", status: http.StatusBadRequest, reason: "provided token is not valid"},
+	{kind: errTokenRequired, code: "token_required", status: http.StatusBadRequest,
+		reason: "plain pictures are not accepted here: encrypt the picture and send the token (JWE compact serialization) as face"},
 	{kind: ports.ErrInvalid, code: "invalid", status: http.StatusBadRequest, shows: true},
 	{kind: ports.ErrExists, code: "exists", status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
 	{kind: ports.ErrTooLarge, code: "too_large", status: http.StatusRequestEntityTooLarge, shows: true},

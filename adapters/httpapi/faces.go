@@ -23,7 +23,7 @@ func mayDetect(client ports.Client, _ *http.Request) (string, error) {
 
 // detectFaces serves POST /faces/detect.
 func (s *Server) detectFaces(x *exchange, r *http.Request, c caller) error {
-	picture, _, err := s.question(x, r, enrolFields)
+	picture, _, err := s.question(x, r, c, enrolFields)
 	if err != nil {
 		return err
 	}

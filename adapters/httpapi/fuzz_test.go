@@ -51,6 +51,18 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// decodeFace reads a face that is a picture.
+func decodeFace(text []byte, limit int) ([]byte, error) {
+	face, err := readFaceText(text)
+	if err != nil {
+		return nil, err
+	}
+	if face.token {
+		return nil, errToken
+	}
+	return face.decode(limit)
+}
+
 // flatten makes raw line breaks and tabs spaces.
 func flatten(body []byte) []byte {
 	return []byte(strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(string(body)))

@@ -42,7 +42,7 @@ func (s *Server) addFace(x *exchange, r *http.Request, c caller) error {
 // path.
 func (s *Server) withPicture(x *exchange, r *http.Request, c caller,
 	do func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error) error {
-	picture, _, err := s.question(x, r, enrolFields)
+	picture, _, err := s.question(x, r, c, enrolFields)
 	if err != nil {
 		return err
 	}

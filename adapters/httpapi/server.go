@@ -46,6 +46,8 @@ type Options struct {
 	// Lists are the collections beside the inventory.
 	Lists   []config.Collection
 	Gallery Gallery
+	// Tokens opens encrypted pictures; the zero value refuses them.
+	Tokens Tokens
 	// Detect looks for faces without enrolling or searching any.
 	Detect DetectFunc
 	Auth   Authenticator
@@ -81,6 +83,7 @@ type Server struct {
 	defaults   config.Search
 	lists      []config.Collection
 	gallery    Gallery
+	tokens     Tokens
 	detect     DetectFunc
 	auth       Authenticator
 	checks     []*check
@@ -123,7 +126,7 @@ type serving struct {
 func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
-		gallery: o.Gallery, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
+		gallery: o.Gallery, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
 		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,

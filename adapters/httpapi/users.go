@@ -123,7 +123,7 @@ func (s *Server) enrol(x *exchange, r *http.Request, c caller) error {
 
 // search serves POST /users/search and POST /users/{list}/search.
 func (s *Server) search(x *exchange, r *http.Request, c caller) error {
-	picture, p, err := s.question(x, r, searchFields)
+	picture, p, err := s.question(x, r, c, searchFields)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (s *Server) unenrol(x *exchange, r *http.Request, c caller) error {
 }
 
 // question reads the body and the picture in it.
-func (s *Server) question(x *exchange, r *http.Request, fields map[string]field) (picture []byte, p payload, err error) {
+func (s *Server) question(x *exchange, r *http.Request, c caller, fields map[string]field) (picture []byte, p payload, err error) {
 	body, err := s.readBody(x, r)
 	if err != nil {
 		return nil, payload{}, err
@@ -188,7 +188,7 @@ func (s *Server) question(x *exchange, r *http.Request, fields map[string]field)
 	if err := parse(body, fields, &p); err != nil {
 		return nil, payload{}, err
 	}
-	picture, err = decodeFace(p.face, s.limits.ImageBytes)
+	picture, err = s.picture(x, r, c, p.face)
 	return picture, p, err
 }
 

@@ -1,0 +1,126 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"imago/config"
+)
+
+// maxID bounds a jti, in bytes.
+const maxID = 256
+
+// Opener opens tokens. Its methods are safe for concurrent use but for those
+// that say otherwise.
+type Opener struct {
+	path     string
+	limit    int
+	validity validity
+	opened   *replayCache // nil when repeated tokens are accepted
+	log      *slog.Logger
+	now      func() time.Time
+	interval time.Duration
+	slots    chan struct{} // a place for each decryption at work
+
+	onReload  func(error)
+	onRefused func(reason string)
+
+	keys    atomic.Pointer[keyset] // nil while there are none to open anything with
+	loading sync.Mutex
+	seen    fingerprint // guarded by loading
+
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// New returns an Opener of pictures of at most imageBytes. It opens nothing
+// until it is started.
+func New(cfg config.Token, imageBytes int, log *slog.Logger) *Opener {
+	o := &Opener{
+		path: cfg.KeysFile, limit: imageBytes, validity: validity{cfg.MaxAge, cfg.ClockSkew},
+		log: log, now: time.Now, interval: pollInterval,
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	if cfg.ReplayCache > 0 {
+		o.opened = newReplayCache(cfg.ReplayCache)
+	}
+	return o
+}
+
+// OnRefused sets a function that is told of every refusal, by one of Reasons.
+// It must be called before Start; the function must not block.
+func (o *Opener) OnRefused(f func(reason string)) { o.onRefused = f }
+
+// Open returns the picture in a token (JWE compact serialization). An error is
+// that of ctx, or wraps ErrInvalid and says why for the log: callers from
+// outside must not learn the difference. A token that was opened is spent, even
+// where the picture turns out to be of no use.
+func (o *Opener) Open(ctx context.Context, token []byte) ([]byte, error) {
+	picture, err := o.open(ctx, token)
+	var r *refusal
+	if errors.As(err, &r) && o.onRefused != nil {
+		o.onRefused(string(r.reason))
+	}
+	return picture, err
+}
+
+func (o *Opener) open(ctx context.Context, token []byte) ([]byte, error) {
+	keys := o.keys.Load()
+	if keys == nil {
+		return nil, refuse(NotEnabled, "token.keys_file is not set")
+	}
+	if len(token) > o.limit/3*4+4+overhead {
+		return nil, refuse(TooLarge, "it exceeds the limit")
+	}
+	return o.openWith(ctx, *keys, string(token))
+}
+
+// openWith checks what costs nothing first. That is no leak: what the checks
+// look at is plain to whoever has the token.
+func (o *Opener) openWith(ctx context.Context, keys keyset, token string) ([]byte, error) {
+	parts, err := split(token, o.limit)
+	if err != nil {
+		return nil, err
+	}
+	h, err := parts.parseHeader()
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.find(h)
+	if err != nil {
+		return nil, err
+	}
+	end, err := o.validity.check(h, o.now())
+	if err != nil {
+		return nil, err
+	}
+	if o.opened != nil && (h.ID == "" || len(h.ID) > maxID) {
+		return nil, refuse(NoID, "it has no jti, or one that is too long")
+	}
+	// Decryption holds the picture three times over for a moment.
+	select {
+	case o.slots <- struct{}{}:
+		defer func() { <-o.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	picture, err := decrypt(token, parts, key)
+	if err != nil {
+		return nil, err
+	}
+	return picture, o.spend(h, end)
+}
+
+// spend sees to it that a token is opened once. It comes last: what a header
+// says can be believed when the content has been decrypted.
+func (o *Opener) spend(h header, end time.Time) error {
+	if o.opened == nil {
+		return nil
+	}
+	return o.opened.add(idOf(h), end, o.now())
+}
