@@ -6,12 +6,21 @@ import (
 	"imago/ports"
 )
 
-// The refusals that say nothing about the particular picture.
+// The reasons that say nothing about the particular picture. They are part of the
+// API: clients may compare them word for word.
+const (
+	ReasonEmpty    = "the provided image is empty"
+	ReasonFormat   = "unsupported image format: only JPEG and PNG are supported"
+	ReasonDamaged  = "the provided image is damaged or incomplete"
+	ReasonNoPixels = "the provided image has no pixels"
+)
+
+// The refusals with these reasons.
 var (
-	errEmpty    = ports.Refuse(ports.ErrInvalid, "the provided image is empty")
-	errFormat   = ports.Refuse(ports.ErrInvalid, "unsupported image format: only JPEG and PNG are supported")
-	errDamaged  = ports.Refuse(ports.ErrInvalid, "the provided image is damaged or incomplete")
-	errNoPixels = ports.Refuse(ports.ErrInvalid, "the provided image has no pixels")
+	errEmpty    = ports.Refuse(ports.ErrInvalid, ReasonEmpty)
+	errFormat   = ports.Refuse(ports.ErrInvalid, ReasonFormat)
+	errDamaged  = ports.Refuse(ports.ErrInvalid, ReasonDamaged)
+	errNoPixels = ports.Refuse(ports.ErrInvalid, ReasonNoPixels)
 )
 
 // refuseKind refuses a JPEG of a kind that is not decoded: "CMYK", for example.

@@ -19,9 +19,10 @@ const (
 	stageSearch      = "search"
 	stageStoreAdd    = "store_add"
 	stageStoreRemove = "store_remove"
+	stageStoreGet    = "store_get"
 )
 
-var stages = []string{stageDecode, stageDetect, stageEmbed, stageSearch, stageStoreAdd, stageStoreRemove}
+var stages = []string{stageDecode, stageDetect, stageEmbed, stageSearch, stageStoreAdd, stageStoreRemove, stageStoreGet}
 
 // The upper bounds of the histograms, in seconds. A stage takes from a tenth of
 // a millisecond, a request from a few milliseconds to the configured timeout.
@@ -40,6 +41,7 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	stages     *prometheus.HistogramVec
 	keyReloads *prometheus.CounterVec
+	events     events
 }
 
 // New returns the metrics of a process that runs the given version of imago.
@@ -61,7 +63,9 @@ func New(version string) *Metrics {
 		keyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imago_key_reloads_total", Help: "Attempts to read the changed file of API keys.",
 		}, []string{"result"}),
+		events: newEvents(),
 	}
+	m.registry.MustRegister(m.events.collectors()...)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.durations, m.stages, m.keyReloads, buildInfo(version),
@@ -82,6 +86,7 @@ func buildInfo(version string) prometheus.Collector {
 // initialise makes the series with known labels exist from the start, so that
 // their first increase is one.
 func (m *Metrics) initialise() {
+	m.events.initialise()
 	for _, stage := range stages {
 		m.stages.WithLabelValues(stage)
 	}
@@ -112,10 +117,4 @@ func (m *Metrics) KeysReloaded(err error) {
 		result = "error"
 	}
 	m.keyReloads.WithLabelValues(result).Inc()
-}
-
-// time starts a stage; the function that it returns ends it.
-func (m *Metrics) time(stage string) func() {
-	start := time.Now()
-	return func() { m.stages.WithLabelValues(stage).Observe(time.Since(start).Seconds()) }
 }

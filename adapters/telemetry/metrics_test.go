@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -151,21 +152,21 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 	m := telemetry.New("test")
 	ctx := t.Context()
 
-	img, err := telemetry.WrapDecoder(port{}, m).Decode(ctx, make([]byte, 3), 4)
+	img, err := telemetry.WrapDecoder(port{}, m, nil).Decode(ctx, make([]byte, 3), 4)
 	require.ErrorIs(t, err, errTest)
 	require.Equal(t, []int{3, 4}, []int{img.Width, img.Height})
 
-	faces, err := telemetry.WrapDetector(port{}, m).Detect(ctx, img, 5)
+	faces, err := telemetry.WrapDetector(port{}, m, nil).Detect(ctx, img, 5)
 	require.ErrorIs(t, err, errTest)
 	require.Equal(t, []ports.Face{{Score: 8}}, faces)
 
-	embedder := telemetry.WrapEmbedder(port{}, m)
+	embedder := telemetry.WrapEmbedder(port{}, m, nil)
 	vectors, err := embedder.Embed(ctx, make([]*ports.Chip, 2))
 	require.ErrorIs(t, err, errTest)
 	require.Len(t, vectors, 2)
 	require.Equal(t, 7, embedder.Space().Dimension)
 
-	s := telemetry.WrapVectorStore(port{}, m)
+	s := telemetry.WrapVectorStore(port{}, m, nil)
 	require.ErrorIs(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.Further), errTest)
 	require.NoError(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.First))
 	require.ErrorIs(t, s.Remove(ctx, "c", "u", ""), errTest)
@@ -183,7 +184,7 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 	require.Equal(t, 4, n)
 
 	for stage, want := range map[string]string{
-		"decode": "1", "detect": "1", "embed": "1", "search": "1", "store_add": "2", "store_remove": "1",
+		"decode": "1", "detect": "1", "embed": "1", "search": "1", "store_add": "2", "store_remove": "1", "store_get": "1",
 	} {
 		require.Equal(t, want, count(t, m, stage), stage)
 	}
@@ -192,10 +193,10 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 func TestHealthPassesThrough(t *testing.T) {
 	m := telemetry.New("test")
 	for name, wrapped := range map[string][2]any{
-		"decoder":  {telemetry.WrapDecoder(port{}, m), telemetry.WrapDecoder(healthy{}, m)},
-		"detector": {telemetry.WrapDetector(port{}, m), telemetry.WrapDetector(healthy{}, m)},
-		"embedder": {telemetry.WrapEmbedder(port{}, m), telemetry.WrapEmbedder(healthy{}, m)},
-		"store":    {telemetry.WrapVectorStore(port{}, m), telemetry.WrapVectorStore(healthy{}, m)},
+		"decoder":  {telemetry.WrapDecoder(port{}, m, nil), telemetry.WrapDecoder(healthy{}, m, nil)},
+		"detector": {telemetry.WrapDetector(port{}, m, nil), telemetry.WrapDetector(healthy{}, m, nil)},
+		"embedder": {telemetry.WrapEmbedder(port{}, m, nil), telemetry.WrapEmbedder(healthy{}, m, nil)},
+		"store":    {telemetry.WrapVectorStore(port{}, m, nil), telemetry.WrapVectorStore(healthy{}, m, nil)},
 	} {
 		_, checks := wrapped[0].(ports.HealthChecker)
 		require.False(t, checks, name)
@@ -204,7 +205,7 @@ func TestHealthPassesThrough(t *testing.T) {
 		require.ErrorIs(t, checker.CheckHealth(t.Context()), errTest)
 	}
 	// What checks its health is timed all the same.
-	_, err := telemetry.WrapVectorStore(healthy{}, m).Search(t.Context(), ports.Query{})
+	_, err := telemetry.WrapVectorStore(healthy{}, m, nil).Search(t.Context(), ports.Query{})
 	require.ErrorIs(t, err, errTest)
 	require.Equal(t, "1", count(t, m, "search"))
 }
@@ -242,7 +243,7 @@ func TestScrapeOutlastsAHangingStore(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	m := telemetry.New("test")
-	s := telemetry.WrapVectorStore(port{}, m)
+	s := telemetry.WrapVectorStore(port{}, m, nil)
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
@@ -259,7 +260,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func TestModule(t *testing.T) {
 	var m *telemetry.Metrics
-	app := fxtest.New(t, telemetry.Module, fx.NopLogger, fx.Supply(telemetry.Version("v2")),
+	app := fxtest.New(t, telemetry.Module, fx.NopLogger, fx.Supply(telemetry.Version("v2"), slog.New(slog.DiscardHandler)),
 		fx.Provide(func() ports.VectorStore { return port{} }),
 		fx.Decorate(telemetry.WrapVectorStore),
 		fx.Populate(&m),
@@ -270,7 +271,7 @@ func TestModule(t *testing.T) {
 }
 
 func BenchmarkStage(b *testing.B) {
-	s := telemetry.WrapVectorStore(port{}, telemetry.New("test"))
+	s := telemetry.WrapVectorStore(port{}, telemetry.New("test"), telemetry.NewTracing("test", slog.New(slog.DiscardHandler)))
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = s.Search(b.Context(), ports.Query{})

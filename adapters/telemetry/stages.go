@@ -2,17 +2,24 @@ package telemetry
 
 import (
 	"context"
+	"iter"
 
 	"imago/ports"
 )
 
-// The decorators below time the calls that cost something, failed ones too, and
-// pass everything else through. Each is a ports.HealthChecker exactly if what it
-// wraps is one.
+// The decorators below measure the calls that cost something, failed ones too,
+// and pass everything else through. Each is a ports.HealthChecker exactly if
+// what it wraps is one. The tracing may be nil.
 
-// WrapDecoder times the stage decode.
-func WrapDecoder(next ports.Decoder, m *Metrics) ports.Decoder {
-	d := &decoder{next, m}
+// observer is where the decorators report to.
+type observer struct {
+	metrics *Metrics
+	tracing *Tracing
+}
+
+// WrapDecoder measures the stage decode.
+func WrapDecoder(next ports.Decoder, m *Metrics, t *Tracing) ports.Decoder {
+	d := &decoder{next, observer{m, t}}
 	if health, ok := next.(ports.HealthChecker); ok {
 		return struct {
 			*decoder
@@ -24,17 +31,18 @@ func WrapDecoder(next ports.Decoder, m *Metrics) ports.Decoder {
 
 type decoder struct {
 	ports.Decoder
-	metrics *Metrics
+	observer
 }
 
-func (d *decoder) Decode(ctx context.Context, data []byte, longSide int) (*ports.Image, error) {
-	defer d.metrics.time(stageDecode)()
+func (d *decoder) Decode(ctx context.Context, data []byte, longSide int) (img *ports.Image, err error) {
+	ctx, s := d.begin(ctx, stageDecode, "decode")
+	defer func() { s.end(err) }()
 	return d.Decoder.Decode(ctx, data, longSide)
 }
 
-// WrapDetector times the stage detect.
-func WrapDetector(next ports.Detector, m *Metrics) ports.Detector {
-	d := &detector{next, m}
+// WrapDetector measures the stage detect.
+func WrapDetector(next ports.Detector, m *Metrics, t *Tracing) ports.Detector {
+	d := &detector{next, observer{m, t}}
 	if health, ok := next.(ports.HealthChecker); ok {
 		return struct {
 			*detector
@@ -46,17 +54,18 @@ func WrapDetector(next ports.Detector, m *Metrics) ports.Detector {
 
 type detector struct {
 	ports.Detector
-	metrics *Metrics
+	observer
 }
 
-func (d *detector) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
-	defer d.metrics.time(stageDetect)()
+func (d *detector) Detect(ctx context.Context, img *ports.Image, longSide int) (faces []ports.Face, err error) {
+	ctx, s := d.begin(ctx, stageDetect, "detect")
+	defer func() { s.end(err) }()
 	return d.Detector.Detect(ctx, img, longSide)
 }
 
-// WrapEmbedder times the stage embed.
-func WrapEmbedder(next ports.Embedder, m *Metrics) ports.Embedder {
-	e := &embedder{next, m}
+// WrapEmbedder measures the stage embed.
+func WrapEmbedder(next ports.Embedder, m *Metrics, t *Tracing) ports.Embedder {
+	e := &embedder{next, observer{m, t}}
 	if health, ok := next.(ports.HealthChecker); ok {
 		return struct {
 			*embedder
@@ -68,17 +77,19 @@ func WrapEmbedder(next ports.Embedder, m *Metrics) ports.Embedder {
 
 type embedder struct {
 	ports.Embedder
-	metrics *Metrics
+	observer
 }
 
-func (e *embedder) Embed(ctx context.Context, chips []*ports.Chip) ([][]float32, error) {
-	defer e.metrics.time(stageEmbed)()
+func (e *embedder) Embed(ctx context.Context, chips []*ports.Chip) (vectors [][]float32, err error) {
+	ctx, s := e.begin(ctx, stageEmbed, "embed")
+	defer func() { s.end(err) }()
 	return e.Embedder.Embed(ctx, chips)
 }
 
-// WrapVectorStore times the stages search, store_add and store_remove.
-func WrapVectorStore(next ports.VectorStore, m *Metrics) ports.VectorStore {
-	s := &store{next, m}
+// WrapVectorStore measures the stages search, store_add, store_remove and
+// store_get, and counts the failures of every call.
+func WrapVectorStore(next ports.VectorStore, m *Metrics, t *Tracing) ports.VectorStore {
+	s := &store{next, observer{m, t}}
 	if health, ok := next.(ports.HealthChecker); ok {
 		return struct {
 			*store
@@ -90,20 +101,46 @@ func WrapVectorStore(next ports.VectorStore, m *Metrics) ports.VectorStore {
 
 type store struct {
 	ports.VectorStore
-	metrics *Metrics
+	observer
 }
 
-func (s *store) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
-	defer s.metrics.time(stageStoreAdd)()
+func (s *store) Add(ctx context.Context, r ports.Record, mode ports.Mode) (err error) {
+	ctx, stage := s.begin(ctx, stageStoreAdd, "store.add")
+	defer func() { stage.end(err); s.metrics.storeFailed(callAdd, err) }()
 	return s.VectorStore.Add(ctx, r, mode)
 }
 
-func (s *store) Remove(ctx context.Context, collection, userID, owner string) error {
-	defer s.metrics.time(stageStoreRemove)()
+func (s *store) Remove(ctx context.Context, collection, userID, owner string) (err error) {
+	ctx, stage := s.begin(ctx, stageStoreRemove, "store.remove")
+	defer func() { stage.end(err); s.metrics.storeFailed(callRemove, err) }()
 	return s.VectorStore.Remove(ctx, collection, userID, owner)
 }
 
-func (s *store) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	defer s.metrics.time(stageSearch)()
+func (s *store) Get(ctx context.Context, collection, userID string) (records []ports.Record, err error) {
+	ctx, stage := s.begin(ctx, stageStoreGet, "store.get")
+	defer func() { stage.end(err); s.metrics.storeFailed(callGet, err) }()
+	return s.VectorStore.Get(ctx, collection, userID)
+}
+
+func (s *store) Search(ctx context.Context, q ports.Query) (matches []ports.Match, err error) {
+	ctx, stage := s.begin(ctx, stageSearch, "store.search")
+	defer func() { stage.end(err); s.metrics.storeFailed(callSearch, err) }()
 	return s.VectorStore.Search(ctx, q)
+}
+
+func (s *store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+	return func(yield func(ports.Record, error) bool) {
+		for r, err := range s.VectorStore.Scan(ctx, collection, from) {
+			s.metrics.storeFailed(callScan, err)
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *store) Count(ctx context.Context, collection string) (int, error) {
+	n, err := s.VectorStore.Count(ctx, collection)
+	s.metrics.storeFailed(callCount, err)
+	return n, err
 }

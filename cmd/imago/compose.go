@@ -18,7 +18,6 @@ import (
 	"imago/adapters/milvusstore"
 	"imago/adapters/onnx"
 	"imago/adapters/pgstore"
-	"imago/adapters/telemetry"
 	"imago/config"
 	"imago/core/calibration"
 	"imago/core/extraction"
@@ -43,10 +42,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			func(p console.Pages) httpapi.Console { return httpapi.Console(p) },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 		),
-		fx.Decorate(
-			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
-		),
-		fx.Invoke(watch, func(*httpapi.Server) {}),
+		fx.Invoke(func(*httpapi.Server) {}),
 	)
 }
 
@@ -115,12 +111,6 @@ func gate(q config.Quality) quality.Gate {
 	}
 }
 
-// watch has telemetry look at what counts itself.
-func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, cfg config.Config) {
-	keys.OnReload(m.KeysReloaded)
-	m.WatchGallery(store, collectionNames(cfg))
-}
-
 // newDetect answers which faces a picture shows, judged by the gate of the
 // enrolments.
 func newDetect(x *extraction.Extractor, cfg config.Config) httpapi.DetectFunc {
@@ -134,8 +124,4 @@ func newChecks(store ports.VectorStore) httpapi.Checks {
 		checks["store"] = c
 	}
 	return checks
-}
-
-func newHTTPTelemetry(m *telemetry.Metrics) httpapi.Telemetry {
-	return httpapi.Telemetry{Metrics: m.Handler(), Instrument: m.Instrument}
 }

@@ -68,6 +68,16 @@ func (x *Extractor) Enrol(ctx context.Context, picture []byte, gate quality.Gate
 	})
 }
 
+// Load returns how many pictures are worked on now and how many wait.
+func (x *Extractor) Load() (working, waiting int) {
+	return len(x.admission.workers), len(x.admission.waiting)
+}
+
+// Capacity returns the most that Load can be.
+func (x *Extractor) Capacity() (workers, queue int) {
+	return cap(x.admission.workers), cap(x.admission.waiting)
+}
+
 func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(quality.Sample) error) ([]float32, error) {
 	if err := x.admission.enter(ctx); err != nil {
 		return nil, err
