@@ -15,11 +15,13 @@ import (
 func TestDurableContract(t *testing.T) {
 	contract.VectorStore(t, durableHarness())
 	contract.VectorStoreConcurrency(t, durableHarness())
+	contract.VectorStoreScale(t, durableHarness())
 }
 
 func TestVolatileContract(t *testing.T) {
 	contract.VectorStore(t, volatileHarness())
 	contract.VectorStoreConcurrency(t, volatileHarness())
+	contract.VectorStoreScale(t, volatileHarness())
 }
 
 func BenchmarkDurable(b *testing.B)  { contract.BenchmarkVectorStore(b, durableHarness()) }

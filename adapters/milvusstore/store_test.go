@@ -22,6 +22,9 @@ func harness(index string) contract.StoreHarness {
 	return contract.StoreHarness{
 		Parallel: true,
 		Records:  300,
+		Fill: func(tb testing.TB, s ports.VectorStore, records []ports.Record) {
+			pour(tb, s.(*Store), records)
+		},
 		Open: func(tb testing.TB, space ports.Space) ports.VectorStore {
 			return started(tb, shared.settings(tb, space, index), space)
 		},
@@ -42,4 +45,5 @@ func harness(index string) contract.StoreHarness {
 func TestVectorStoreContract(t *testing.T) {
 	contract.VectorStore(t, harness(config.IndexExact))
 	contract.VectorStoreConcurrency(t, harness(config.IndexExact))
+	contract.VectorStoreScale(t, harness(config.IndexExact))
 }

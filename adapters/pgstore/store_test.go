@@ -29,6 +29,9 @@ func harness(change func(*config.PGVectorStore)) contract.StoreHarness {
 			}
 			return again, nil
 		},
+		Fill: func(tb testing.TB, s ports.VectorStore, records []ports.Record) {
+			pour(tb, s.(*Store), records)
+		},
 		Second: func(tb testing.TB, s ports.VectorStore) ports.VectorStore {
 			return started(tb, s.(*Store).cfg, s.(*Store).space)
 		},
@@ -54,6 +57,12 @@ func TestVectorStoreConcurrency(t *testing.T) {
 	dsn(t)
 	t.Parallel()
 	contract.VectorStoreConcurrency(t, harness(exact))
+}
+
+// This one must not run beside others.
+func TestVectorStoreScale(t *testing.T) {
+	dsn(t)
+	contract.VectorStoreScale(t, harness(exact))
 }
 
 // With so few faces and so many candidates the graph misses nobody: what is

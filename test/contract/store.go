@@ -26,6 +26,10 @@ type StoreHarness struct {
 	// a store's data has a single owner.
 	Second func(tb testing.TB, s ports.VectorStore) ports.VectorStore
 
+	// Fill puts many users with one face each into an empty store, by whatever
+	// way is faster than Add. Nil means Add.
+	Fill func(tb testing.TB, s ports.VectorStore, records []ports.Record)
+
 	// Records is how many records the large cases write; 0 means 2000. It is
 	// never taken lower than 50.
 	Records int

@@ -108,6 +108,7 @@ func brokenScans() []brokenStore {
 			}
 		}),
 		from("ignores a cancellation during a scan", "ScanCancelled", onward),
+		from("collects everything before it yields", "ScanInConstantMemory", onward),
 	}
 }
 

@@ -158,6 +158,14 @@ func (s *reference) data() *archive { return s.archive }
 func harnessOf(wrap func(*reference) ports.VectorStore) StoreHarness {
 	return StoreHarness{
 		Records:  1200,
+		Fill: func(_ testing.TB, s ports.VectorStore, records []ports.Record) {
+			data := s.(archived).data()
+			data.mu.Lock()
+			defer data.mu.Unlock()
+			for _, r := range records {
+				data.kept.records = append(data.kept.records, cloned(r))
+			}
+		},
 		Patience: 5 * time.Second,
 		Open: func(_ testing.TB, space ports.Space) ports.VectorStore {
 			return wrap(&reference{&archive{space: space}})

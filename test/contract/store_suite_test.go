@@ -3,6 +3,7 @@ package contract
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +16,7 @@ const brokenStoreEnv = "IMAGO_TEST_BROKEN_STORE"
 func TestVectorStoreAcceptsReference(t *testing.T) {
 	VectorStore(t, referenceHarness())
 	VectorStoreConcurrency(t, referenceHarness())
+	VectorStoreScale(t, referenceHarness())
 }
 
 func BenchmarkReferenceStore(b *testing.B) {
@@ -55,7 +57,7 @@ func TestVectorStoreCasesAreTested(t *testing.T) {
 		caught[v.caught] = true
 	}
 	h := referenceHarness()
-	for _, c := range append(storeCases(h), concurrentStoreCases(h)...) {
+	for _, c := range slices.Concat(storeCases(h), concurrentStoreCases(h), scaleStoreCases()) {
 		require.True(t, caught[c.name], "no broken store tests the case %s", c.name)
 	}
 }
@@ -84,4 +86,5 @@ func TestBrokenStore(t *testing.T) {
 	}
 	VectorStore(t, h)
 	VectorStoreConcurrency(t, h)
+	VectorStoreScale(t, h)
 }
