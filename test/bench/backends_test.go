@@ -26,9 +26,8 @@ import (
 
 // backend is one kind of store, opened empty and durable.
 type backend struct {
-	name    string
-	loaders int // concurrent callers while the gallery is filled
-	open    func(b *testing.B) ports.VectorStore
+	name string
+	open func(b *testing.B) ports.VectorStore
 }
 
 // starter is what the stores have beside the port.
@@ -54,17 +53,17 @@ func exactBackends(b *testing.B) []backend {
 	b.Helper()
 	shipped := config.Default().Store
 	return []backend{
-		{"memory", 64, func(b *testing.B) ports.VectorStore {
+		{"memory", func(b *testing.B) ports.VectorStore {
 			cfg := shipped.Memory
 			cfg.Path = filepath.Join(b.TempDir(), "imago.db")
 			return started(b, memstore.New(cfg, space, quiet))
 		}},
-		{"pgvector", 64, func(b *testing.B) ports.VectorStore {
+		{"pgvector", func(b *testing.B) ports.VectorStore {
 			cfg := shipped.PGVector
 			cfg.DSN = config.Secret(durablePostgres(b).DSN())
 			return started(b, pgstore.New(cfg, space, quiet))
 		}},
-		{"milvus", 512, func(b *testing.B) ports.VectorStore {
+		{"milvus", func(b *testing.B) ports.VectorStore {
 			cfg := shipped.Milvus
 			cfg.Address = durableMilvus(b).Address()
 			return started(b, milvusstore.New(cfg, space, quiet))
@@ -97,7 +96,7 @@ func BenchmarkBackends(b *testing.B) {
 	for _, backend := range exactBackends(b) {
 		b.Run(backend.name, func(b *testing.B) {
 			s := backend.open(b)
-			pour(b, s, people, backend.loaders)
+			pour(b, s, people)
 			probes := probesOf(people, 256)
 			for _, callers := range []int{1, 64} {
 				b.Run(fmt.Sprintf("search/callers=%d", callers), func(b *testing.B) {
@@ -162,8 +161,9 @@ func together(n int, f func(i int) error) error {
 }
 
 // pour enrols everybody and reports how long that took.
-func pour(b *testing.B, s ports.VectorStore, people []ports.Record, callers int) {
+func pour(b *testing.B, s ports.VectorStore, people []ports.Record) {
 	b.Helper()
+	const callers = 64
 	began := time.Now()
 	require.NoError(b, together(callers, func(caller int) error {
 		for i := caller; i < len(people); i += callers {
