@@ -157,7 +157,7 @@ func (s *reference) data() *archive { return s.archive }
 // harnessOf makes the harness of the reference with every instance wrapped.
 func harnessOf(wrap func(*reference) ports.VectorStore) StoreHarness {
 	return StoreHarness{
-		Records:  1200,
+		Records: 1200,
 		Fill: func(_ testing.TB, s ports.VectorStore, records []ports.Record) {
 			data := s.(archived).data()
 			data.mu.Lock()
