@@ -60,12 +60,12 @@ var verdicts = []verdict{
 	{kind: ports.ErrTooLarge, code: "too_large", status: http.StatusRequestEntityTooLarge, shows: true},
 	{kind: errNoMatch, code: codeNoMatch, status: http.StatusNotFound},
 	{kind: ports.ErrNotFound, code: "not_found", status: http.StatusNotFound, shows: true},
+	{kind: ports.ErrRateLimited, code: "rate_limited", status: http.StatusTooManyRequests, retryAfter: "1"},
 	{kind: ports.ErrOverloaded, code: "overloaded", status: http.StatusServiceUnavailable, retryAfter: "1"},
 	{kind: ports.ErrUnavailable, code: "unavailable", status: http.StatusServiceUnavailable, retryAfter: "5"},
 	{kind: ports.ErrSpaceMismatch, code: "space_mismatch", status: http.StatusServiceUnavailable},
 
 	{kind: errNoAudit, code: "no_audit", status: http.StatusServiceUnavailable, retryAfter: "5"},
-	{kind: ports.ErrRateLimited, code: "rate_limited", status: http.StatusTooManyRequests, retryAfter: "1"},
 	{kind: errMethodNotAllowed, code: "method_not_allowed", status: http.StatusMethodNotAllowed},
 	{kind: errUnsupportedMediaType, code: "unsupported_media_type", status: http.StatusUnsupportedMediaType, shows: true},
 	{kind: errSlowBody, code: "slow_body", status: http.StatusRequestTimeout},
@@ -109,11 +109,6 @@ func judge(ctx context.Context, err error) verdict {
 	return unknown
 }
 
-// reasons returns what the client may read about err.
-func (v verdict) reasons(err error) []string {
-	var refusal *ports.Refusal
-	if v.shows && errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
-		return refusal.Reasons
 // wait returns the value of Retry-After, empty for none: what the error says, in
 // whole seconds and rounded up, else the verdict's.
 func (v verdict) wait(err error) string {
@@ -124,6 +119,11 @@ func (v verdict) wait(err error) string {
 	return v.retryAfter
 }
 
+// reasons returns what the client may read about err.
+func (v verdict) reasons(err error) []string {
+	var refusal *ports.Refusal
+	if v.shows && errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
+		return refusal.Reasons
 	}
 	if v.reason != "" {
 		return []string{v.reason}

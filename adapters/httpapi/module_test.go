@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -17,7 +18,7 @@ func TestModule(t *testing.T) {
 	o := options(&gallery{})
 	var s *httpapi.Server
 	app := fxtest.New(t, httpapi.Module, fx.NopLogger,
-		fx.Supply(o.Server, o.Search, []config.Collection{{Name: "blacklist"}}, httpapi.Checks{}, httpapi.Tokens{}, httpapi.Console{}, httpapi.Telemetry{}, httpapi.Audit{}, slog.New(slog.DiscardHandler)),
+		fx.Supply(o.Server, o.Search, []config.Collection{{Name: "blacklist"}}, httpapi.Checks{}, httpapi.Tokens{}, httpapi.Console{}, httpapi.Telemetry{}, httpapi.Audit{}, (*tls.Config)(nil), slog.New(slog.DiscardHandler)),
 		fx.Provide(
 			func() httpapi.Gallery { return o.Gallery },
 			func() httpapi.DetectFunc { return o.Detect },

@@ -98,14 +98,14 @@ type Server struct {
 	log        *slog.Logger
 	failed     func(error)
 
-	room  chan struct{}   // a token for each request in progress
-	quiet map[string]bool // routes whose access is logged at debug level
-
 	tls      *tls.Config
 	proxies  proxies
 	failures *failures
 	crowded  rate.Sometimes // tells that connections have to wait
 	flooded  rate.Sometimes // tells that there are too many wrong keys
+
+	room  chan struct{}   // a token for each request in progress
+	quiet map[string]bool // routes whose access is logged at debug level
 
 	stopping atomic.Bool
 	failOnce sync.Once
@@ -130,11 +130,11 @@ func New(o Options) *Server {
 		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
+		tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
+		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
 	if s.log == nil {
-		tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
-		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, row := range s.opsRoutes() {
@@ -194,9 +194,6 @@ func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h
 	return nil
 }
 
-// newHTTP bounds each phase of a connection. The body's own deadline and the
-// time of the work follow each other, so an answer may be written until both
-// have passed.
 // makeRoom closes the connections that wait for a next request, so that those
 // who open connections and keep them cannot shut others out.
 func (s *Server) makeRoom(server *http.Server, address string) {
@@ -207,20 +204,23 @@ func (s *Server) makeRoom(server *http.Server, address string) {
 	})
 }
 
-func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
-	t := s.timeouts
-	return &http.Server{
+// newHTTP bounds each phase of a connection. The body's own deadline and the
+// time of the work follow each other, so an answer may be written until both
+// have passed.
 //
 // HTTP/2 is left out: a request is one picture and one worker, so streams gain
 // nothing, while with one request at a time on a connection the cap on
 // connections is a cap on everything.
-		Handler:           h,
-		ReadHeaderTimeout: t.Header,
+func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
+	t := s.timeouts
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:           h,
+		Protocols:         protocols,
+		ReadHeaderTimeout: t.Header,
 		ReadTimeout:       t.Body,
 		WriteTimeout:      t.Body + t.Request + writeGrace,
-		Protocols:         protocols,
 		IdleTimeout:       t.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,8 +12,8 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"imago/adapters/apikey"
-	"imago/adapters/httpapi"
 	"imago/adapters/console"
+	"imago/adapters/httpapi"
 	"imago/adapters/imaging"
 	"imago/adapters/memstore"
 	"imago/adapters/milvusstore"
