@@ -86,12 +86,8 @@ func (m *Metrics) Searched(collection string, found bool) {
 	m.events.searches.WithLabelValues(collection, result).Inc()
 }
 
-// ExpectTokenRefusals names the reasons that TokenRefused will be told.
-func (m *Metrics) ExpectTokenRefusals(reasons []string) {
-	for _, reason := range reasons {
-		m.events.tokenRefusals.WithLabelValues(reason)
-	}
-}
+// ExpectTokenRefusal names a reason that TokenRefused will be told.
+func (m *Metrics) ExpectTokenRefusal(reason string) { m.events.tokenRefusals.WithLabelValues(reason) }
 
 // TokenRefused counts a face token that was refused, under one of few reasons.
 func (m *Metrics) TokenRefused(reason string) { m.events.tokenRefusals.WithLabelValues(reason).Inc() }

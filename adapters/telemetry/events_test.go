@@ -38,7 +38,8 @@ func TestSearches(t *testing.T) {
 func TestTokenAndAuditCounters(t *testing.T) {
 	m := telemetry.New("test")
 	require.Contains(t, scrape(t, m), `imago_audit_errors_total 0`)
-	m.ExpectTokenRefusals([]string{"expired", "replayed"})
+	m.ExpectTokenRefusal("expired")
+	m.ExpectTokenRefusal("replayed")
 	m.TokenRefused("expired")
 	m.AuditFailed()
 	lines := scrape(t, m)

@@ -11,6 +11,7 @@ import (
 	"imago/adapters/httpapi"
 	"imago/adapters/imaging"
 	"imago/adapters/telemetry"
+	"imago/adapters/token"
 	"imago/config"
 	"imago/core/extraction"
 	"imago/core/quality"
@@ -51,8 +52,14 @@ func reasonCodes() httpapi.ReasonCodes {
 }
 
 // watch has telemetry look at what counts itself.
-func watch(m *telemetry.Metrics, keys *apikey.Keyring, store ports.VectorStore, x *extraction.Extractor, cfg config.Config) {
+func watch(
+	m *telemetry.Metrics, keys *apikey.Keyring, tokens *token.Opener, store ports.VectorStore, x *extraction.Extractor, cfg config.Config,
+) {
 	keys.OnReload(m.KeysReloaded)
+	tokens.OnRefused(m.TokenRefused)
+	for _, reason := range token.Reasons() {
+		m.ExpectTokenRefusal(string(reason))
+	}
 	m.WatchGallery(store, collectionNames(cfg))
 	m.ExpectSearches(collectionNames(cfg))
 	m.ExpectRefusals(slices.Concat(httpapi.Codes(), slices.Collect(maps.Values(reasonCodes()))))
