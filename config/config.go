@@ -132,6 +132,9 @@ type Collection struct {
 	Shared bool `yaml:"shared"`
 	// RequireToken refuses plain pictures for this list.
 	RequireToken bool `yaml:"require_token"`
+	// Threshold is that of searches of this list that name none, in percent; 0
+	// means that of the section search.
+	Threshold float64 `yaml:"threshold" validate:"min=0,max=100"`
 }
 
 // Models says which networks to use and where they are.
@@ -171,6 +174,10 @@ type Inference struct {
 type Search struct {
 	Threshold float64 `yaml:"threshold" validate:"min=0,max=100"` // percent
 	Limit     int     `yaml:"limit" validate:"min=1,max=100"`
+	// MaxFalseMatch is the largest chance, 0 to 1, that a search for a stranger
+	// may have of finding somebody in a collection of its size; answers to
+	// searches with a larger one carry a warning. 0 is for no warnings.
+	MaxFalseMatch float64 `yaml:"max_false_match" validate:"min=0,max=1"`
 }
 
 // Quality is the gate that a picture passes to be enrolled. Each check can be
@@ -310,7 +317,7 @@ func Default() Config {
 		Inference: Inference{
 			Threads: 1, Queue: 128, DetectSizes: []int{320, 640}, Refine: true, MinScore: 0.6,
 		},
-		Search: Search{Threshold: 80, Limit: 10},
+		Search: Search{Threshold: 80, Limit: 10, MaxFalseMatch: 0.5},
 		Quality: Quality{
 			Enabled: true, MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
 			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,

@@ -79,7 +79,7 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 	got, err := Load(path, []string{"IMAGO_SEARCH_THRESHOLD=90"})
 	require.NoError(t, err)
 	want := Default()
-	want.Search, want.Log.Level = Search{Threshold: 90, Limit: 5}, "debug"
+	want.Search, want.Log.Level = Search{Threshold: 90, Limit: 5, MaxFalseMatch: 0.5}, "debug"
 	require.Equal(t, want, got)
 }
 

@@ -34,9 +34,17 @@ type gallery struct {
 	addFace func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
 	user    func(ctx context.Context, c ports.Client, collection, userID string) (ports.User, error)
 	users   func(ctx context.Context, c ports.Client, collection, from string, limit int) (ports.Page, error)
+	assess  func(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error)
 }
 
 var _ httpapi.Gallery = (*gallery)(nil)
+
+func (g *gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error) {
+	if g.assess == nil {
+		return ports.Assessment{Collection: collection, Threshold: threshold}, nil
+	}
+	return g.assess(ctx, collection, threshold, maxAge)
+}
 
 func (g *gallery) Enrol(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
 	if g.enrol == nil {

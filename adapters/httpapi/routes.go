@@ -42,6 +42,8 @@ func (s *Server) apiRoutes() []route {
 		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
 		{http.MethodPost, "/faces/detect", s.admit(s.detectFaces, mayDetect)},
 		{http.MethodGet, "/collections", s.admit(s.collections, anyKey)},
+		{http.MethodGet, "/calibration", s.admit(s.assessThreshold, ofList)},
+		{http.MethodGet, "/calibration/{list}", s.admit(s.assessThreshold, ofList)},
 		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
 		{http.MethodGet, "/console", s.serveConsole},
 		{http.MethodGet, "/console/{file}", s.serveConsole},

@@ -25,6 +25,7 @@ type Gallery interface {
 	// Unenrol removes all faces of a user.
 	Unenrol(ctx context.Context, c ports.Client, collection, userID string) error
 	Roster
+	Assessor
 }
 
 // Authenticator knows the keys.
@@ -136,6 +137,9 @@ func (s *Server) search(x *exchange, r *http.Request, c caller) error {
 	if err == nil && len(candidates) == 0 {
 		err = ports.ErrNotFound
 	}
+	if err == nil || errors.Is(err, ports.ErrNotFound) {
+		s.warn(ctx, x, c.collection, p.threshold)
+	}
 	if err = s.tellSearched(c.collection, err); err != nil {
 		return err
 	}
@@ -184,7 +188,7 @@ func (s *Server) question(x *exchange, r *http.Request, c caller, fields map[str
 	if err != nil {
 		return nil, payload{}, err
 	}
-	p = payload{threshold: s.defaults.Threshold, limit: s.defaults.Limit}
+	p = payload{threshold: s.threshold(c.collection), limit: s.defaults.Limit}
 	if err := parse(body, fields, &p); err != nil {
 		return nil, payload{}, err
 	}

@@ -91,13 +91,24 @@ func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports
 
 func galleryOptions(cfg config.Config, embedder config.Manifest) gallery.Options {
 	o := gallery.Options{
-		Curve: calibration.Curve{Midpoint: embedder.Calibration.Midpoint, Steepness: embedder.Calibration.Steepness},
-		Gate:  gate(cfg.Quality),
+		Curve:    calibration.Curve{Midpoint: embedder.Calibration.Midpoint, Steepness: embedder.Calibration.Steepness},
+		Measured: measurement(embedder),
+		Gate:     gate(cfg.Quality),
 	}
 	for _, c := range cfg.Collections {
 		o.Lists = append(o.Lists, gallery.Collection{Name: c.Name, Shared: c.Shared})
 	}
 	return o
+}
+
+// measurement returns what the manifest of an embedder says of its error rates.
+func measurement(embedder config.Manifest) gallery.Measurement {
+	c := embedder.Calibration
+	m := gallery.Measurement{Model: embedder.Name, Basis: c.Basis, Provisional: c.Provisional}
+	for _, r := range c.FMR {
+		m.Rates = append(m.Rates, calibration.Point{Cosine: r.Cosine, Rate: r.Rate})
+	}
+	return m
 }
 
 // gate returns the quality gate. That a picture shows one person is part of the
