@@ -47,3 +47,10 @@ func TestVectorStoreContract(t *testing.T) {
 	contract.VectorStoreConcurrency(t, harness(config.IndexExact))
 	contract.VectorStoreScale(t, harness(config.IndexExact))
 }
+
+// With so few faces the graph misses nobody: what is tested is that everything
+// else is right when it is used.
+func TestVectorStoreWithGraph(t *testing.T) {
+	t.Parallel()
+	contract.VectorStore(t, harness(config.IndexHNSW))
+}

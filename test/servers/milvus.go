@@ -33,6 +33,9 @@ type MilvusOptions struct {
 	// Authorization has the server ask for a user name and a password, which
 	// are root and Milvus.
 	Authorization bool
+	// TLS has the server encrypt, with a certificate for 127.0.0.1 of an authority
+	// of its own; see Authority.
+	TLS bool
 	// Durable has the server's metadata wait for the disk, as in production. The
 	// log of the faces never does in a standalone server.
 	Durable bool
@@ -91,6 +94,10 @@ func StartMilvus(options MilvusOptions) (*MilvusServer, error) {
 
 // Address returns host:port of the gRPC service.
 func (m *MilvusServer) Address() string { return m.address }
+
+// Authority returns the path of the certificate, in PEM form, that a client of a
+// server with TLS has to trust.
+func (m *MilvusServer) Authority() string { return filepath.Join(m.folder, "configs", certificateFile) }
 
 // Managed reports whether the server was started here and may be killed.
 func (m *MilvusServer) Managed() bool { return m.program != "" }
@@ -169,6 +176,11 @@ func (m *MilvusServer) setUp() (err error) {
 			return err
 		}
 	}
+	if m.options.TLS {
+		if err := writeCertificate(filepath.Join(m.folder, "configs")); err != nil {
+			return err
+		}
+	}
 	return m.configure(ports)
 }
 
@@ -197,7 +209,9 @@ func (m *MilvusServer) configure(ports []int) error {
 // P9.
 func (m *MilvusServer) fill(settings string, ports []int) string {
 	lapse := cmp.Or(m.options.SessionLapse, 30*time.Second)
+	mode := map[bool]string{false: "0", true: "1"}
 	values := []string{
+		"TLSMODE", mode[m.options.TLS],
 		"FOLDER", m.folder,
 		"LAPSE", strconv.Itoa(int(lapse.Seconds())),
 		"UNSYNCED", strconv.FormatBool(!m.options.Durable),
@@ -234,7 +248,8 @@ metastore: {type: etcd}
 localStorage: {path: FOLDER/data}
 mq: {type: rocksmq}
 rocksmq: {path: FOLDER/data/rocksmq}
-common: {storageType: local, session: {ttl: LAPSE}, security: {authorizationEnabled: AUTHORIZATION}}
+common: {storageType: local, session: {ttl: LAPSE}, security: {authorizationEnabled: AUTHORIZATION, tlsMode: TLSMODE}}
+tls: {serverPemPath: FOLDER/configs/certificate.pem, serverKeyPath: FOLDER/configs/key.pem}
 proxy: {timeTickInterval: 20, ip: 127.0.0.1, port: P0, internalPort: P3, http: {enabled: false}}
 rootCoord: {dmlChannelNum: 4, ip: 127.0.0.1, port: P4}
 queryCoord: {ip: 127.0.0.1, port: P5}
