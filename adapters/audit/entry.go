@@ -20,7 +20,7 @@ type Entry struct {
 	// RequestID is the x-request-id; TraceID may be empty.
 	RequestID, TraceID string
 	// Client is the name of the key, empty where none was valid. Address is
-	// the other end of the connection.
+	// where it asked from.
 	Client, Address string
 	// Operation is what was asked for.
 	Operation string

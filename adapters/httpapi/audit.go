@@ -18,7 +18,8 @@ type AuditEntry struct {
 	Phase string
 	// RequestID is the x-request-id; TraceID may be empty.
 	RequestID, TraceID string
-	// Client is empty where no valid key was presented.
+	// Client is empty where no valid key was presented. Address is that of the
+	// client, not of a proxy that is trusted; it is "unix" for a socket.
 	Client, Address string
 	// Operation is enrol, replace, add_face, search, unenrol, read or list.
 	Operation string
@@ -118,11 +119,11 @@ func (s *Server) disclose(x *exchange) error {
 }
 
 // deny writes down a refusal. An error means that the client must not even be
-// told what it is. A request that found no room is not recorded: nobody looked at
-// who it is from, and it is answered at once. Nor is one wrong key of too many:
-// a flood of them must not fill the log.
+// told what it is. What is turned away before anybody looks at it, for want of
+// room or because it came too often, is not recorded: it costs the caller nothing
+// and would fill the disk.
 func (s *Server) deny(x *exchange, v verdict) error {
-	if !x.audits || x.flood || x.client == "" && v.kind == ports.ErrOverloaded {
+	if !x.audits || v.kind == ports.ErrRateLimited || x.client == "" && v.kind == ports.ErrOverloaded {
 		return nil
 	}
 	x.audits = false

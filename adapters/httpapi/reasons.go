@@ -11,10 +11,13 @@ import (
 type ReasonCodes map[string]string
 
 // Codes returns every code that a refusal can have besides those of
-// ReasonCodes.
+// ReasonCodes. That nobody was found is no refusal.
 func Codes() []string {
 	codes := []string{clientGone.code, unknown.code}
 	for _, v := range verdicts {
+		if v.code == codeNoMatch {
+			continue
+		}
 		codes = append(codes, v.code)
 	}
 	return codes

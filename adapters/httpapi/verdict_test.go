@@ -64,6 +64,7 @@ func TestEveryStatusHasADetail(t *testing.T) {
 		p := newProblem(v.status, nil)
 		require.NotEmpty(t, p.Title, v.status)
 		require.NotEmpty(t, p.Detail, v.status)
+		require.Regexp(t, `^[a-z_]+$`, v.code, v.status)
 		require.Equal(t, fmt.Sprintf("https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/%d", v.status), p.Type)
 	}
 }
