@@ -45,7 +45,7 @@ func New(cfg config.Audit) *Log {
 // Start opens the file.
 func (l *Log) Start(context.Context) error { return l.Reload() }
 
-// Close brings the file to disk and closes it. Lines written later are refused
+// Close closes the file. Lines written later are refused
 // with ErrClosed.
 func (l *Log) Close(context.Context) error {
 	l.syncing.Lock()
@@ -69,21 +69,28 @@ func (l *Log) Reload() error {
 	if err != nil {
 		return fmt.Errorf("audit: open the log: %w", err)
 	}
-	torn, err := endsTorn(f)
+	torn, err := l.inspect(f)
 	if err != nil {
 		return errors.Join(fmt.Errorf("audit: open the log: %w", err), f.Close())
 	}
 	return l.replace(f, torn)
 }
 
-// endsTorn reports whether a file's last line has no end: the process that wrote
-// it was killed, or the disk was full.
-func endsTorn(f *os.File) (bool, error) {
+// inspect reports whether a file's last line has no end: the process that wrote
+// it was killed, or the disk was full. What cannot be brought to disk is refused
+// where lines are to be.
+func (l *Log) inspect(f *os.File) (torn bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return false, err
 	}
-	if !info.Mode().IsRegular() || info.Size() == 0 {
+	if !info.Mode().IsRegular() {
+		if l.durable {
+			return false, fmt.Errorf("%s is not a regular file, and audit.sync needs one", l.path)
+		}
+		return false, nil
+	}
+	if info.Size() == 0 {
 		return false, nil
 	}
 	var last [1]byte
@@ -93,8 +100,8 @@ func endsTorn(f *os.File) (bool, error) {
 	return last[0] != '\n', nil
 }
 
-// replace puts another file in the place of the one in use, which is brought to
-// disk and closed. The caller holds syncing.
+// replace puts another file in the place of the one in use, which is closed, and
+// brought to disk before that where lines are to be. The caller holds syncing.
 func (l *Log) replace(f *os.File, torn bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,6 +109,9 @@ func (l *Log) replace(f *os.File, torn bool) error {
 	l.out, l.torn = f, torn
 	if old == nil || old == os.Stdout {
 		return nil
+	}
+	if !l.durable {
+		return old.Close()
 	}
 	err := old.Sync()
 	l.settle(l.written, err)
