@@ -242,7 +242,7 @@ func (k *Keyring) poll() {
 
 // Reload reads the file at once, changed or not. When it cannot be used the keys
 // in force stay and the error says why. It is safe for concurrent use.
-func (k *Keyring) Reload(context.Context) error {
+func (k *Keyring) Reload() error {
 	if k.path == "" {
 		return nil
 	}

@@ -100,12 +100,12 @@ func TestBudgetsOutliveReloads(t *testing.T) {
 	calls, _ := allowed(t, k, secret)
 	require.Equal(t, 2, calls)
 
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	calls, _ = allowed(t, k, secret)
 	require.Zero(t, calls)
 
 	write(t, path, "keys:\n"+stanza("client", hash, "    rate: 5\n"))
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	calls, _ = allowed(t, k, secret)
 	require.Equal(t, 5, calls)
 }
@@ -129,11 +129,11 @@ func TestReloadOnDemand(t *testing.T) {
 	var told []error
 	k.OnReload(func(err error) { told = append(told, err) })
 
-	require.NoError(t, k.Reload(t.Context()), "an unchanged file too")
+	require.NoError(t, k.Reload(), "an unchanged file too")
 	require.Equal(t, []error{nil}, told)
 
 	write(t, path, "garbage")
-	require.Error(t, k.Reload(t.Context()))
+	require.Error(t, k.Reload())
 	k.poll()
 	require.Len(t, told, 2, "the next look at the file does not report it again")
 	require.Error(t, told[1])
@@ -141,12 +141,12 @@ func TestReloadOnDemand(t *testing.T) {
 	require.NoError(t, err)
 
 	write(t, path, "keys:\n"+stanza("new", newHash, ""))
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	_, err = k.Authenticate(oldKey)
 	require.ErrorIs(t, err, ports.ErrUnauthorized)
 	_, err = k.Authenticate(newKey)
 	require.NoError(t, err)
-	require.NoError(t, started(t, "", environmentKey, quiet).Reload(t.Context()), "nothing to read")
+	require.NoError(t, started(t, "", environmentKey, quiet).Reload(), "nothing to read")
 }
 
 // Keys are valid at every moment while the file is read again and again.
@@ -175,7 +175,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for i := range failures {
 		reloads.Go(func() {
 			for range 25 {
-				failures[i] = errors.Join(failures[i], k.Reload(context.Background()))
+				failures[i] = errors.Join(failures[i], k.Reload())
 				k.poll()
 			}
 		})

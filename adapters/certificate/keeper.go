@@ -82,7 +82,7 @@ func (k *Keeper) Close(context.Context) error {
 
 // Reload reads the files at once, changed or not. When they cannot be used, what
 // is in force stays and the error says why.
-func (k *Keeper) Reload(context.Context) error {
+func (k *Keeper) Reload() error {
 	if !k.cfg.Enabled() {
 		return nil
 	}

@@ -136,7 +136,7 @@ func TestAuthoritiesAreReplaced(t *testing.T) {
 		require.False(t, state.DidResume)
 	}
 	f.write("clients.pem", next.pem)
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	_, err = shake(k.TLS(), client)
 	require.Error(t, err)
 }
@@ -173,7 +173,7 @@ func TestWithoutACertificate(t *testing.T) {
 	k := New(config.TLS{}, quiet)
 	require.Nil(t, k.TLS())
 	require.NoError(t, k.Start(t.Context()))
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	require.NoError(t, k.Close(t.Context()))
 }
 
@@ -230,10 +230,10 @@ func TestReloadOnDemand(t *testing.T) {
 	var told []error
 	k.OnReload(func(err error) { told = append(told, err) })
 	f.pair(ca, "second")
-	require.NoError(t, k.Reload(t.Context()))
+	require.NoError(t, k.Reload())
 	require.Equal(t, "second", name(t, k, ca))
 	f.write("key.pem", []byte("garbage"))
-	require.ErrorContains(t, k.Reload(t.Context()), "key.pem")
+	require.ErrorContains(t, k.Reload(), "key.pem")
 	k.poll()
 	k.poll()
 	require.Len(t, told, 2, "reported by Reload, and not again")

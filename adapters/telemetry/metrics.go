@@ -41,6 +41,7 @@ type Metrics struct {
 	durations  *prometheus.HistogramVec
 	stages     *prometheus.HistogramVec
 	keyReloads *prometheus.CounterVec
+	tlsReloads *prometheus.CounterVec
 	events     events
 }
 
@@ -60,6 +61,9 @@ func New(version string) *Metrics {
 			Name: "imago_stage_duration_seconds", Help: "Time of one stage, waiting for its turn included.",
 			Buckets: stageBuckets,
 		}, []string{"stage"}),
+		tlsReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "imago_tls_reloads_total", Help: "Attempts to use the changed files of the TLS certificate.",
+		}, []string{"result"}),
 		keyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imago_key_reloads_total", Help: "Attempts to read the changed file of API keys.",
 		}, []string{"result"}),
@@ -68,7 +72,7 @@ func New(version string) *Metrics {
 	m.registry.MustRegister(m.events.collectors()...)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.durations, m.stages, m.keyReloads, buildInfo(version),
+		m.requests, m.durations, m.stages, m.keyReloads, m.tlsReloads, buildInfo(version),
 	)
 	m.initialise()
 	return m
@@ -92,6 +96,7 @@ func (m *Metrics) initialise() {
 	}
 	for _, result := range []string{"ok", "error"} {
 		m.keyReloads.WithLabelValues(result)
+		m.tlsReloads.WithLabelValues(result)
 	}
 }
 
@@ -111,10 +116,14 @@ func (m *Metrics) Instrument(route, method string, status int, took time.Duratio
 }
 
 // KeysReloaded counts an attempt to read the changed file of keys.
-func (m *Metrics) KeysReloaded(err error) {
-	result := "ok"
+func (m *Metrics) KeysReloaded(err error) { m.keyReloads.WithLabelValues(result(err)).Inc() }
+
+// TLSReloaded counts an attempt to use changed files of the TLS certificate.
+func (m *Metrics) TLSReloaded(err error) { m.tlsReloads.WithLabelValues(result(err)).Inc() }
+
+func result(err error) string {
 	if err != nil {
-		result = "error"
+		return "error"
 	}
-	m.keyReloads.WithLabelValues(result).Inc()
+	return "ok"
 }

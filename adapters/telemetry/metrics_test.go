@@ -91,6 +91,16 @@ func TestKeysReloaded(t *testing.T) {
 	require.Contains(t, scrape(t, m), `imago_key_reloads_total{result="error"} 2`)
 }
 
+func TestTLSReloaded(t *testing.T) {
+	m := telemetry.New("test")
+	require.Contains(t, scrape(t, m), `imago_tls_reloads_total{result="error"} 0`)
+	m.TLSReloaded(nil)
+	m.TLSReloaded(errors.New("bad"))
+	m.TLSReloaded(errors.New("bad"))
+	require.Contains(t, scrape(t, m), `imago_tls_reloads_total{result="ok"} 1`)
+	require.Contains(t, scrape(t, m), `imago_tls_reloads_total{result="error"} 2`)
+}
+
 var errTest = errors.New("test")
 
 // port implements all ports; each call answers something of its own and errTest.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/fx/fxevent"
 
 	"imago/adapters/apikey"
+	"imago/adapters/certificate"
 	"imago/adapters/console"
 	"imago/adapters/httpapi"
 	"imago/adapters/imaging"
@@ -33,13 +33,12 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 		pipeline(cfg, models, log),
 		tokens(cfg),
 		observability(cfg),
-		fx.Supply(cfg, cfg.Server, cfg.Auth, cfg.Search, cfg.Collections, cfg.Console, console.Description(httpapi.OpenAPI()),
+		fx.Supply(cfg, cfg.Server, cfg.Server.TLS, cfg.Auth, cfg.Search, cfg.Collections, cfg.Console, console.Description(httpapi.OpenAPI()),
 			apikey.EnvironmentKey(os.Getenv("IMAGO_API_KEY"))),
-		apikey.Module, console.Module, httpapi.Module,
+		apikey.Module, certificate.Module, console.Module, httpapi.Module,
 		fx.Provide(
 			newChecks, newDetect,
 			func(k *apikey.Keyring) httpapi.Authenticator { return k },
-			func() *tls.Config { return nil },
 			func(p console.Pages) httpapi.Console { return httpapi.Console(p) },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 		),

@@ -8,6 +8,7 @@ import (
 
 	"imago/adapters/apikey"
 	"imago/adapters/audit"
+	"imago/adapters/certificate"
 	"imago/adapters/httpapi"
 	"imago/adapters/imaging"
 	"imago/adapters/telemetry"
@@ -53,9 +54,10 @@ func reasonCodes() httpapi.ReasonCodes {
 
 // watch has telemetry look at what counts itself.
 func watch(
-	m *telemetry.Metrics, keys *apikey.Keyring, tokens *token.Opener, store ports.VectorStore, x *extraction.Extractor, cfg config.Config,
+	m *telemetry.Metrics, keys *apikey.Keyring, certificates *certificate.Keeper, tokens *token.Opener, store ports.VectorStore, x *extraction.Extractor, cfg config.Config,
 ) {
 	keys.OnReload(m.KeysReloaded)
+	certificates.OnReload(m.TLSReloaded)
 	tokens.OnRefused(m.TokenRefused)
 	for _, reason := range token.Reasons() {
 		m.ExpectTokenRefusal(string(reason))

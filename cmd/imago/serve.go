@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +26,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the API",
 		Long: "Serves the HTTP API until it is told to stop (SIGINT or SIGTERM), then finishes\n" +
-			"the requests in progress.",
+			"the requests in progress. SIGHUP has the keys and certificates read again.",
 		Example: "  imago serve --config config/memory.yaml\n" +
 			"  IMAGO_API_KEY=$(head -c 24 /dev/urandom | base64) imago serve",
 		Args: cobra.NoArgs,
@@ -45,7 +48,12 @@ func serve(cmd *cobra.Command, _ []string) error {
 		log.Warn("The model's similarity scale was not fitted to measured error rates: choose thresholds with care.",
 			"model", models.Embedder.Manifest.Name, "basis", c.Basis)
 	}
-	app := fx.New(options(cfg, models, log))
+	// From here on SIGHUP no longer ends the process. One that arrives during the
+	// start is kept; several are one.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	app := fx.New(options(cfg, models, log), reloadOn(hangups))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
