@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strconv"
 	"strings"
@@ -25,12 +26,12 @@ const (
 
 // compact is a JWE in compact serialization, taken apart (RFC 7516, section
 // 7.1): five parts in base64.
-type compact struct{ header, key, iv, ciphertext, tag string }
+type compact struct{ header, key, iv, ciphertext, tag []byte }
 
 // split takes a token apart whose plaintext may have at most limit bytes.
 // Nothing is decoded here: the ciphertext of AES-GCM is as long as the plaintext.
-func split(token string, limit int) (compact, error) {
-	parts := strings.SplitN(token, ".", 6)
+func split(token []byte, limit int) (compact, error) {
+	parts := bytes.SplitN(token, []byte("."), 6)
 	if len(parts) != 5 {
 		return compact{}, refusef(Malformed, "it has not five parts")
 	}
@@ -78,8 +79,8 @@ func (p *presence) UnmarshalJSON([]byte) error {
 // that decrypts, so that both see the same header: names are case-sensitive, and
 // a name that is there twice is refused.
 func (c compact) parseHeader() (header, error) {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(c.header)
-	if err != nil || strings.ContainsAny(c.header, "\r\n") {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(string(c.header))
+	if err != nil || bytes.ContainsAny(c.header, "\r\n") {
 		return header{}, refuse(Malformed, "its header is not in base64")
 	}
 	var h header

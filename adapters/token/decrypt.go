@@ -9,13 +9,13 @@ import (
 )
 
 // decrypt opens a token with its key.
-func decrypt(token string, c compact, key jose.JSONWebKey) ([]byte, error) {
+func decrypt(token []byte, c compact, key jose.JSONWebKey) ([]byte, error) {
 	algorithm := jose.KeyAlgorithm(key.Algorithm)
 	// RFC 7516, section 5.2, step 10.
-	if algorithm == jose.DIRECT && c.key != "" {
+	if algorithm == jose.DIRECT && len(c.key) > 0 {
 		return nil, refuse(Malformed, "it has an encrypted key, which dir has not")
 	}
-	object, err := jose.ParseEncryptedCompact(token, []jose.KeyAlgorithm{algorithm}, []jose.ContentEncryption{jose.A256GCM})
+	object, err := jose.ParseEncryptedCompact(string(token), []jose.KeyAlgorithm{algorithm}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
 		return nil, refuse(Malformed, "its parts cannot be read")
 	}

@@ -77,12 +77,12 @@ func (o *Opener) open(ctx context.Context, token []byte) ([]byte, error) {
 	if len(token) > o.limit/3*4+4+overhead {
 		return nil, refuse(TooLarge, "it exceeds the limit")
 	}
-	return o.openWith(ctx, *keys, string(token))
+	return o.openWith(ctx, *keys, token)
 }
 
 // openWith checks what costs nothing first. That is no leak: what the checks
 // look at is plain to whoever has the token.
-func (o *Opener) openWith(ctx context.Context, keys keyset, token string) ([]byte, error) {
+func (o *Opener) openWith(ctx context.Context, keys keyset, token []byte) ([]byte, error) {
 	parts, err := split(token, o.limit)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (o *Opener) openWith(ctx context.Context, keys keyset, token string) ([]byt
 	if o.opened != nil && (h.ID == "" || len(h.ID) > maxID) {
 		return nil, refuse(NoID, "it has no jti, or one that is too long")
 	}
-	// Decryption holds the picture three times over for a moment.
+	// Decryption holds the picture four times over for a moment.
 	select {
 	case o.slots <- struct{}{}:
 		defer func() { <-o.slots }()
@@ -113,7 +113,10 @@ func (o *Opener) openWith(ctx context.Context, keys keyset, token string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	return picture, o.spend(h, end)
+	if err := o.spend(h, end); err != nil {
+		return nil, err
+	}
+	return picture, nil
 }
 
 // spend sees to it that a token is opened once. It comes last: what a header
