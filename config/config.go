@@ -215,6 +215,21 @@ type MemoryStore struct {
 	// Path is the SQLite file that makes the store durable; empty keeps
 	// everything in RAM only.
 	Path string `yaml:"path"`
+	// Encryption is of what the file keeps of faces.
+	Encryption Encryption `yaml:"encryption"`
+}
+
+// Encryption says with which keys vectors are encrypted at rest, with
+// AES-256-GCM; without any they are not. Keys are 32 bytes in base64, separated
+// by white space: the first one encrypts, the others are those of earlier times
+// and only decrypt.
+type Encryption struct {
+	// KeyFile is a file with keys. What follows # in a line is a comment.
+	KeyFile string `yaml:"key_file"`
+	// Key holds the keys themselves; it is for the environment.
+	Key Secret `yaml:"key" validate:"excluded_with=KeyFile"`
+	// Convert lets a file that was not encrypted be encrypted when it is opened.
+	Convert bool `yaml:"convert"`
 }
 
 // The index kinds of the network stores.

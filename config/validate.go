@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/go-playground/validator/v10"
 )
@@ -67,6 +68,8 @@ func words(b validator.FieldError) string {
 		return "must be above " + param
 	case "gtefield":
 		return "must be at least " + strings.ToLower(param)
+	case "excluded_with":
+		return "must be empty where " + snake(param) + " is set"
 	case "nefield":
 		return "must differ from " + strings.ToLower(param)
 	case "oneof":
@@ -78,6 +81,18 @@ func words(b validator.FieldError) string {
 		return rule.words
 	}
 	return "must satisfy " + b.Tag()
+}
+
+// snake writes KeyFile as key_file.
+func snake(field string) string {
+	var b strings.Builder
+	for i, c := range field {
+		if unicode.IsUpper(c) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
 }
 
 // condition puts "Kind embedder" into words.
