@@ -73,9 +73,11 @@ export const collectionPath = (name) => (name === 'users' ? 'users' : `users/${e
 
 /**
  * The path of a user. Browsers resolve the segments `.` and `..` even when they
- * are encoded, so these two IDs cannot be sent from here.
+ * are encoded, so these two IDs cannot be sent from here; and what is posted to
+ * `search` would be answered as a search.
  */
 export function userPath(collection, id) {
+  if (id === 'search') throw new Refused(0, 'The user ID “search” is reserved.');
   if (id === '.' || id === '..' || id === '/') throw new Refused(0, `The user ID “${id}” cannot be sent by a browser.`);
   return `${collectionPath(collection)}/${encodeURIComponent(id.toWellFormed())}`;
 }

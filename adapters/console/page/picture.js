@@ -77,7 +77,7 @@ function clear() {
   current = null;
   URL.revokeObjectURL($('preview').src);
   $('preview').removeAttribute('src');
-  for (const id of ['preview', 'overlay']) $(id).hidden = true;
+  $('preview').hidden = true;
   $('overlay').replaceChildren();
   $('empty').hidden = camera !== null;
   $('stage').classList.remove('full');
@@ -138,7 +138,6 @@ function draw({ width, height, faces }) {
     if (i > 0) return;
     for (const { x, y } of landmarks) shape('circle', { cx: x, cy: y, r: box.width / 45, class: 'mark' });
   });
-  overlay.hidden = false;
 }
 
 async function startCamera() {

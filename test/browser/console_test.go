@@ -1,0 +1,260 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+)
+
+const desktopWidth, desktopHeight = 1280, 900
+
+// console opens the console of a new imago and gives it the key.
+func console(t *testing.T, env ...string) *tab {
+	t.Helper()
+	b := open(t, imago(t, env...)+"/console", desktopWidth, desktopHeight)
+	b.unlock(apiKey)
+	b.wait("app.checkVisibility()")
+	return b
+}
+
+// enrol enrols a picture under an ID.
+func (b *tab) enrol(path, id string) {
+	b.t.Helper()
+	b.choose(path)
+	b.says("picture-message", "It can be enrolled.")
+	b.write("#user", id)
+	b.click("#enrol")
+	b.says("enrol-message", id+" is enrolled in")
+}
+
+func TestEnrolSearchUnenrol(t *testing.T) {
+	b := console(t)
+	b.says("users-message", "Nobody is enrolled in users.")
+	b.enrol(cast(t, "amy1"), "amy")
+	b.enrol(cast(t, "raj1"), "raj & co <b>")
+	b.wait("rows.children.length === 2")
+	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#rows th"))
+
+	b.choose(cast(t, "amy2"))
+	b.says("picture-message", "One face")
+	b.click("#search")
+	b.wait("matches.children.length > 0")
+	require.Equal(t, []string{"amy"}, b.texts("#matches .who"), "above 80 %")
+	b.says("count", "1 of 2 reach 80 %.")
+	require.Greater(t, evaluate[float64](b, "Number(document.querySelector('[role=meter]').ariaValueNow)"), 80.0)
+	b.slide(0)
+	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#matches .who"), "filtered without asking again")
+	b.slide(100)
+	require.Empty(t, b.texts("#matches .who"))
+	b.says("count", "0 of 2 reach 100 %.")
+
+	b.click("[aria-label='Unenrol amy']")
+	b.says("confirm-text", "All faces of amy in users are removed at once and for good.")
+	b.click("#confirm-no")
+	b.wait("!document.getElementById('confirm').open")
+	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#rows th"))
+	for _, id := range []string{"amy", "raj & co <b>"} {
+		b.click("[aria-label='Unenrol " + id + "']")
+		b.click("#confirm-yes")
+		b.says("users-message", id+" is unenrolled from users.")
+	}
+	require.Empty(t, b.texts("#rows th"))
+	b.click("#search")
+	b.says("search-message", "No match: nobody is enrolled in users.")
+}
+
+func TestRefusedEnrolments(t *testing.T) {
+	b := console(t)
+	b.click("#enrol")
+	require.False(t, b.visible("enrol-message"), "the browser asks for the ID")
+	b.write("#user", "somebody")
+	b.click("#enrol")
+	b.says("enrol-message", "Choose a picture first.")
+	b.choose(portrait(t))
+	b.says("picture-message", "One face")
+	b.click("#enrol")
+	b.says("enrol-message", "somebody is enrolled in users.")
+	for id, reason := range map[string]string{
+		"somebody": "Provided userId already exists.",
+		"search":   "The user ID “search” is reserved.", // the path of a search
+		"faces":    `UserId "faces" is reserved.`,
+		"..":       "cannot be sent by a browser",
+	} {
+		evaluate[string](b, "user.value = ''")
+		b.write("#user", id)
+		b.click("#enrol")
+		b.says("enrol-message", reason)
+	}
+	require.Equal(t, []string{"somebody"}, b.texts("#rows th"))
+}
+
+func TestRefusedPictures(t *testing.T) {
+	b := console(t)
+	large := filepath.Join(t.TempDir(), "large.jpg")
+	require.NoError(t, os.WriteFile(large, make([]byte, 6<<20), 0o600))
+	for path, reason := range map[string]string{
+		fixture.Faces(t, "bad", "einstein.webp"): "JPEG",
+		fixture.Faces(t, "bad", "truncated.jpg"): "provided image",
+		fixture.Faces(t, "bad", "empty.png"):     "",
+		fixture.Faces(t, "017_0.jpg"):            "No face was found in this picture.",
+		fixture.Faces(t, "010_2.jpg"):            "– more than one face detected in the provided image",
+		large:                                    "This picture has 6 MB; imago takes at most 5 MB.",
+	} {
+		b.choose(path)
+		b.wait("document.getElementById('picture-message').className === 'message bad'")
+		b.says("picture-message", reason)
+		evaluate[string](b, "document.getElementById('picture-message').className = ''")
+	}
+	b.choose(fixture.Faces(t, "010_2.jpg"))
+	b.says("picture-message", "2 faces; the largest")
+	b.write("#user", "both")
+	b.click("#enrol")
+	b.says("enrol-message", "More than one face detected in the provided image.")
+	require.Empty(t, b.texts("#rows th"))
+}
+
+func TestKeys(t *testing.T) {
+	url := imago(t) + "/console"
+	b := open(t, url, desktopWidth, desktopHeight)
+	b.unlock("no-such-key")
+	b.says("key-message", "This key is not valid.")
+	require.False(t, b.visible("app"))
+	require.Equal(t, 0, evaluate[int](b, "sessionStorage.length"), "a wrong key is not kept")
+	evaluate[string](b, "document.getElementById('key').value = ''")
+	b.write("#key", "schlüssel\r")
+	b.says("key-message", "This is no key")
+	evaluate[string](b, "document.getElementById('key').value = ''")
+	b.unlock(apiKey)
+	b.wait("app.checkVisibility()")
+	require.Empty(t, evaluate[string](b, "document.getElementById('key').value"), "the key is not left in the form")
+	require.Equal(t, 0, evaluate[int](b, "localStorage.length + document.cookie.length"))
+
+	b.do(chromedp.Reload())
+	b.wait("app.checkVisibility()")
+	b.click("#forget")
+	b.wait("gate.checkVisibility() && !app.checkVisibility()")
+	require.Equal(t, 0, evaluate[int](b, "sessionStorage.length"))
+	b.do(chromedp.Reload())
+	b.wait("gate.checkVisibility()")
+
+	// A key that stops being valid while the page is open.
+	b.unlock(apiKey)
+	b.wait("app.checkVisibility()")
+	evaluate[bool](b, "sessionStorage.setItem('imago-key', 'withdrawn'), true")
+	b.click("#refresh")
+	b.says("key-message", "This key is not valid.")
+	require.False(t, b.visible("app"))
+	require.Equal(t, 0, evaluate[int](b, "sessionStorage.length"))
+}
+
+// The page shows of each collection what the key may do to it.
+func TestScopes(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys.yaml")
+	const searcher, keeper = "searcher-key-of-sixteen", "keeper-key-of-sixteen"
+	require.NoError(t, os.WriteFile(keys, fmt.Appendf(nil, `keys:
+- {name: searcher, sha256: %x, collections: [blacklist], operations: [search]}
+- {name: keeper, sha256: %x, operations: [enrol, read, unenrol]}
+`, sha256.Sum256([]byte(searcher)), sha256.Sum256([]byte(keeper))), 0o600))
+	url := imago(t, "IMAGO_AUTH_KEYS_FILE="+keys) + "/console"
+
+	b := open(t, url, desktopWidth, desktopHeight)
+	b.unlock(keeper)
+	b.wait("app.checkVisibility()")
+	require.False(t, b.visible("search-card"))
+	b.do(chromedp.SetValue(chromedp.CSS("#collection"), "blacklist"))
+	evaluate[bool](b, "collection.dispatchEvent(new Event('change'))")
+	b.says("collection-note", "Shared")
+	b.choose(portrait(t))
+	b.says("picture-message", "This key may not look for faces")
+	b.write("#user", "suspect")
+	b.click("#enrol")
+	b.says("enrol-message", "suspect is enrolled in blacklist.")
+
+	b = open(t, url, desktopWidth, desktopHeight)
+	b.unlock(searcher)
+	b.wait("app.checkVisibility()")
+	require.Equal(t, []string{"blacklist"}, b.texts("#collection option"))
+	require.False(t, b.visible("enrol-card"))
+	require.False(t, b.visible("users-card"))
+	b.choose(portrait(t))
+	b.says("picture-message", "One face")
+	b.click("#search")
+	b.wait("matches.children.length === 1")
+	require.Equal(t, []string{"Enrolled by another client"}, b.texts("#matches .who"))
+}
+
+// The browser's camera looks at the portrait.
+func TestCamera(t *testing.T) {
+	b := console(t)
+	b.click("#camera")
+	b.says("picture-message", "The camera is on.")
+	b.wait("video.videoWidth > 0")
+	b.click("#camera-off")
+	b.wait("!video.checkVisibility() && video.srcObject === null")
+	b.click("#camera")
+	b.wait("video.videoWidth > 0")
+	b.click("#shoot")
+	b.says("picture-message", "One face")
+	require.False(t, b.visible("video"), "the camera is off")
+	b.write("#user", "portrait")
+	b.click("#enrol")
+	b.says("enrol-message", "portrait is enrolled in users.")
+	b.click("#search")
+	b.wait("matches.children.length === 1")
+}
+
+func TestDropAndPaste(t *testing.T) {
+	b := console(t)
+	drop := func(event, files string) {
+		evaluate[bool](b, `(async () => {
+			const picture = await (await fetch('console/icon.svg')).blob();
+			const data = new DataTransfer();
+			for (const name of `+files+`) data.items.add(new File([picture], name, { type: 'image/svg+xml' }));
+			`+event+`;
+			return true;
+		})()`)
+	}
+	drop("stage.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))", "['a.svg', 'b.svg']")
+	b.says("picture-message", "One picture at a time: a.svg was taken.")
+	b.says("picture-message", "JPEG")
+	require.False(t, evaluate[bool](b, "window.dispatchEvent(new DragEvent('drop', { cancelable: true }))"), "the page is not replaced")
+	drop("document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }))", "['c.svg']")
+	b.wait("preview.alt === 'The chosen picture, c.svg'")
+}
+
+func TestUsersComeInPages(t *testing.T) {
+	b := console(t)
+	b.choose(portrait(t))
+	b.says("picture-message", "It can be enrolled.")
+	// Enrolled by the page's own means, without its form.
+	require.True(t, evaluate[bool](b, `(async () => {
+		const { call, userPath } = await import('/console/api.js');
+		const { face } = await import('/console/picture.js');
+		const picture = await face();
+		for (let i = 0; i < 27; i++) await call('POST', userPath('users', `+"`user ${String(i).padStart(2, '0')}`"+`), { face: picture });
+		return true;
+	})()`))
+	b.click("#refresh")
+	b.wait("rows.children.length === 25 && more.checkVisibility()")
+	b.click("#more")
+	b.wait("rows.children.length === 27 && !more.checkVisibility()")
+	require.Equal(t, "Unenrol user 25", evaluate[string](b, "document.activeElement.ariaLabel"), "the focus goes to what is new")
+}
+
+func TestOff(t *testing.T) {
+	url := imago(t, "IMAGO_CONSOLE_ENABLED=false")
+	for _, path := range []string{"/console", "/console/api", "/console/console.js"} {
+		res, err := http.Get(url + path)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusNotFound, res.StatusCode, path)
+	}
+}

@@ -1,0 +1,96 @@
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// phoneWidth is the narrowest of today's common phones in CSS pixels.
+const phoneWidth, phoneHeight = 390, 844
+
+// The drawn face is drawn over: the box encloses the eyes and the mouth of the
+// portrait (in its pixels) where the picture is shown.
+func TestTheFaceIsDrawnWhereItIs(t *testing.T) {
+	for name, size := range map[string][2]int64{"desktop": {desktopWidth, desktopHeight}, "phone": {phoneWidth, phoneHeight}} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, imago(t)+"/console", size[0], size[1])
+			b.unlock(apiKey)
+			b.wait("app.checkVisibility()")
+			b.choose(portrait(t))
+			b.says("picture-message", "One face")
+			require.Equal(t, 5, evaluate[int](b, "document.querySelectorAll('#overlay .mark').length"))
+			for i, want := range [][2]float64{{125, 173}, {195, 173}, {160, 215}, {132, 250}, {188, 250}} {
+				got := evaluate[[]float64](b, `(() => {
+					const shown = preview.getBoundingClientRect();
+					const scale = Math.min(shown.width / 320, shown.height / 400);
+					const left = shown.left + (shown.width - 320 * scale) / 2, top = shown.top + (shown.height - 400 * scale) / 2;
+					const mark = document.querySelectorAll('#overlay .mark')[`+string(rune('0'+i))+`].getBoundingClientRect();
+					return [(mark.left + mark.width / 2 - left) / scale, (mark.top + mark.height / 2 - top) / scale];
+				})()`)
+				require.InDelta(t, want[0], got[0], 10, "landmark %d", i)
+				require.InDelta(t, want[1], got[1], 10, "landmark %d", i)
+			}
+		})
+	}
+}
+
+// Nothing reaches over the edge of a phone, whatever is shown; the pictures for
+// the README are made on the way when IMAGO_UPDATE_SCREENSHOTS is set.
+func TestWidths(t *testing.T) {
+	url := imago(t)
+	for _, c := range []struct {
+		name, scheme  string
+		width, height int64
+	}{
+		{"desktop-light", "light", desktopWidth, desktopHeight}, {"desktop-dark", "dark", desktopWidth, desktopHeight},
+		{"phone-light", "light", phoneWidth, phoneHeight}, {"phone-dark", "dark", phoneWidth, phoneHeight},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := open(t, url+"/console", c.width, c.height)
+			b.scheme(c.scheme)
+			b.wait("gate.checkVisibility()")
+			b.fits()
+			b.unlock(apiKey)
+			b.wait("app.checkVisibility()")
+			b.choose(portrait(t))
+			b.says("picture-message", "It can be enrolled.")
+			if c.name == "desktop-light" {
+				for _, id := range []string{"alice", "bob-with-a-rather-long-name@example.com", "7b1f8a5e-0a9c-4f0b-9d3e-1f2c3d4e5f60"} {
+					b.enrol(portrait(t), id)
+				}
+			}
+			b.click("#search")
+			b.wait("matches.children.length === 3")
+			b.fits()
+			b.shoot(c.name)
+			b.click("[aria-label='Unenrol alice']")
+			b.wait("document.getElementById('confirm').open")
+			b.fits()
+			b.do(chromedp.Navigate(url + "/console/api"))
+			evaluate[bool](b, "document.querySelectorAll('details').forEach((d) => { d.open = true }), true")
+			b.fits()
+		})
+	}
+}
+
+// fits checks that nothing has to be scrolled sideways to be seen.
+func (b *tab) fits() {
+	b.t.Helper()
+	require.Equal(b.t, evaluate[int](b, "document.documentElement.clientWidth"), evaluate[int](b, "document.documentElement.scrollWidth"))
+}
+
+// shoot keeps a picture of the page where pictures are wanted.
+func (b *tab) shoot(name string) {
+	b.t.Helper()
+	evaluate[bool](b, "document.activeElement.blur(), window.scrollTo(0, 0), true")
+	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(90))
+	require.NoError(b.t, err)
+	require.Less(b.t, len(picture), 200<<10, "the README stays light")
+	if os.Getenv("IMAGO_UPDATE_SCREENSHOTS") != "" {
+		require.NoError(b.t, os.WriteFile(filepath.Join("testdata", name+".jpg"), picture, 0o644))
+	}
+}
