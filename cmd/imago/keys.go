@@ -14,31 +14,42 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make API keys"}
-	cmd.AddCommand(keysNewCommand())
+	cmd := &cobra.Command{Use: "keys", Short: "Make and list API keys"}
+	cmd.AddCommand(keysNewCommand(), keysListCommand())
 	return cmd
 }
 
 func keysNewCommand() *cobra.Command {
 	var key config.Key
 	var expires string
+	var rate float64
+	var burst int
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Make a key and print its stanza for the keys file",
 		Long: "Makes a random key for the client NAME. The key is shown once and stored nowhere;\n" +
 			"the stanza holds its SHA-256 and goes under `keys:` in the file that\n" +
-			"auth.keys_file names. A running imago reads that file again by itself.",
+			"auth.keys_file names. A running imago reads that file again by itself, or at once on\n" +
+			"SIGHUP.",
 		Example: "  imago keys new gateway\n" +
-			"  imago keys new kiosk --operations search --collections users,blacklist --expires 2027-01-31T00:00:00Z",
+			"  imago keys new kiosk --operations search --collections users,blacklist --rate 5 --expires 2027-01-31T00:00:00Z",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Name = args[0]
+			if cmd.Flags().Changed("rate") {
+				key.Rate = &rate
+			}
+			if cmd.Flags().Changed("burst") {
+				key.Burst = &burst
+			}
 			return newKey(cmd, key, expires)
 		},
 	}
 	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use (default all)")
 	cmd.Flags().StringSliceVar(&key.Operations, "operations", nil, "operations the key may perform: enrol, search, unenrol, read (default all)")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key stops being valid, as in 2027-01-31T00:00:00Z (default never)")
+	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second, 0 for any number (default auth.rate)")
+	cmd.Flags().IntVar(&burst, "burst", 0, "requests at once after a pause, 0 for those of one second (default auth.burst)")
 	return cmd
 }
 

@@ -14,8 +14,8 @@ import (
 	"imago/adapters/token"
 )
 
-// reload is a part that reads its files again when it is told to. It logs by
-// itself how that went, and what it cannot use leaves in force what it had.
+// reload is a part that reads its files again when it is told to. Where it
+// cannot use them, what it had stays in force.
 type reload struct {
 	what string
 	do   func() error
@@ -73,11 +73,12 @@ func (r *reloader) close(context.Context) error {
 }
 
 func (r *reloader) reload() {
-	failed := []string{}
+	failures := 0
 	for _, one := range r.all {
 		if err := one.do(); err != nil {
-			failed = append(failed, one.what)
+			failures++
+			r.log.Error("not read again on SIGHUP: what was in force stays", "what", one.what, "error", err)
 		}
 	}
-	r.log.Info("files read again on SIGHUP", "failed", failed)
+	r.log.Info("files read again on SIGHUP", "failures", failures)
 }
