@@ -51,6 +51,5 @@ func TestVectorStoreContract(t *testing.T) {
 // With so few faces the graph misses nobody: what is tested is that everything
 // else is right when it is used.
 func TestVectorStoreWithGraph(t *testing.T) {
-	t.Parallel()
 	contract.VectorStore(t, harness(config.IndexHNSW))
 }
