@@ -104,12 +104,6 @@ func alphabet(found uint8) *base64.Encoding {
 	return base64.RawStdEncoding
 }
 
-// isToken reports whether a text is a JWE in compact serialization (RFC 7516,
-// section 7.1): five parts of URL-safe base64 joined by dots.
-func isToken(text []byte, found uint8) bool {
-	return found&classDot != 0 && found&(classOther|classStandard|classPadding) == 0 && bytes.Count(text, []byte(".")) == 4
-}
-
 // withoutDataPrefix removes the head of a data URL (RFC 2397) of a picture in
 // base64, such as data:image/jpeg;base64, and answers ok = false to any other
 // data URL.
