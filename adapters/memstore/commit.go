@@ -114,7 +114,7 @@ func (tx *transaction) make(c change) error {
 
 func (tx *transaction) put(r ports.Record) error {
 	slot := tx.slots.take()
-	if _, err := tx.putVector.Exec(slot, encode(r.Vector)); err != nil {
+	if _, err := tx.putVector.Exec(slot, tx.vault.seal(r)); err != nil {
 		return err
 	}
 	_, err := tx.putFace.Exec(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), slot)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	_ "github.com/mattn/go-sqlite3" // the driver "sqlite3"
 
+	"imago/config"
 	"imago/ports"
 )
 
@@ -28,19 +30,32 @@ type database struct {
 	pool *sql.DB
 	conn *sql.Conn
 
+	dimension int // of a vector
+	vault     vault
+	log       *slog.Logger
+
 	statements
 	slots slots
 }
 
-// openDatabase opens or creates the file of a store. On an error nothing stays
-// open or locked.
-func openDatabase(path string, space ports.Space) (*database, error) {
-	path, lock, err := claim(path)
+// openDatabase opens or creates the file of a store, and encrypts what is not
+// encrypted as configured; ctx bounds the latter. On an error nothing stays open
+// or locked.
+func openDatabase(ctx context.Context, cfg config.MemoryStore, space ports.Space, log *slog.Logger) (*database, error) {
+	sealing, err := keys(cfg.Encryption)
 	if err != nil {
 		return nil, err
 	}
-	d := &database{path: path, lock: lock}
-	if err := d.open(space); err != nil {
+	path, lock, err := claim(cfg.Path)
+	if err != nil {
+		return nil, err
+	}
+	d := &database{path: path, lock: lock, dimension: space.Dimension, vault: vault{space: space.ID(), keys: sealing}, log: log}
+	err = d.open(space)
+	if err == nil {
+		err = d.unlock(ctx, cfg.Encryption.Convert)
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil

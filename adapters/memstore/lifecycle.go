@@ -46,7 +46,7 @@ func (s *Store) openFile(ctx context.Context) (*database, error) {
 		return nil, nil
 	}
 	began := time.Now()
-	db, err := openDatabase(s.cfg.Path, s.space)
+	db, err := openDatabase(ctx, s.cfg, s.space, s.log)
 	if err != nil {
 		return nil, cannotOpen(s.cfg.Path, err)
 	}
@@ -54,7 +54,7 @@ func (s *Store) openFile(ctx context.Context) (*database, error) {
 	if err != nil {
 		return nil, cannotOpen(s.cfg.Path, errors.Join(err, db.close()))
 	}
-	s.log.Info("memstore: opened", "path", s.cfg.Path, "faces", faces, "took", time.Since(began).Round(time.Millisecond))
+	s.log.Info("memstore: opened", "path", s.cfg.Path, "faces", faces, "encrypted", db.vault.sealing() != nil, "took", time.Since(began).Round(time.Millisecond))
 	return db, nil
 }
 

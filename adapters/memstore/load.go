@@ -33,7 +33,7 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 			return 0, ctx.Err()
 		}
 		before := r
-		if err := scan(rows, &r); err != nil {
+		if err := d.scan(rows, &r); err != nil {
 			return 0, err
 		}
 		if compareKeys(before, r) >= 0 {
@@ -58,7 +58,7 @@ func compareKeys(a, b ports.Record) int {
 
 // scan reads and checks one row. A bad one is named by its slot, not by the
 // user's ID, which may be personal data.
-func scan(rows *sql.Rows, r *ports.Record) error {
+func (d *database) scan(rows *sql.Rows, r *ports.Record) error {
 	var enrolledAt, slot int64
 	var data sql.RawBytes
 	err := rows.Scan(&r.Collection, &r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &slot, &data)
@@ -66,17 +66,18 @@ func scan(rows *sql.Rows, r *ports.Record) error {
 		return err
 	}
 	r.EnrolledAt = time.UnixMicro(enrolledAt)
-	if len(data) == 4*len(r.Vector) {
-		decode(r.Vector, data)
+	if err = d.vault.open(r, data); err == nil {
 		err = ports.ValidateRecord(*r, len(r.Vector))
-	} else {
-		err = fmt.Errorf("a vector of %d bytes where %d are expected", len(data), 4*len(r.Vector))
 	}
 	if err != nil {
-		return fmt.Errorf("the row of table face with slot %d in collection %.64q is damaged: %w; restore a backup, or delete the row",
-			slot, r.Collection, err)
+		return damagedRow(slot, r.Collection, err)
 	}
 	return nil
+}
+
+func damagedRow(slot int64, collection string, err error) error {
+	return fmt.Errorf("the row of table face with slot %d in collection %.64q is damaged: %w; restore a backup, or delete the row",
+		slot, collection, err)
 }
 
 // loadSlots finds the slots that can be used again.

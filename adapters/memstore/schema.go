@@ -1,16 +1,20 @@
 package memstore
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"imago/ports"
 )
 
 // applicationID marks the files of imago ("imag" in ASCII), and schemaVersion
-// is the version of the tables below. Both are in the header of the file.
+// is the version of the tables below; an imago that knows nothing of encryption
+// takes the other for one that is newer. Both are in the header of the file.
 const (
-	applicationID = 0x696d6167
-	schemaVersion = 1
+	applicationID    = 0x696d6167
+	schemaVersion    = 1
+	encryptedVersion = 2 // the same tables with encrypted vectors
 )
 
 // pageSize lets three vectors of 512 numbers share a page; on SQLite's default
@@ -32,7 +36,7 @@ CREATE TABLE meta (
 
 CREATE TABLE vector (
 	slot INTEGER PRIMARY KEY,
-	data BLOB NOT NULL -- little-endian float32; zeros where the slot is free
+	data BLOB NOT NULL -- little-endian float32, sealed where there is a key; zeros where the slot is free
 ) STRICT;
 
 CREATE TABLE face (
@@ -64,10 +68,10 @@ func (d *database) identify() (fresh bool, err error) {
 		return true, nil
 	case application != applicationID:
 		return false, fmt.Errorf("it is the SQLite database of another application; set store.memory.path to another file")
-	case version > schemaVersion:
+	case version > encryptedVersion:
 		return false, fmt.Errorf("it was written by a newer imago (file version %d, this imago knows %d); install that one again",
-			version, schemaVersion)
-	case version != schemaVersion:
+			version, encryptedVersion)
+	case version != schemaVersion && version != encryptedVersion:
 		return false, fmt.Errorf("its file version is %d, which no imago has written", version)
 	}
 	return false, nil
@@ -78,21 +82,40 @@ func (d *database) createSchema(space ports.Space) error {
 	if err := d.exec("BEGIN IMMEDIATE;" + schema); err != nil {
 		return err
 	}
-	if err := d.exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, schemaVersion)); err != nil {
+	meta, version := map[string]string{metaSpace: space.ID(), metaSpaceName: space.String()}, schemaVersion
+	if k := d.vault.sealing(); k != nil {
+		meta[metaKey], version = k.name(), encryptedVersion
+	}
+	if err := d.exec(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)); err != nil {
 		return err
 	}
-	for key, value := range map[string]string{metaSpace: space.ID(), metaSpaceName: space.String()} {
-		if err := d.exec("INSERT INTO meta (key, value) VALUES (?, ?)", key, value); err != nil {
+	for key, value := range meta {
+		if err := d.setMeta(key, value); err != nil {
 			return err
 		}
 	}
 	return d.exec("COMMIT")
 }
 
+// meta returns a value of the table meta, "" for none.
+func (d *database) meta(key string) (value string, err error) {
+	err = d.row("SELECT value FROM meta WHERE key = ?", key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return value, err
+}
+
+func (d *database) setMeta(key, value string) error {
+	return d.exec("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value)
+}
+
 // The keys of the table meta.
 const (
 	metaSpace     = "space"      // ports.Space.ID, by which spaces are compared
 	metaSpaceName = "space_name" // ports.Space.String, for people
+	metaKey       = "key"        // the name of the key that seals vectors; absent for none
+	metaPending   = "resealing"  // not all vectors are sealed with that key yet; see resealAll
 )
 
 // checkSpace compares the space of the file with the one configured.

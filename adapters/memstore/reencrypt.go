@@ -1,0 +1,184 @@
+package memstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"imago/ports"
+)
+
+// The values of metaPending: what the rows were before that are to be sealed
+// with the key that metaKey names.
+const (
+	fromPlain = "plain"
+	fromKeys  = "keys"
+)
+
+// resealBatch is how many rows are sealed in one transaction.
+const resealBatch = 1024
+
+// unlock makes the file's encryption and the configured one meet: it refuses a
+// file whose vectors it could not read, or may not encrypt, before anything is
+// changed, and seals every vector with the first key where some are not. That
+// is done in many small transactions and goes on where it was when it is
+// interrupted, even by a crash, as long as the keys are there.
+func (d *database) unlock(ctx context.Context, convert bool) error {
+	name, err := d.meta(metaKey)
+	if err != nil {
+		return err
+	}
+	pending, err := d.meta(metaPending)
+	if err != nil {
+		return err
+	}
+	from, err := d.vault.plan(name, pending, convert)
+	if err != nil || from == "" {
+		return err
+	}
+	if err := d.begin(from); err != nil {
+		return err
+	}
+	return d.resealAll(ctx, from)
+}
+
+// plan returns from what rows have to be sealed anew, "" for not at all, given
+// what the table meta says.
+func (v *vault) plan(name, pending string, convert bool) (from string, err error) {
+	k := v.sealing()
+	switch {
+	case name == "" && k == nil:
+		return "", nil
+	case name == "" && !convert:
+		return "", errors.New("it is not encrypted, and store.memory.encryption has a key: " +
+			"set store.memory.encryption.convert to true to have it encrypted, or take the key away")
+	case name == "":
+		return fromPlain, nil
+	case k == nil:
+		return "", fmt.Errorf("it is encrypted with the key %s, and store.memory.encryption has none", name)
+	case !v.knows(name):
+		return "", fmt.Errorf("it is encrypted with the key %s, which store.memory.encryption lacks (it has %s first); "+
+			"add that key behind the first, or set store.memory.path to another file", name, k.name())
+	case pending != "":
+		return pending, nil
+	case name != k.name():
+		return fromKeys, nil
+	}
+	return "", nil
+}
+
+func (v *vault) knows(name string) bool {
+	for _, k := range v.keys {
+		if k.name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// begin notes what is going to be done. From now on an interruption is made up
+// for at the next start, and an imago that knows no encryption refuses the file.
+func (d *database) begin(from string) error {
+	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, err := range []error{
+		d.setMeta(metaPending, from),
+		d.setMeta(metaKey, d.vault.sealing().name()),
+		d.exec(fmt.Sprintf("PRAGMA user_version = %d", encryptedVersion)),
+	} {
+		if err != nil {
+			return errors.Join(err, d.exec("ROLLBACK"))
+		}
+	}
+	return d.exec("COMMIT")
+}
+
+// resealAll seals every vector and cleans up. Sealed vectors are longer than
+// plain ones, so that rows move and may leave copies behind; VACUUM writes the
+// whole file anew and leaves none. It takes as much memory as the file is large.
+func (d *database) resealAll(ctx context.Context, from string) error {
+	d.log.Info("memstore: encrypting the vectors of the file", "path", d.path, "key", d.vault.sealing().name(), "from", from)
+	d.vault.plain = from == fromPlain
+	defer func() { d.vault.plain = false }()
+	var at ports.Record
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if more, err = d.resealSome(&at); err != nil {
+			return errors.Join(err, d.rollback())
+		}
+		d.log.Debug("memstore: encrypted some vectors", "path", d.path)
+	}
+	if from == fromPlain {
+		if err := d.exec("DELETE FROM vector WHERE slot NOT IN (SELECT slot FROM face)"); err != nil {
+			return err
+		}
+		if err := d.exec("VACUUM"); err != nil {
+			return err
+		}
+	}
+	if err := d.truncateLog(); err != nil {
+		return err
+	}
+	return d.exec("DELETE FROM meta WHERE key = ?", metaPending)
+}
+
+// rollback ends a transaction that may be open.
+func (d *database) rollback() error {
+	// SQLite may have rolled back by itself, and then it says so here.
+	_ = d.exec("ROLLBACK")
+	return nil
+}
+
+// resealSome seals the vectors of the rows behind a place in one transaction,
+// and moves the place. It reports whether there may be more.
+func (d *database) resealSome(at *ports.Record) (more bool, err error) {
+	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
+		return false, err
+	}
+	stale, n, err := d.stale(at)
+	if err != nil {
+		return false, err
+	}
+	for slot, r := range stale {
+		if err := d.exec("UPDATE vector SET data = ? WHERE slot = ?", d.vault.seal(r), slot); err != nil {
+			return false, err
+		}
+	}
+	return n == resealBatch, d.exec("COMMIT")
+}
+
+// stale returns, by slot, those of the rows behind a place that are not sealed
+// with the first key, and how many rows it looked at.
+func (d *database) stale(at *ports.Record) (stale map[int64]ports.Record, n int, err error) {
+	rows, err := d.conn.QueryContext(context.Background(), `
+		SELECT collection, user_id, face_id, slot, data FROM face LEFT JOIN vector USING (slot)
+		WHERE (collection, user_id, face_id) > (?, ?, ?)
+		ORDER BY collection, user_id, face_id LIMIT ?`, at.Collection, at.UserID, at.FaceID, resealBatch)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	stale = map[int64]ports.Record{}
+	for ; rows.Next(); n++ {
+		var slot int64
+		var data sql.RawBytes
+		if err := rows.Scan(&at.Collection, &at.UserID, &at.FaceID, &slot, &data); err != nil {
+			return nil, 0, err
+		}
+		if d.vault.current(data, d.dimension) {
+			continue
+		}
+		r := *at
+		r.Vector = make([]float32, d.dimension)
+		if err := d.vault.open(&r, data); err != nil {
+			return nil, 0, damagedRow(slot, r.Collection, err)
+		}
+		stale[slot] = r
+	}
+	return stale, n, rows.Err()
+}

@@ -1,0 +1,92 @@
+package memstore
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"imago/ports"
+)
+
+// vault turns vectors into what the file keeps of them, and back. Without a key
+// that is their bytes. With one it is
+//
+//	ID of the key (4 bytes) | nonce (12) | ciphertext | tag (16)
+//
+// of AES-256-GCM (NIST SP 800-38D), whose additional data are the space, the
+// collection, the user and the face: a row that was put in the place of another
+// does not open.
+type vault struct {
+	space string
+	keys  []*key // the one that seals first; none for no encryption
+	plain bool   // rows without encryption open too, although there are keys
+}
+
+// errSealed says why a row does not open; the key is known.
+var errSealed = errors.New("its vector was not encrypted for this row with this key, or is damaged")
+
+// sealing is the key that seals, nil for none.
+func (v *vault) sealing() *key {
+	if len(v.keys) == 0 {
+		return nil
+	}
+	return v.keys[0]
+}
+
+// size is how many bytes the file keeps of a vector.
+func (v *vault) size(dimension int) int {
+	if k := v.sealing(); k != nil {
+		return keyIDBytes + 4*dimension + k.aead.Overhead()
+	}
+	return 4 * dimension
+}
+
+// seal returns what is stored of a record's vector.
+func (v *vault) seal(r ports.Record) []byte {
+	plain := encode(r.Vector)
+	k := v.sealing()
+	if k == nil {
+		return plain
+	}
+	sealed := make([]byte, keyIDBytes, v.size(len(r.Vector)))
+	copy(sealed, k.id[:])
+	return k.aead.Seal(sealed, nil, plain, v.identity(r))
+}
+
+// open reads into the vector of a record, which names the row and has room for
+// the dimension. Whether what it reads makes sense is not judged.
+func (v *vault) open(r *ports.Record, data []byte) error {
+	plain := 4 * len(r.Vector)
+	if len(v.keys) == 0 || v.plain && len(data) == plain {
+		if len(data) != plain {
+			return fmt.Errorf("a vector of %d bytes where %d are expected", len(data), plain)
+		}
+		decode(r.Vector, data)
+		return nil
+	}
+	if want := v.size(len(r.Vector)); len(data) != want {
+		return fmt.Errorf("an encrypted vector of %d bytes where %d are expected", len(data), want)
+	}
+	id := [keyIDBytes]byte(data)
+	k := find(v.keys, id)
+	if k == nil {
+		return fmt.Errorf("its key %s is not configured", hex.EncodeToString(id[:]))
+	}
+	opened, err := k.aead.Open(nil, nil, data[keyIDBytes:], v.identity(*r))
+	if err != nil {
+		return errSealed
+	}
+	decode(r.Vector, opened)
+	return nil
+}
+
+// current reports whether a stored vector is sealed with the first key.
+func (v *vault) current(data []byte, dimension int) bool {
+	return len(data) == v.size(dimension) && [keyIDBytes]byte(data) == v.sealing().id
+}
+
+// identity is the additional data of a row. None of its parts contains a zero
+// byte.
+func (v *vault) identity(r ports.Record) []byte {
+	return fmt.Appendf(nil, "imago face 1\x00%s\x00%s\x00%s\x00%s", v.space, r.Collection, r.UserID, r.FaceID)
+}
