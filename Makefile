@@ -55,6 +55,26 @@ servers: ## install PostgreSQL with pgvector, and Milvus, for the tests
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@test/servers/install "$(IMAGO_TEST_SERVERS)"
 
+# A Chromium of the machine's own is used where there is one; the fonts are what
+# its text is drawn with. The rules of accessibility (axe-core) come out of a Python
+# wheel that carries them.
+AXE := axe-playwright-python==0.1.8
+AXE_FILE := $(CACHE)/axe-core/$(AXE)/axe.min.js
+
+.PHONY: browser
+browser: $(AXE_FILE) ## install Chromium for the tests
+	@for name in chromium chromium-browser google-chrome chrome; do ! command -v $$name >/dev/null || exit 0; done; \
+	[ -n "$${IMAGO_TEST_BROWSER:-}" ] || $(MAKE) --no-print-directory system-packages PACKAGES='chromium fonts-liberation'
+
+$(AXE_FILE):
+	@echo "fetching axe-core"
+	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
+	@mkdir -p $(@D)/wheel
+	@pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: -d $(@D)/wheel $(AXE)
+	@python3 -c 'import glob, sys, zipfile; z = zipfile.ZipFile(glob.glob(sys.argv[1] + "/wheel/*.whl")[0]); \
+	open(sys.argv[1] + "/axe.min.js.part", "wb").write(z.read("axe_playwright_python/axe.min.js"))' $(@D)
+	@rm -r $(@D)/wheel && mv $@.part $@
+
 .PHONY: build
 build: deps ## build bin/imago
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imago ./cmd/imago
@@ -64,7 +84,7 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 	@test/run-dev bin/imago
 
 .PHONY: test
-test: deps servers ## run every test under the race detector
+test: deps servers browser ## run every test under the race detector
 	@go test -race -timeout 20m ./...
 
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
