@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imago/adapters/token"
+)
+
+// defaultTTL is how long a token of this command is valid, and maxTTL the
+// longest age that token.max_age can allow.
+const defaultTTL, maxTTL = time.Minute, 24 * time.Hour
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Make keys for encrypted pictures, and encrypt pictures",
+	}
+	cmd.AddCommand(tokenKeygenCommand(), tokenSealCommand())
+	return cmd
+}
+
+func tokenKeygenCommand() *cobra.Command {
+	var algorithm, kid, device string
+	cmd := &cobra.Command{
+		Use:   "keygen FILE",
+		Short: "Add a new key to the JWK Set in FILE",
+		Long: "Makes a key and adds it to the JWK Set in FILE, which is made if it is missing and\n" +
+			"goes into token.keys_file; a running imago reads it again by itself. --device\n" +
+			"writes what the capture device needs: the public key, or for dir and A256KW the\n" +
+			"secret key that both sides share. To rotate, add a key, move the devices to it,\n" +
+			"and take the old one out of FILE.",
+		Example: "  imago token keygen keys.json --device device.json\n" +
+			"  imago token keygen keys.json --alg RSA-OAEP-256 --kid gate-2027",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return keygen(cmd, args[0], algorithm, kid, device)
+		},
+	}
+	cmd.Flags().StringVar(&algorithm, "alg", "ECDH-ES+A256KW", "algorithm: "+strings.Join(token.Algorithms(), ", "))
+	cmd.Flags().StringVar(&kid, "kid", "", "name of the key (default the date and time)")
+	cmd.Flags().StringVar(&device, "device", "", "new file for the device's key")
+	return cmd
+}
+
+func keygen(cmd *cobra.Command, path, algorithm, kid, device string) error {
+	if kid == "" {
+		kid = time.Now().UTC().Format("20060102-150405")
+	}
+	pair, err := token.Generate(algorithm, kid)
+	if err != nil {
+		return usageError{err}
+	}
+	half, err := pair.Device()
+	if err != nil {
+		return err
+	}
+	if device != "" {
+		if err := writeNew(device, half); err != nil {
+			return err
+		}
+	}
+	if err := pair.AddTo(path); err != nil {
+		if device != "" {
+			err = errors.Join(err, os.Remove(device)) // it belongs to no key
+		}
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "added key %s for %s to %s\n", kid, algorithm, path)
+	return err
+}
+
+// writeNew writes a file that was not there and that only its owner can read.
+func writeNew(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+func tokenSealCommand() *cobra.Command {
+	var jwk, kid string
+	var ttl time.Duration
+	cmd := &cobra.Command{
+		Use:   "seal FILE",
+		Short: "Encrypt a picture into a token",
+		Long: "Encrypts the picture FILE into a token, which is printed and goes into a request\n" +
+			"in the place of the picture. It is valid from now on, and once where\n" +
+			"token.replay_cache is set. The key is a JWK or one of a JWK Set; a public one is\n" +
+			"enough.",
+		Example: "  imago token seal face.jpg --jwk device.json\n" +
+			"  echo '{\"face\":\"'$(imago token seal face.jpg --jwk device.json)'\"}' |\n" +
+			"    curl http://127.0.0.1:8080/users/search -H \"x-api-key: $IMAGO_API_KEY\" -d @-",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return seal(cmd, args[0], jwk, kid, ttl)
+		},
+	}
+	cmd.Flags().StringVar(&jwk, "jwk", "", "file with the key")
+	cmd.Flags().StringVar(&kid, "kid", "", "which key of a set (default the only one)")
+	cmd.Flags().DurationVar(&ttl, "ttl", defaultTTL, "how long the token is valid; imago may allow less")
+	return cmd
+}
+
+func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration) error {
+	if jwk == "" {
+		return usageError{errors.New("--jwk must name the file with the key; imago token keygen makes one")}
+	}
+	if ttl < time.Second || ttl > maxTTL {
+		return usageError{fmt.Errorf("--ttl must be %s to %s", time.Second, maxTTL)}
+	}
+	sealer, err := token.LoadSealer(jwk, kid)
+	if err != nil {
+		return usageError{err}
+	}
+	picture, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	sealed, err := sealer.Seal(picture, time.Now(), ttl)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), sealed)
+	return err
+}
