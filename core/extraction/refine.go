@@ -8,13 +8,6 @@ import (
 	"imago/ports"
 )
 
-// A look is one measurement of the landmarks in an upright square crop of the
-// face, perhaps mirrored.
-type look struct {
-	size     int // of the crop in pixels
-	mirrored bool
-}
-
 // The detector places landmarks differently when the same face is turned or
 // lies at another scale, by enough to cost accuracy. So the face is brought
 // upright to one scale by a first look, and its landmarks are then the mean of
@@ -23,12 +16,11 @@ type look struct {
 // templates of copy and original from 0.836 to 0.994 (8 degrees: 0.951 to
 // 0.997; 8 times larger or smaller: 0.977 to 0.994), and on the 45 labelled stills and
 // portraits it moved strangers and same persons apart (d' 5.38 to 5.87).
-var (
-	firstLook  = look{size: 160}
-	finalLooks = []look{{160, false}, {160, true}, {224, false}, {224, true}}
-)
+var finalSizes = []int{160, 224}
 
 const (
+	// firstSize is the side of the crop of the first look in pixels.
+	firstSize = 160
 	// cropFill is the part of a crop's side that the chip takes: the rest is
 	// the margin that detectors expect around a face.
 	cropFill = 0.6
@@ -41,64 +33,104 @@ const (
 // refineLandmarks replaces the landmarks by what the looks measure. A look that
 // does not find the face leaves them as they were.
 func (x *Extractor) refineLandmarks(ctx context.Context, img *ports.Image, l *ports.Landmarks) error {
-	upright, _, err := x.look(ctx, img, *l, firstLook)
+	first, err := newView(img, *l, firstSize)
 	if err != nil {
 		return err
 	}
-	var sum ports.Landmarks
-	found := 0.0
-	for _, view := range finalLooks {
-		measured, ok, err := x.look(ctx, img, upright, view)
+	upright, _, err := x.look(ctx, first)
+	if err != nil {
+		return err
+	}
+	var all tally
+	for _, size := range finalSizes {
+		v, err := newView(img, upright, size)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue
+		for range 2 {
+			measured, ok, err := x.look(ctx, v)
+			if err != nil {
+				return err
+			}
+			if ok {
+				all.add(measured)
+			}
+			v.mirror()
 		}
-		found++
-		for i, p := range measured {
-			sum[i].X += p.X
-			sum[i].Y += p.Y
-		}
 	}
-	if found == 0 {
-		return nil
-	}
-	for i, p := range sum {
-		l[i] = ports.Point{X: p.X / found, Y: p.Y / found}
-	}
+	all.mean(l)
 	return nil
 }
 
-// look measures the landmarks of the face at l once. Without a face in the
-// crop's middle it answers l and false.
-func (x *Extractor) look(ctx context.Context, img *ports.Image, l ports.Landmarks, v look) (ports.Landmarks, bool, error) {
+// look measures the landmarks of the face in a view once. Without a face in the
+// view's middle it answers the landmarks that the view was made from, and false.
+func (x *Extractor) look(ctx context.Context, v *view) (ports.Landmarks, bool, error) {
+	faces, err := x.detector.Detect(ctx, v.crop, v.crop.Width)
+	if err != nil {
+		return v.from, false, err
+	}
+	face, ok := central(faces, v.crop.Width)
+	if !ok {
+		return v.from, false, nil
+	}
+	return v.back(face.Landmarks), true, nil
+}
+
+// A view is an upright square crop of a face, perhaps mirrored.
+type view struct {
+	from     ports.Landmarks
+	crop     *ports.Image
+	toImage  alignment.Transform
+	mirrored bool
+}
+
+func newView(img *ports.Image, l ports.Landmarks, size int) (*view, error) {
 	t, err := alignment.Fit(l)
 	if err != nil {
-		return l, false, err
+		return nil, err
 	}
-	toCrop := cropTransform(t, v.size)
-	crop := alignment.Crop(img, toCrop, v.size)
+	toCrop := cropTransform(t, size)
+	return &view{from: l, crop: alignment.Crop(img, toCrop, size), toImage: toCrop.Inverse()}, nil
+}
+
+// mirror exchanges left and right.
+func (v *view) mirror() {
+	mirror(v.crop)
+	v.mirrored = !v.mirrored
+}
+
+// back carries landmarks of the crop to the image.
+func (v *view) back(l ports.Landmarks) ports.Landmarks {
 	if v.mirrored {
-		mirror(crop)
+		l = mirrorLandmarks(l, v.crop.Width)
 	}
-	faces, err := x.detector.Detect(ctx, crop, v.size)
-	if err != nil {
-		return l, false, err
+	for i, p := range l {
+		l[i] = v.toImage.Apply(p)
 	}
-	face, ok := central(faces, v.size)
-	if !ok {
-		return l, false, nil
+	return l
+}
+
+// tally adds up measurements.
+type tally struct {
+	sum ports.Landmarks
+	n   float64
+}
+
+func (t *tally) add(l ports.Landmarks) {
+	t.n++
+	for i, p := range l {
+		t.sum[i].X += p.X
+		t.sum[i].Y += p.Y
 	}
-	measured := face.Landmarks
-	if v.mirrored {
-		measured = mirrorLandmarks(measured, v.size)
+}
+
+// mean replaces l by the mean of what was added, if anything was.
+func (t *tally) mean(l *ports.Landmarks) {
+	for i, p := range t.sum {
+		if t.n > 0 {
+			l[i] = ports.Point{X: p.X / t.n, Y: p.Y / t.n}
+		}
 	}
-	back := toCrop.Inverse()
-	for i, p := range measured {
-		measured[i] = back.Apply(p)
-	}
-	return measured, true, nil
 }
 
 // cropTransform turns the transform to the chip into the one to a crop.
