@@ -25,7 +25,7 @@ paths:
       tags: [b]
       summary: Put it.
       parameters: [{name: quietly, in: query, description: Say nothing.}]
-      requestBody: {content: {application/json: {example: {b: 1, a: "<x>"}}}}
+      requestBody: {content: {application/json: {example: {b: [1, 2.5, null], a: "<x>", c: {}}}}}
       responses:
         '200': {$ref: '#/components/responses/Done'}
         '404': {description: Not there.}
@@ -113,7 +113,7 @@ func TestReference(t *testing.T) {
 		"a The first. GET /free Take it. Needs no key.",
 		"b The second. PUT /things/{id} Put it. Needs a key",
 		"id In the path, required. Which one. quietly In the query. Say nothing.",
-		`Body { &#34;a&#34;: &#34;&lt;x&gt;&#34;, &#34;b&#34;: 1 }`,
+		`Body { &#34;b&#34;: [ 1, 2.5, null ], &#34;a&#34;: &#34;&lt;x&gt;&#34;, &#34;c&#34;: {} }`,
 		`200 It is done. { &#34;done&#34;: true } 404 Not there.`,
 	} {
 		require.Contains(t, text, want)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -79,8 +80,8 @@ type (
 		Content     map[string]oasMedia
 	}
 	oasMedia struct {
-		Example  any
-		Examples map[string]struct{ Value any }
+		Example  yaml.Node
+		Examples map[string]struct{ Value yaml.Node }
 	}
 )
 
@@ -169,26 +170,56 @@ func (d *document) operation(method, path string, o oasOperation) operation {
 // examples returns those of all media types, as indented JSON.
 func examples(content map[string]oasMedia) (all []string) {
 	for _, media := range slices.Sorted(maps.Keys(content)) {
-		if e := content[media].Example; e != nil {
-			all = append(all, indent(e))
+		if e := content[media].Example; !e.IsZero() {
+			all = append(all, indent(&e))
 		}
 		named := content[media].Examples
 		for _, name := range slices.Sorted(maps.Keys(named)) {
-			all = append(all, indent(named[name].Value))
+			value := named[name].Value
+			all = append(all, indent(&value))
 		}
 	}
 	return all
 }
 
-// indent writes a value that came from YAML. One that JSON cannot express is
-// left out.
-func indent(value any) string {
-	var out strings.Builder
+// indent writes a value as JSON, its members in the order of the document.
+func indent(value *yaml.Node) string {
+	var out bytes.Buffer
+	if err := json.Indent(&out, compact(value), "", "  "); err != nil {
+		return ""
+	}
+	return out.String()
+}
+
+func compact(value *yaml.Node) []byte {
+	var parts [][]byte
+	switch value.Kind {
+	case yaml.SequenceNode:
+		for _, item := range value.Content {
+			parts = append(parts, compact(item))
+		}
+		return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]"))
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(value.Content); i += 2 {
+			parts = append(parts, slices.Concat(scalar(value.Content[i].Value), []byte(":"), compact(value.Content[i+1])))
+		}
+		return slices.Concat([]byte("{"), bytes.Join(parts, []byte(",")), []byte("}"))
+	}
+	var v any
+	if value.Decode(&v) != nil {
+		return nil
+	}
+	return scalar(v)
+}
+
+// scalar writes a value that is neither an object nor an array. One that JSON
+// cannot express becomes nothing.
+func scalar(v any) []byte {
+	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(value)
-	return strings.TrimSpace(out.String())
+	_ = enc.Encode(v)
+	return bytes.TrimSpace(out.Bytes())
 }
 
 func lastSegment(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }

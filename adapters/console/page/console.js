@@ -23,6 +23,7 @@ function lock(text = '', kind = '') {
   $('gate').hidden = false;
   say('key-message', text, kind);
   $('key').focus();
+  $('key').select(); // what is typed replaces what was refused
 }
 
 /** Shows the rest, if the key is valid. */
@@ -63,6 +64,7 @@ $('key-form').addEventListener('submit', (event) => {
     const text = $('key').value.trim();
     if (!/^[\x21-\x7e]+$/.test(text)) {
       say('key-message', 'This is no key: keys are made of ASCII letters, digits and signs.', 'bad');
+      $('key').select();
       return;
     }
     key.set(text);
