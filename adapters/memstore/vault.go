@@ -15,11 +15,13 @@ import (
 //
 // of AES-256-GCM (NIST SP 800-38D), whose additional data are the space, the
 // collection, the user and the face: a row that was put in the place of another
-// does not open.
+// does not open. It is for one goroutine at a time.
 type vault struct {
 	space string
 	keys  []*key // the one that seals first; none for no encryption
 	plain bool   // rows without encryption open too, although there are keys
+
+	opened, about []byte // memory that is used again
 }
 
 // errSealed says why a row does not open; the key is known.
@@ -72,11 +74,11 @@ func (v *vault) open(r *ports.Record, data []byte) error {
 	if k == nil {
 		return fmt.Errorf("its key %s is not configured", hex.EncodeToString(id[:]))
 	}
-	opened, err := k.aead.Open(nil, nil, data[keyIDBytes:], v.identity(*r))
-	if err != nil {
+	var err error
+	if v.opened, err = k.aead.Open(v.opened[:0], nil, data[keyIDBytes:], v.identity(*r)); err != nil {
 		return errSealed
 	}
-	decode(r.Vector, opened)
+	decode(r.Vector, v.opened)
 	return nil
 }
 
@@ -85,8 +87,13 @@ func (v *vault) current(data []byte, dimension int) bool {
 	return len(data) == v.size(dimension) && [keyIDBytes]byte(data) == v.sealing().id
 }
 
-// identity is the additional data of a row. None of its parts contains a zero
-// byte.
+// identity is the additional data of a row, until the next call. None of its
+// parts contains a zero byte.
 func (v *vault) identity(r ports.Record) []byte {
-	return fmt.Appendf(nil, "imago face 1\x00%s\x00%s\x00%s\x00%s", v.space, r.Collection, r.UserID, r.FaceID)
+	v.about = append(v.about[:0], "imago face 1"...)
+	for _, part := range []string{v.space, r.Collection, r.UserID, r.FaceID} {
+		v.about = append(v.about, 0)
+		v.about = append(v.about, part...)
+	}
+	return v.about
 }
