@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"imago/config"
 )
 
@@ -77,53 +79,66 @@ func (o *Opener) open(ctx context.Context, token []byte) ([]byte, error) {
 	if len(token) > o.limit/3*4+4+overhead {
 		return nil, refuse(TooLarge, "it exceeds the limit")
 	}
-	return o.openWith(ctx, *keys, token)
-}
-
-// openWith checks what costs nothing first. That is no leak: what the checks
-// look at is plain to whoever has the token.
-func (o *Opener) openWith(ctx context.Context, keys keyset, token []byte) ([]byte, error) {
-	parts, err := split(token, o.limit)
+	c, err := o.examine(token, *keys)
 	if err != nil {
 		return nil, err
 	}
-	h, err := parts.parseHeader()
+	picture, err := o.decrypt(ctx, token, c)
 	if err != nil {
 		return nil, err
 	}
-	key, err := keys.find(h)
-	if err != nil {
-		return nil, err
-	}
-	end, err := o.validity.check(h, o.now())
-	if err != nil {
-		return nil, err
-	}
-	if o.opened != nil && (h.ID == "" || len(h.ID) > maxID) {
-		return nil, refuse(NoID, "it has no jti, or one that is too long")
-	}
-	// Decryption holds the picture four times over for a moment.
-	select {
-	case o.slots <- struct{}{}:
-		defer func() { <-o.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	picture, err := decrypt(token, parts, key)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.spend(h, end); err != nil {
+	if err := o.spend(c); err != nil {
 		return nil, err
 	}
 	return picture, nil
 }
 
+// candidate is a token of which all is in order that can be seen from outside.
+type candidate struct {
+	parts  compact
+	header header
+	key    jose.JSONWebKey
+	end    time.Time // of its validity
+}
+
+// examine checks what costs nothing, before anything is decrypted. That is no
+// leak: it looks only at what is plain to whoever has the token.
+func (o *Opener) examine(token []byte, keys keyset) (c candidate, err error) {
+	if c.parts, err = split(token, o.limit); err != nil {
+		return c, err
+	}
+	if c.header, err = c.parts.parseHeader(); err != nil {
+		return c, err
+	}
+	if c.key, err = keys.find(c.header); err != nil {
+		return c, err
+	}
+	if c.end, err = o.validity.check(c.header, o.now()); err != nil {
+		return c, err
+	}
+	if o.opened != nil && (c.header.ID == "" || len(c.header.ID) > maxID) {
+		return c, refuse(NoID, "it has no jti, or one that is too long")
+	}
+	return c, nil
+}
+
+// decrypt waits for its turn, since decryption holds the picture several times
+// over for a moment, or gives up with ctx.
+func (o *Opener) decrypt(ctx context.Context, token []byte, c candidate) ([]byte, error) {
+	select {
+	case o.slots <- struct{}{}:
+		defer func() { <-o.slots }()
+		return decrypt(token, c.parts, c.key)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // spend sees to it that a token is opened once. It comes last: what a header
 // says can be believed when the content has been decrypted.
-func (o *Opener) spend(h header, end time.Time) error {
+func (o *Opener) spend(c candidate) error {
 	if o.opened == nil {
 		return nil
 	}
-	return o.opened.add(idOf(h), end, o.now())
+	return o.opened.add(idOf(c.header), c.end, o.now())
 }
