@@ -79,7 +79,7 @@ func New(c config.Console, limits config.Limits, search config.Search, api Descr
 
 // render fills in one of the embedded templates.
 func render(file string, data any) ([]byte, error) {
-	t, err := template.ParseFS(page, "page/"+file)
+	t, err := template.New(file).Funcs(template.FuncMap{"prose": prose}).ParseFS(page, "page/"+file)
 	if err != nil {
 		return nil, err
 	}

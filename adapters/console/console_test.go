@@ -15,7 +15,7 @@ import (
 
 const description = `
 openapi: 3.1.0
-info: {title: things, version: "2", summary: Everything., description: "One.\n\nTwo <b>."}
+info: {title: things, version: "2", summary: Everything., description: "One.\n\nTwo \x60<b>\x60."}
 tags: [{name: a, description: The first.}, {name: b, description: The second.}]
 paths:
   /things/{id}:
@@ -109,7 +109,7 @@ func TestReference(t *testing.T) {
 	text = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(text, " ")
 	text = strings.Join(strings.Fields(text), " ")
 	for _, want := range []string{
-		"Everything. One. Two &lt;b&gt;.",
+		"Everything. One. Two &lt;b&gt; .",
 		"a The first. GET /free Take it. Needs no key.",
 		"b The second. PUT /things/{id} Put it. Needs a key",
 		"id In the path, required. Which one. quietly In the query. Say nothing.",

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"html"
+	"html/template"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -220,6 +223,13 @@ func scalar(v any) []byte {
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)
 	return bytes.TrimSpace(out.Bytes())
+}
+
+var backticks = regexp.MustCompile("`([^`]+)`")
+
+// prose renders the one piece of Markdown that the description uses.
+func prose(text string) template.HTML {
+	return template.HTML(backticks.ReplaceAllString(html.EscapeString(text), "<code>$1</code>"))
 }
 
 func lastSegment(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }

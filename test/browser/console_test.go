@@ -45,6 +45,7 @@ func TestEnrolSearchUnenrol(t *testing.T) {
 
 	b.choose(cast(t, "amy2"))
 	b.says("picture-message", "One face")
+	require.Empty(t, evaluate[string](b, "document.getElementById('enrol-message').textContent"), "it was about another picture")
 	b.click("#search")
 	b.wait("matches.children.length > 0")
 	require.Equal(t, []string{"amy"}, b.texts("#matches .who"), "above 80 %")
@@ -55,6 +56,10 @@ func TestEnrolSearchUnenrol(t *testing.T) {
 	b.slide(100)
 	require.Empty(t, b.texts("#matches .who"))
 	b.says("count", "0 of 2 reach 100 %.")
+
+	b.choose(cast(t, "raj2"))
+	b.says("picture-message", "One face")
+	require.False(t, b.visible("results"), "the results of another picture are gone")
 
 	b.click("[aria-label='Unenrol amy']")
 	b.says("confirm-text", "All faces of amy in users are removed at once and for good.")

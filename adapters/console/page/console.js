@@ -77,7 +77,10 @@ $('collection').addEventListener('change', enter);
 // A key may be withdrawn while the page is open.
 window.addEventListener('keyrefused', (event) => { if (!$('app').hidden) lock(event.detail, 'bad'); });
 
-setUpPicture(() => collections.some(({ operations }) => operations.includes('search')));
+setUpPicture(() => collections.some(({ operations }) => operations.includes('search')), () => {
+  clearSearch(); // what was found belongs to the picture before
+  say('enrol-message', '');
+});
 setUpSearch(() => chosen().name);
 setUpUsers(chosen);
 if (key.get() === '') lock();

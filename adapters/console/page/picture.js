@@ -9,10 +9,15 @@ let current = null; // { base64: Promise<string> } of the picture that is shown
 let looking = new AbortController();
 let camera = null;
 let mayDetect = () => true;
+let hasChanged = () => {};
 
-/** Sets up the picture; detects says whether the key may look for faces. */
-export function setUpPicture(detects) {
+/**
+ * Sets up the picture. detects says whether the key may look for faces; changed
+ * is called when the picture is another one, or none any more.
+ */
+export function setUpPicture(detects, changed) {
   mayDetect = detects;
+  hasChanged = changed;
   $('picture-limit').textContent = size(limit);
   const stage = $('stage');
   $('file').addEventListener('change', (event) => choose(event.target.files, event.target));
@@ -82,6 +87,7 @@ function clear() {
   $('empty').hidden = camera !== null;
   $('stage').classList.remove('full');
   say('picture-message', '');
+  hasChanged();
 }
 
 function encode(blob) {

@@ -56,8 +56,9 @@ function item({ userId, similarity }, threshold) {
     : make('span', { class: 'who' }, userId);
   const fill = make('span');
   fill.style.width = `${similarity}%`;
-  const line = make('i');
+  const line = make('i'); // where the threshold is
   line.style.left = `calc(${threshold}% - 1px)`;
+  line.hidden = threshold === 0 || threshold === 100;
   const meter = make('div', {
     class: 'meter', role: 'meter', 'aria-label': `Similarity of ${who.textContent}`,
     'aria-valuemin': 0, 'aria-valuemax': 100, 'aria-valuenow': similarity.toFixed(2), 'aria-valuetext': percent,
