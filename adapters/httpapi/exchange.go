@@ -154,12 +154,12 @@ func (s *Server) report(x *exchange, r *http.Request) (route, method string, sta
 		level = slog.LevelDebug
 	}
 	method = knownMethod(r.Method)
-	log := s.logger(x).With("method", method, "route", x.route,
-		"status", status, "duration", took, "bytes", x.bytes, "client", x.client, "remote", nameOf(x.from))
+	said := []any{"method", method, "route", x.route,
+		"status", status, "duration", took, "bytes", x.bytes, "client", x.client, "remote", nameOf(x.from)}
 	if len(x.reasons) > 0 {
-		log = log.With("reasons", x.reasons)
+		said = append(said, "reasons", x.reasons)
 	}
-	log.Log(r.Context(), level, "request")
+	s.logger(x).Log(r.Context(), level, "request", said...)
 	if s.instrument != nil {
 		s.instrument(x.route, method, status, took)
 	}

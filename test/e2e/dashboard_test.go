@@ -98,3 +98,18 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 		require.True(t, used, "%s is on no panel and in no alert", name)
 	}
 }
+
+// The README names every metric, and every reason that the metrics can have.
+func TestReadmeNamesEveryMetric(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
+	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
+	require.NoError(t, err)
+	text := s.must("GET", "/metrics", "").body
+	names := regexp.MustCompile(`(?m)^# TYPE (imago_\w+) |^imago_refusals_total\{reason="(\w+)"`).FindAllStringSubmatch(text, -1)
+	require.Greater(t, len(names), 40)
+	for _, name := range names {
+		require.Contains(t, string(readme), "`"+name[1]+name[2]+"`")
+	}
+}
