@@ -1,6 +1,9 @@
 package httpapi
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // Listener lets a test break the main listener.
 func (s *Server) Listener() net.Listener {
@@ -8,3 +11,6 @@ func (s *Server) Listener() net.Listener {
 	defer s.mu.Unlock()
 	return s.serving[0].listener
 }
+
+// SetWriteGrace shortens the time for writing an answer; before Start only.
+func (s *Server) SetWriteGrace(d time.Duration) { s.grace = d }

@@ -91,3 +91,21 @@ func TestEveryStatusIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+// Whoever needs a key can come too often.
+func TestEveryKeyedOperationCanBeLimited(t *testing.T) {
+	for path, item := range describe(t).Paths {
+		for method, node := range item {
+			var operation struct {
+				Responses map[string]yaml.Node `yaml:"responses"`
+			}
+			if method == "parameters" {
+				continue
+			}
+			require.NoError(t, node.Decode(&operation))
+			_, keyed := operation.Responses["401"]
+			_, limited := operation.Responses["429"]
+			require.Equal(t, keyed, limited, "%s %s", method, path)
+		}
+	}
+}

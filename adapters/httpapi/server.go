@@ -98,6 +98,7 @@ type Server struct {
 	log        *slog.Logger
 	failed     func(error)
 
+	grace    time.Duration // writeGrace but in tests
 	tls      *tls.Config
 	proxies  proxies
 	failures *failures
@@ -130,7 +131,7 @@ func New(o Options) *Server {
 		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
-		tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
+		grace: writeGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
 		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
@@ -220,7 +221,7 @@ func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
 		Protocols:         protocols,
 		ReadHeaderTimeout: t.Header,
 		ReadTimeout:       t.Body,
-		WriteTimeout:      t.Body + t.Request + writeGrace,
+		WriteTimeout:      t.Body + t.Request + s.grace,
 		IdleTimeout:       t.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -183,6 +184,59 @@ func TestUnixSocket(t *testing.T) {
 	require.ErrorContains(t, httpapi.New(unixOptions(path)).Start(t.Context()), "another process is listening")
 	require.NoError(t, s.Close(t.Context()))
 	require.NoFileExists(t, path)
+}
+
+// The mode is exact, whatever the umask takes.
+func TestUnixSocketMode(t *testing.T) {
+	for _, mode := range []string{"0600", "0666", "660"} {
+		path := filepath.Join(t.TempDir(), "imago.sock")
+		o := unixOptions(path)
+		o.Server.SocketMode = mode
+		start(t, o)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		want, err := strconv.ParseUint(mode, 8, 32)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(want), info.Mode().Perm())
+	}
+}
+
+// A socket that has become somebody else's is not removed at the end.
+func TestReplacedUnixSocketIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "imago.sock")
+	s := httpapi.New(unixOptions(path))
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, os.Remove(path))
+	other, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer func() { _ = other.Close() }()
+	require.NoError(t, s.Close(t.Context()))
+	require.FileExists(t, path)
+}
+
+// Of many processes that find the remnant of a killed one, one gets the address.
+func TestStaleUnixSocketHasOneHeir(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "imago.sock")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	require.NoError(t, err)
+	stale.SetUnlinkOnClose(false)
+	require.NoError(t, stale.Close())
+	heirs := make(chan *httpapi.Server, 16)
+	var wait sync.WaitGroup
+	for range cap(heirs) {
+		wait.Go(func() {
+			if s := httpapi.New(unixOptions(path)); s.Start(context.Background()) == nil {
+				heirs <- s
+			}
+		})
+	}
+	wait.Wait()
+	require.Len(t, heirs, 1)
+	s := <-heirs
+	conn := connect(t, s.Addr())
+	send(t, conn, "GET /healthz HTTP/1.1\nHost: x\nConnection: close\n\n")
+	require.Equal(t, 200, answer(t, conn).StatusCode)
+	require.NoError(t, s.Close(t.Context()))
 }
 
 func TestStaleUnixSocketIsReplaced(t *testing.T) {

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/ports"
+)
+
+// refusedAfter counts the wrong keys of an address that are not refused yet.
+func refusedAfter(t *testing.T, f *failures, from string, now time.Time) (n int, wait time.Duration) {
+	t.Helper()
+	var addr netip.Addr
+	if from != "unix" {
+		addr = netip.MustParseAddr(from)
+	}
+	for ; ; n++ {
+		require.LessOrEqual(t, n, failureBurst)
+		err := f.add(addr, now)
+		if err == nil {
+			continue
+		}
+		require.ErrorIs(t, err, ports.ErrRateLimited)
+		var limited *ports.RateLimited
+		require.ErrorAs(t, err, &limited)
+		return n, limited.After
+	}
+}
+
+func TestFailuresByAddress(t *testing.T) {
+	f, now := newFailures(), time.Unix(1_700_000_000, 0)
+	for _, step := range []struct {
+		from string
+		want int
+	}{
+		{"192.0.2.1", failureBurst},
+		{"192.0.2.1", 0},
+		{"2001:db8:0:1::1", failureBurst},
+		{"2001:db8:0:1:ffff::2", 0}, // the same client, for all we know
+		{"unix", failureBurst},
+		{"unix", 0},
+	} {
+		n, wait := refusedAfter(t, f, step.from, now)
+		require.Equal(t, step.want, n, step.from)
+		require.Equal(t, time.Second, wait, step.from)
+	}
+	// Two addresses share a bucket with a chance of 1 in 4096: three of them in
+	// a row do not.
+	fresh := 0
+	for _, other := range []string{"192.0.2.2", "192.0.2.3", "2001:db8:0:2::1"} {
+		n, _ := refusedAfter(t, f, other, now)
+		fresh = max(fresh, n)
+	}
+	require.Equal(t, failureBurst, fresh)
+
+	n, _ := refusedAfter(t, f, "192.0.2.1", now.Add(3*time.Second))
+	require.Equal(t, 3, n, "one a second is allowed again")
+}
+
+// However many addresses present wrong keys, the memory is that of the start.
+func TestFailuresAreBounded(t *testing.T) {
+	f, now := newFailures(), time.Unix(1_700_000_000, 0)
+	addr, allowed := netip.MustParseAddr("10.0.0.0"), 0
+	for range 200_000 {
+		if f.add(addr, now) == nil {
+			allowed++
+		}
+		addr = addr.Next()
+	}
+	require.Len(t, f.buckets, failureBuckets)
+	require.LessOrEqual(t, allowed, failureBuckets*failureBurst, "and so is what all of them may try")
+}
+
+func BenchmarkFailures(b *testing.B) {
+	f, now, addr := newFailures(), time.Now(), netip.MustParseAddr("2001:db8::1")
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = f.add(addr, now)
+	}
+}
