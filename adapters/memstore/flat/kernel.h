@@ -1,0 +1,45 @@
+// The kernels of package flat: what is done to every row of a chunk. The Go
+// file portable.go says the same in Go and is what each kernel is tested
+// against, bit by bit; layout.go describes the memory.
+
+#ifndef IMAGO_FLAT_KERNEL_H
+#define IMAGO_FLAT_KERNEL_H
+
+#include <stdint.h>
+
+enum { FLAT_PORTABLE, FLAT_AVX512, FLAT_AVX2, FLAT_DOTPROD, FLAT_NEON };
+
+// flat_best returns the fastest kernel that this processor and its operating
+// system support, FLAT_PORTABLE if there is none in C.
+int flat_best(void);
+
+// flat_supports tells whether a kernel may be called here.
+int flat_supports(int kernel);
+
+// A scan goes over whole blocks of a chunk.
+typedef struct {
+	const uint8_t *codes;  // blocks of prefix * 64 bytes, then blocks of the other groups
+	const float *terms;    // blocks of 2 * 16 numbers, then, if there is a first test, of 3 * 16
+	int32_t blocks;        // even
+	int32_t groups;        // of 8 numbers each, all of a row
+	int32_t prefix;        // of these, those that the first test looks at
+	int32_t two;           // whether there is a first test
+	const int8_t *queries; // count times groups * 8 numbers
+	const float *bounds;   // count times 8 numbers
+	int32_t count;         // of queries
+	uint16_t *rows;        // count times capacity: the rows that survive
+	int32_t *products;     // count times capacity: their integer products
+	int32_t *found;        // count: how many survive
+	int32_t *passed;       // count: how many blocks passed the first test
+	int32_t capacity;      // rows that the chunk has room for: where its planes begin
+} flat_scan_t;
+
+void flat_scan(int kernel, const uint8_t *codes, const float *terms, int32_t blocks, int32_t groups, int32_t prefix, int32_t two,
+	const int8_t *queries, const float *bounds, int32_t count,
+	uint16_t *rows, int32_t *products, int32_t *found, int32_t *passed, int32_t capacity);
+
+// flat_dots multiplies a query of n numbers with some rows of a chunk, in the
+// order of summation that dot in portable.go defines.
+void flat_dots(int kernel, const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores);
+
+#endif

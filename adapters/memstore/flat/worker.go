@@ -1,0 +1,254 @@
+package flat
+
+import (
+	"context"
+	"math"
+)
+
+// maxPending is how many rows of a search may wait for the float32 comparison.
+const maxPending = 1 << 14
+
+// share is how many chunks a worker takes at a time.
+const share = 4
+
+// worker is a core's part in a batch. Its memory is used again by the next batch.
+type worker[T Item] struct {
+	batch   *batch[T]
+	helping func()
+	lanes   []lane[T] // one per job, in the order of jobs
+	order   []int     // the lanes in the order of the kernel: those with a first test first
+	split   int       // how many these are
+	changed bool      // the order must change
+	scan    scan
+	scores  []float32
+}
+
+// lane is the work of a worker for one job.
+type lane[T Item] struct {
+	job   *job[T]
+	best  topK[T]
+	floor float64 // that bound was made for
+	bound bound
+	// two says whether the first test is made. It is given up when it rules out
+	// little, and tried again when the floor has risen.
+	two     bool
+	triedAt float64
+	// pending are rows that survived but are unlikely to reach the floor. They wait:
+	// by the end of the scan the floor may have risen above most.
+	pending []waiting
+}
+
+// waiting is a row that survived the tests, with its sum u.d.
+type waiting struct {
+	slot    uint32
+	product int32
+}
+
+func newWorker[T Item](b *batch[T]) *worker[T] {
+	w := &worker[T]{batch: b, scan: scan{shape: b.index.shape}, scores: make([]float32, chunkRows)}
+	w.helping = func() {
+		defer b.helping.Done()
+		w.run(context.Background())
+	}
+	return w
+}
+
+// run takes chunks until there are none, and then settles what is pending.
+func (w *worker[T]) run(ctx context.Context) {
+	w.prepare()
+	for {
+		from := int(w.batch.next.Add(share)) - share
+		if from >= len(w.batch.chunks) {
+			break
+		}
+		for i := from; i < min(from+share, len(w.batch.chunks)); i++ {
+			if w.stop(ctx) {
+				return
+			}
+			w.chunk(i)
+		}
+	}
+	for i := range w.lanes {
+		if w.stop(ctx) {
+			return
+		}
+		w.settle(&w.lanes[i])
+	}
+}
+
+// stop tells whether to give up.
+func (w *worker[T]) stop(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		w.batch.stopped.Store(true)
+	}
+	return w.batch.stopped.Load()
+}
+
+// prepare makes a lane for each job.
+func (w *worker[T]) prepare() {
+	n := len(w.batch.jobs)
+	for len(w.lanes) < n {
+		w.lanes = append(w.lanes, lane[T]{})
+	}
+	w.lanes = w.lanes[:n]
+	if len(w.scan.counts) < n {
+		w.scan.found = newFound(n)
+	}
+	for i, j := range w.batch.jobs {
+		l := &w.lanes[i]
+		l.job, l.two, l.triedAt = j, w.scan.shape.two(), j.minimum
+		l.pending = l.pending[:0]
+		l.best.reset(j.k, j.minimum)
+		l.aim(w.scan.shape, j.minimum)
+	}
+	w.arrange()
+}
+
+// aim makes the bound for a floor.
+func (l *lane[T]) aim(s shape, floor float64) {
+	l.floor = floor
+	l.bound = l.job.query.bound(s, floor)
+}
+
+// arrange lays the queries out for the kernel, without those whose caller has gone.
+func (w *worker[T]) arrange() {
+	w.order, w.scan.queries, w.changed = w.order[:0], w.scan.queries[:0], false
+	for _, two := range [...]bool{true, false} {
+		for i := range w.lanes {
+			if l := &w.lanes[i]; l.two == two && !l.job.left.Load() {
+				w.order = append(w.order, i)
+				w.scan.queries = append(w.scan.queries, l.job.query.numbers...)
+			}
+		}
+		if two {
+			w.split = len(w.order)
+		}
+	}
+}
+
+// chunk scans a chunk for all jobs.
+func (w *worker[T]) chunk(i int) {
+	w.refresh()
+	all, width := w.scan.queries, w.scan.width()
+	w.part(i, w.order[:w.split], all[:w.split*width], true)
+	w.part(i, w.order[w.split:], all[w.split*width:], false)
+	w.scan.queries = all
+}
+
+// refresh follows the floors that rose and the callers that left.
+func (w *worker[T]) refresh() {
+	for _, i := range w.order {
+		l := &w.lanes[i]
+		if floor := math.Float64frombits(l.job.floor.Load()); floor > l.floor {
+			l.aim(w.scan.shape, floor)
+			if !l.two && w.scan.shape.two() && floor >= l.triedAt+retryRise {
+				l.two, w.changed = true, true
+			}
+		}
+		w.changed = w.changed || l.job.left.Load()
+	}
+	if w.changed {
+		w.arrange()
+	}
+}
+
+// part scans chunk i for some lanes.
+func (w *worker[T]) part(i int, order []int, queries []int8, two bool) {
+	if len(order) == 0 {
+		return
+	}
+	c, s := w.batch.chunks[i], &w.scan
+	s.two, s.queries, s.bounds = two, queries, s.bounds[:0]
+	for _, l := range order {
+		s.bounds = append(s.bounds, w.lanes[l].bound)
+	}
+	c.mu.RLock()
+	s.codes, s.terms, s.blocks = c.codes, c.terms, c.scanned()
+	w.batch.index.kernel.scan(s)
+	for at := range order {
+		rows, products := s.survivors(at)
+		s.counts[at] = c.visible(rows, products, w.batch.version)
+	}
+	c.mu.RUnlock()
+	for at, l := range order {
+		if two && int(s.passed[at])*giveUpShare > s.blocks {
+			w.lanes[l].two, w.lanes[l].triedAt = false, w.lanes[l].floor
+			w.changed = true
+		}
+		rows, products := s.survivors(at)
+		w.weigh(i, &w.lanes[l], rows, products)
+	}
+}
+
+// The first test of a search is given up in a chunk of which it lets a third of the
+// blocks pass, until the floor has risen by retryRise.
+const (
+	giveUpShare = 3
+	retryRise   = 0.02
+)
+
+// survivors returns what the kernel found for a query.
+func (s *scan) survivors(at int) ([]uint16, []int32) {
+	from, to := at*chunkRows, at*chunkRows+int(s.counts[at])
+	return s.rows[from:to], s.products[from:to]
+}
+
+// visible leaves the rows that a version has at the front and returns their number.
+func (c *chunk[T]) visible(rows []uint16, products []int32, version uint64) int32 {
+	n := int32(0)
+	for i, row := range rows {
+		if c.born[row] <= version && version < c.died[row] {
+			rows[n], products[n] = row, products[i]
+			n++
+		}
+	}
+	return n
+}
+
+// weigh compares the rows that may well reach the floor, and has the others wait.
+func (w *worker[T]) weigh(i int, l *lane[T], rows []uint16, products []int32) {
+	c, n := w.batch.chunks[i], 0
+	for at, row := range rows {
+		alpha, beta := c.terms[termAt(int(row), 0)], c.terms[termAt(int(row), 1)]
+		if beta == unbounded || l.job.query.estimate(products[at], alpha, beta) >= l.floor {
+			rows[n] = row
+			n++
+		} else {
+			l.pending = append(l.pending, waiting{uint32(i*chunkRows) + uint32(row), products[at]})
+		}
+	}
+	w.compare(c, l, rows[:n])
+	if len(l.pending) > maxPending-chunkRows {
+		w.settle(l)
+	}
+}
+
+// settle compares the pending rows that may still reach the floor.
+func (w *worker[T]) settle(l *lane[T]) {
+	rows := w.scan.rows[:0]
+	for at := 0; at < len(l.pending); {
+		i := int(l.pending[at].slot / chunkRows)
+		c := w.batch.chunks[i]
+		l.aim(w.scan.shape, math.Float64frombits(l.job.floor.Load()))
+		for rows = rows[:0]; at < len(l.pending) && int(l.pending[at].slot/chunkRows) == i; at++ {
+			row := int(l.pending[at].slot % chunkRows)
+			if l.bound.survives(l.pending[at].product, c.terms[termAt(row, 0)], c.terms[termAt(row, 1)]) {
+				rows = append(rows, uint16(row))
+			}
+		}
+		w.compare(c, l, rows)
+	}
+	l.pending = l.pending[:0]
+}
+
+// compare offers rows with their float32 scores.
+func (w *worker[T]) compare(c *chunk[T], l *lane[T], rows []uint16) {
+	w.batch.index.kernel.dots(l.job.query.vector, c.vectors, rows, w.scores)
+	for at, row := range rows {
+		score := max(-1, min(1, float64(w.scores[at])))
+		if score >= l.best.floor {
+			l.best.offer(c.items[row], score)
+		}
+	}
+	l.job.lift(l.best.floor)
+}
