@@ -284,6 +284,6 @@ func BenchmarkStage(b *testing.B) {
 	s := telemetry.WrapVectorStore(port{}, telemetry.New("test"), telemetry.NewTracing("test", slog.New(slog.DiscardHandler)))
 	b.ReportAllocs()
 	for b.Loop() {
-		_, _ = s.Search(b.Context(), ports.Query{})
+		_ = s.Add(b.Context(), ports.Record{}, ports.First)
 	}
 }
