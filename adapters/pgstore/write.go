@@ -167,8 +167,9 @@ func checkOwner(ctx context.Context, tx pgx.Tx, collection, userID, owner string
 	return nil
 }
 
-// Remove implements ports.VectorStore. The server overwrites what was removed
-// when it next vacuums the table.
+// Remove implements ports.VectorStore. What was removed stays in the files of the
+// server until VACUUM FULL has rewritten the table and the server has recycled
+// its write-ahead log; see the README.
 func (s *Store) Remove(ctx context.Context, collection, userID, owner string) error {
 	return during(ctx, "remove", s.remove(ctx, collection, userID, owner))
 }
