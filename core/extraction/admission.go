@@ -3,6 +3,9 @@ package extraction
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"imago/ports"
 )
@@ -12,14 +15,35 @@ import (
 type admission struct {
 	workers chan struct{}
 	waiting chan struct{}
+	// expected is the number of reservations that are held.
+	expected atomic.Int64
+	// pace is how long the work on one picture takes, a moving mean in
+	// nanoseconds; 0 before the first.
+	pace atomic.Int64
 }
 
 func newAdmission(workers, queue int) *admission {
 	return &admission{workers: make(chan struct{}, workers), waiting: make(chan struct{}, queue)}
 }
 
-// enter waits for a worker. On success leave must be called. It answers
-// ErrOverloaded at once when as many wait already as may.
+// reserve is Extractor.Reserve.
+func (a *admission) reserve() (release func(), err error) {
+	if a.expected.Add(1) > int64(cap(a.workers)+cap(a.waiting)) && a.crowded() {
+		a.expected.Add(-1)
+		return nil, a.overloaded()
+	}
+	return sync.OnceFunc(func() { a.expected.Add(-1) }), nil
+}
+
+// crowded reports whether no worker is free and the queue is half full or more:
+// those who hold reservations keep the workers busy.
+func (a *admission) crowded() bool {
+	return len(a.workers) == cap(a.workers) && 2*len(a.waiting) >= cap(a.waiting)
+}
+
+// enter waits for a worker, in the order of arrival. On success leave must be
+// called. It answers ErrOverloaded at once when as many wait already as may, or
+// so many that ctx would end before the turn came.
 func (a *admission) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -29,18 +53,48 @@ func (a *admission) enter(ctx context.Context) error {
 		return nil
 	default:
 	}
+	if !a.inTime(ctx) {
+		return a.overloaded()
+	}
 	select {
 	case a.waiting <- struct{}{}:
 		defer func() { <-a.waiting }()
 	default:
-		return fmt.Errorf("extraction: %w: %d pictures in work and %d waiting", ports.ErrOverloaded, cap(a.workers), cap(a.waiting))
+		return a.overloaded()
 	}
 	select {
 	case a.workers <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	// Where both were possible at once the choice was by chance.
+	if err := ctx.Err(); err != nil {
+		<-a.workers
+		return err
+	}
+	return nil
 }
 
-func (a *admission) leave() { <-a.workers }
+// inTime reports whether those who wait will probably have had their turn before
+// ctx ends.
+func (a *admission) inTime(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	turns := time.Duration(len(a.waiting)+1) * time.Duration(a.pace.Load()) / time.Duration(cap(a.workers))
+	return !bounded || time.Until(deadline) > turns
+}
+
+func (a *admission) overloaded() error {
+	return fmt.Errorf("extraction: %w: %d of %d pictures in work and %d of %d waiting",
+		ports.ErrOverloaded, len(a.workers), cap(a.workers), len(a.waiting), cap(a.waiting))
+}
+
+// leave ends the work that was begun at a time.
+func (a *admission) leave(began time.Time) {
+	const weight = 8 // of the past: the last dozen pictures or so count
+	took := int64(time.Since(began))
+	if old := a.pace.Load(); old > 0 {
+		took = old + (took-old)/weight // concurrent updates may lose one, which is no harm
+	}
+	a.pace.Store(took)
+	<-a.workers
+}

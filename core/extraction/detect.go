@@ -2,6 +2,7 @@ package extraction
 
 import (
 	"context"
+	"time"
 
 	"imago/core/quality"
 	"imago/ports"
@@ -16,7 +17,7 @@ func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gat
 	if err := x.admission.enter(ctx); err != nil {
 		return ports.Detection{}, err
 	}
-	defer x.admission.leave()
+	defer x.admission.leave(time.Now())
 
 	f, err := x.find(ctx, picture)
 	if err != nil {

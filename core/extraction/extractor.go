@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"imago/core/alignment"
 	"imago/core/quality"
@@ -73,6 +74,15 @@ func (x *Extractor) Load() (working, waiting int) {
 	return len(x.admission.workers), len(x.admission.waiting)
 }
 
+// Reserve announces a picture that is still to be received and then to be given
+// to one of the other methods, so that a picture that could not be worked on
+// need not be received first. It answers ErrOverloaded when as many are announced
+// as can be in work and waiting, and nothing but overload keeps them: while
+// pictures arrive slowly and fewer than half of the places in the queue are
+// taken, more are let in. The release must be called when the work is done or
+// given up; a second call does nothing.
+func (x *Extractor) Reserve() (release func(), err error) { return x.admission.reserve() }
+
 // Capacity returns the most that Load can be.
 func (x *Extractor) Capacity() (workers, queue int) {
 	return cap(x.admission.workers), cap(x.admission.waiting)
@@ -82,7 +92,7 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 	if err := x.admission.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer x.admission.leave()
+	defer x.admission.leave(time.Now())
 
 	f, err := x.find(ctx, picture)
 	if err != nil {

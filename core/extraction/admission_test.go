@@ -1,0 +1,123 @@
+package extraction_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/core/extraction"
+	"imago/ports"
+)
+
+// gated is a detector whose every call waits until it is let go on.
+type gated struct {
+	entered, release chan struct{}
+}
+
+func newGated() gated { return gated{make(chan struct{}, 64), make(chan struct{})} }
+
+func (g gated) Detect(context.Context, *ports.Image, int) ([]ports.Face, error) {
+	g.entered <- struct{}{}
+	<-g.release
+	return []ports.Face{faceOf(0, 0, 200)}, nil
+}
+
+// occupy has the extractor work on one picture and n more wait. It returns the
+// channel of their results.
+func occupy(t *testing.T, x *extraction.Extractor, g gated, n int) chan error {
+	t.Helper()
+	results := make(chan error, n+1)
+	for range n + 1 {
+		go func() { _, err := x.Probe(t.Context(), nil); results <- err }()
+	}
+	<-g.entered
+	require.Eventually(t, func() bool { _, waiting := x.Load(); return waiting == n }, testWait, testTick)
+	return results
+}
+
+func reserve(t *testing.T, x *extraction.Extractor, n int) (release []func()) {
+	t.Helper()
+	for range n {
+		r, err := x.Reserve()
+		require.NoError(t, err)
+		release = append(release, r)
+	}
+	return release
+}
+
+// As many pictures are announced as can be in work and waiting, and whoever gives
+// up makes room for one, once.
+func TestReserve(t *testing.T) {
+	g := newGated()
+	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 4, DetectSizes: []int{640}})
+	results := occupy(t, x, g, 2)
+	release := reserve(t, x, 5)
+	_, err := x.Reserve()
+	require.ErrorIs(t, err, ports.ErrOverloaded)
+	release[0]()
+	release[0]()
+	reserve(t, x, 1)
+	_, err = x.Reserve()
+	require.ErrorIs(t, err, ports.ErrOverloaded)
+	close(g.release)
+	for range 3 {
+		require.NoError(t, <-results)
+	}
+}
+
+// Pictures that are announced and arrive slowly do not keep others out while
+// nobody waits for a worker.
+func TestSlowPicturesDoNotBlock(t *testing.T) {
+	g := newGated()
+	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 4, DetectSizes: []int{640}})
+	reserve(t, x, 20) // no worker is busy
+	results := occupy(t, x, g, 1)
+	reserve(t, x, 20) // the queue is a quarter full
+	close(g.release)
+	for range 2 {
+		require.NoError(t, <-results)
+	}
+}
+
+// A picture whose turn would come too late is refused at once.
+func TestNobodyWaitsInVain(t *testing.T) {
+	g := newGated()
+	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 64, DetectSizes: []int{640}})
+	results := occupy(t, x, g, 0)
+	<-time.After(100 * time.Millisecond) // how long a picture takes, as the extractor learns
+	g.release <- struct{}{}
+	require.NoError(t, <-results)
+
+	results = occupy(t, x, g, 20) // another two seconds
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := x.Probe(ctx, nil)
+	require.ErrorIs(t, err, ports.ErrOverloaded)
+	require.NoError(t, ctx.Err(), "at once")
+	close(g.release)
+	for range 21 {
+		require.NoError(t, <-results)
+	}
+}
+
+// Nothing is done for those who have gone while they waited.
+func TestTheGoneAreNotWorkedOn(t *testing.T) {
+	g := newGated()
+	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 64, DetectSizes: []int{640}})
+	results := occupy(t, x, g, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 50)
+	for range cap(gone) {
+		go func() { _, err := x.Probe(ctx, nil); gone <- err }()
+	}
+	require.Eventually(t, func() bool { _, waiting := x.Load(); return waiting == cap(gone) }, testWait, testTick)
+	cancel()
+	close(g.release) // the worker is free at the same time
+	for range cap(gone) {
+		require.ErrorIs(t, <-gone, context.Canceled)
+	}
+	require.NoError(t, <-results)
+	require.Empty(t, g.entered)
+}
