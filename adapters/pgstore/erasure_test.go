@@ -94,4 +94,3 @@ func traces(t *testing.T, folder string, records []ports.Record) int {
 	}))
 	return len(found)
 }
-
