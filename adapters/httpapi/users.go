@@ -193,6 +193,7 @@ func (s *Server) question(x *exchange, r *http.Request, c caller, fields map[str
 		return nil, payload{}, err
 	}
 	picture, err = s.picture(x, r, c, p.face)
+	p.face = nil // the text of a token need not be kept as long as its picture
 	return picture, p, err
 }
 
