@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 
@@ -23,33 +22,38 @@ type Log struct {
 	matches bool
 	durable bool
 
-	// syncing is held while a file is brought to disk, and taken before mu.
-	// The writers that come meanwhile share the next turn.
-	syncing sync.Mutex
-	synced  uint64 // lines up to this one are on disk
-	lost    uint64 // lines up to this one may not be, and never will surely be
-	lostErr error
+	// turn is held while lines are written or the file is replaced.
+	turn sync.Mutex
+	out  *os.File
+	torn bool // the file may end in the middle of a line
 
-	mu      sync.Mutex
-	out     *os.File
-	torn    bool   // the file may end in the middle of a line
-	written uint64 // lines so far
+	// mu guards next and what is in it until it is taken; turn is taken first.
+	mu   sync.Mutex
+	next *batch
+}
+
+// batch are the lines of callers that wait for the same turn: they share one
+// write and one sync.
+type batch struct {
+	lines []byte
+	// written and err are guarded by the turn.
+	written bool
+	err     error
 }
 
 // New returns a Log that is not open yet. An empty path makes one whose every
 // method does nothing and succeeds.
 func New(cfg config.Audit) *Log {
-	return &Log{path: cfg.Path, matches: cfg.Matches, durable: cfg.Sync && cfg.Path != Stdout}
+	return &Log{path: cfg.Path, matches: cfg.Matches, durable: cfg.Sync && cfg.Path != Stdout, next: new(batch)}
 }
 
 // Start opens the file.
 func (l *Log) Start(context.Context) error { return l.Reload() }
 
-// Close closes the file. Lines written later are refused
-// with ErrClosed.
+// Close closes the file. Lines written later are refused with ErrClosed.
 func (l *Log) Close(context.Context) error {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	return l.replace(nil, false)
 }
 
@@ -60,8 +64,8 @@ func (l *Log) Reload() error {
 	if l.path == "" {
 		return nil
 	}
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	if l.path == Stdout {
 		return l.replace(os.Stdout, false)
 	}
@@ -100,22 +104,15 @@ func (l *Log) inspect(f *os.File) (torn bool, err error) {
 	return last[0] != '\n', nil
 }
 
-// replace puts another file in the place of the one in use, which is closed, and
-// brought to disk before that where lines are to be. The caller holds syncing.
+// replace puts another file in the place of the one in use, which is closed. The
+// caller has the turn.
 func (l *Log) replace(f *os.File, torn bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	old := l.out
 	l.out, l.torn = f, torn
 	if old == nil || old == os.Stdout {
 		return nil
 	}
-	if !l.durable {
-		return old.Close()
-	}
-	err := old.Sync()
-	l.settle(l.written, err)
-	return errors.Join(err, old.Close())
+	return old.Close()
 }
 
 // Write appends the line of an entry. When the log is configured to be durable,
@@ -130,65 +127,53 @@ func (l *Log) Write(e Entry) error {
 	if err != nil {
 		return fmt.Errorf("audit: encode: %w", err)
 	}
-	number, err := l.append(line)
+	mine := l.enqueue(line)
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if !mine.written { // nobody who had the turn before has taken it along
+		l.take()
+		mine.err = l.flush(mine.lines)
+		mine.written, mine.lines = true, nil
+	}
+	return mine.err
+}
+
+// enqueue adds a line to the batch of the next turn and returns the batch.
+func (l *Log) enqueue(line []byte) *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next.lines = append(l.next.lines, line...)
+	return l.next
+}
+
+// take closes the batch that collects lines and begins another.
+func (l *Log) take() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = new(batch)
+}
+
+// flush writes lines, and brings them to disk where they are to be. The caller
+// has the turn.
+func (l *Log) flush(lines []byte) error {
+	if l.out == nil {
+		return ErrClosed
+	}
+	if l.torn {
+		lines = append([]byte("\n"), lines...)
+	}
+	n, err := l.out.Write(lines)
+	if n > 0 {
+		l.torn = lines[n-1] != '\n'
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("audit: write: %w", err)
 	}
 	if !l.durable {
 		return nil
 	}
-	return l.sync(number)
-}
-
-// append writes one line and returns its number.
-func (l *Log) append(line []byte) (uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.out == nil {
-		return 0, ErrClosed
-	}
-	if l.torn {
-		line = append([]byte("\n"), line...)
-	}
-	n, err := l.out.Write(line)
-	// After a failed write of nothing the file is as torn as before.
-	l.torn = l.torn && n == 0 || n > 0 && n < len(line)
-	if err == nil && n < len(line) {
-		err = io.ErrShortWrite
-	}
-	if err != nil {
-		return 0, fmt.Errorf("audit: write: %w", err)
-	}
-	l.written++
-	return l.written, nil
-}
-
-// sync returns when the line of a number is on disk. Writers that wait for each
-// other share one call.
-func (l *Log) sync(number uint64) error {
-	l.syncing.Lock()
-	defer l.syncing.Unlock()
-	if l.synced < number {
-		l.mu.Lock()
-		out, upTo := l.out, l.written
-		l.mu.Unlock()
-		if out == nil {
-			return ErrClosed
-		}
-		l.settle(upTo, out.Sync())
-	}
-	if l.lost >= number {
-		return fmt.Errorf("audit: sync: %w", l.lostErr)
+	if err := l.out.Sync(); err != nil {
+		return fmt.Errorf("audit: sync: %w", err)
 	}
 	return nil
-}
-
-// settle notes what bringing the lines up to a number to disk came to. After a
-// failure a later success says nothing about them: the kernel may have dropped
-// their pages (fsync(2), "Errors"). The caller holds syncing.
-func (l *Log) settle(upTo uint64, err error) {
-	if err != nil && l.synced < upTo {
-		l.lost, l.lostErr = upTo, err
-	}
-	l.synced = max(l.synced, upTo)
 }

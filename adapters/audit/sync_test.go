@@ -1,9 +1,9 @@
 package audit
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,41 +11,59 @@ import (
 	"imago/config"
 )
 
-// After a failed sync, a later one that succeeds says nothing about the lines
-// before: they stay lost, and those after it are sound.
-func TestFailedSync(t *testing.T) {
+// started returns a started log and its file.
+func started(t *testing.T) (*Log, string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l := New(config.Audit{Path: path, Sync: true})
 	require.NoError(t, l.Start(t.Context()))
-	errDisk := errors.New("input/output error")
-
-	first, err := l.append([]byte("{}\n"))
-	require.NoError(t, err)
-	l.settle(first, errDisk)
-	second, err := l.append([]byte("{}\n"))
-	require.NoError(t, err)
-	require.ErrorIs(t, l.sync(first), errDisk)
-	require.NoError(t, l.sync(second))
-	require.ErrorIs(t, l.sync(first), errDisk)
-	require.NoError(t, l.Close(t.Context()))
-	_, err = os.Stat(path)
-	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close(t.Context()) })
+	return l, path
 }
 
 // A line that a full disk cut short is followed by a line of its own.
 func TestShortWrite(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	l := New(config.Audit{Path: path})
-	require.NoError(t, l.Start(t.Context()))
-	_, err := l.out.WriteString(`{"cut`)
-	require.NoError(t, err)
-	l.torn = true
-	_, err = l.append([]byte("{}\n"))
-	require.NoError(t, err)
-	_, err = l.append([]byte("{}\n"))
-	require.NoError(t, err)
-	require.NoError(t, l.Close(t.Context()))
+	l, path := started(t)
+	require.NoError(t, l.flush([]byte(`{"cut`)))
+	require.NoError(t, l.flush([]byte("{}\n")))
+	require.NoError(t, l.flush([]byte("{}\n")))
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "{\"cut\n{}\n{}\n", string(data))
+}
+
+// All who wait while somebody has the turn share one write, and its failure.
+func TestWaitersShareATurn(t *testing.T) {
+	l, path := started(t)
+	const waiters = 16
+	errs := make(chan error, waiters)
+	l.turn.Lock()
+	for range waiters {
+		go func() { errs <- l.Write(Entry{UserID: "u"}) }()
+	}
+	shared := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.next.lines)
+	}
+	one, err := encode(Entry{UserID: "u"}, false)
+	require.NoError(t, err)
+	for shared() < waiters*len(one) { // until every one of them has come
+		runtime.Gosched()
+	}
+	working := l.out
+	broken, err := os.Open(path) // for reading only
+	require.NoError(t, err)
+	l.out = broken
+	l.turn.Unlock()
+	for range waiters {
+		require.ErrorContains(t, <-errs, "audit: write")
+	}
+	require.NoError(t, l.replace(working, false))
+
+	require.NoError(t, l.Write(Entry{UserID: "v"}), "what comes later is not concerned")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"user_id":"v"`)
+	require.NotContains(t, string(data), `"user_id":"u"`)
 }
