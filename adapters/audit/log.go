@@ -71,11 +71,11 @@ func (l *Log) Reload() error {
 	}
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("audit: open the log: %w", err)
+		return fmt.Errorf("audit: open the file of audit.path: %w", err)
 	}
 	torn, err := l.inspect(f)
 	if err != nil {
-		return errors.Join(fmt.Errorf("audit: open the log: %w", err), f.Close())
+		return errors.Join(fmt.Errorf("audit: open the file of audit.path: %w", err), f.Close())
 	}
 	return l.replace(f, torn)
 }

@@ -47,6 +47,13 @@ func TestRefusesToStart(t *testing.T) {
 		"unknown model":          {[]string{"IMAGO_MODELS_DETECTOR=nothing"}, []string{"nothing"}},
 		"no runtime":             {[]string{"IMAGO_ONNXRUNTIME_LIB=" + filepath.Join(empty, "no.so")}, []string{"no.so", "IMAGO_ONNXRUNTIME_LIB"}},
 		"bad setting":            {[]string{"IMAGO_SEARCH_THRESHOLD=101", "IMAGO_LOG_LEVEL=loud"}, []string{"search.threshold", "log.level"}},
+		"no folder for the audit": {[]string{"IMAGO_AUDIT_PATH=" + filepath.Join(empty, "no", "audit.log")}, []string{"audit.path", "no such file"}},
+		"a collector without http": {
+			[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://"},
+		},
+		"an unknown protocol of traces": {
+			[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL=pigeon"}, []string{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
+		},
 		"an address in use":      {[]string{"IMAGO_SERVER_LISTEN=127.0.0.1:1"}, []string{"127.0.0.1:1"}},
 		"config that is no file": {[]string{"IMAGO_CONFIG=" + filepath.Join(empty, "none.yaml")}, []string{"none.yaml"}},
 	} {
