@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"imago/core/gallery"
+	"imago/core/picturefile"
 	"imago/core/retry"
 	"imago/ports"
 )
@@ -184,7 +185,7 @@ func (r *run) known(ctx context.Context, userID string) (faces, error) {
 // anyOf reports whether one of the pictures is enrolled.
 func (r *run) anyOf(ctx context.Context, known faces, paths []string) bool {
 	for _, path := range paths {
-		data, err := read(r.fsys, path, r.o.ImageBytes)
+		data, err := picturefile.Read(r.fsys, path, r.o.ImageBytes)
 		if err == nil && known[FaceID(data)] || ctx.Err() != nil {
 			return true
 		}
@@ -197,7 +198,7 @@ func (r *run) picture(ctx context.Context, p person, path string, known faces) e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	data, err := read(r.fsys, path, r.o.ImageBytes)
+	data, err := picturefile.Read(r.fsys, path, r.o.ImageBytes)
 	if err != nil {
 		return err
 	}

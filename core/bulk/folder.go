@@ -3,15 +3,12 @@ package bulk
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 
-	"imago/ports"
+	"imago/core/picturefile"
 )
 
 // person is one user's pictures: files of the top folder, then those of the
@@ -42,8 +39,8 @@ func people(fsys fs.FS, refuse func(Refusal) error) ([]person, error) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		switch reason := against(e); {
-		case hidden(name):
+		switch reason := picturefile.Against(e); {
+		case picturefile.Hidden(name):
 		case e.IsDir():
 			place(name).folder = name
 		case reason != "":
@@ -67,12 +64,12 @@ func (p person) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, erro
 	}
 	entries, err := fs.ReadDir(fsys, p.folder)
 	if err != nil {
-		return paths, refuse(p.refusal(p.folder, unreadable(err)))
+		return paths, refuse(p.refusal(p.folder, picturefile.Unreadable(err)))
 	}
 	for _, e := range entries {
 		name := path.Join(p.folder, e.Name())
-		switch reason := against(e); {
-		case hidden(e.Name()):
+		switch reason := picturefile.Against(e); {
+		case picturefile.Hidden(e.Name()):
 		case e.IsDir():
 			err = refuse(p.refusal(name, "folders in a user's folder are not looked into"))
 		case reason != "":
@@ -92,56 +89,6 @@ func (p person) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, erro
 
 func (p person) refusal(path, reason string) Refusal {
 	return Refusal{Path: path, UserID: p.userID, Reason: reason}
-}
-
-// against returns what stands against a file by its name and kind, "" when
-// nothing does. Links are not followed, so that nothing outside the folder gets
-// enrolled.
-func against(e fs.DirEntry) string {
-	switch {
-	case e.Type()&fs.ModeSymlink != 0:
-		return "symbolic links are not followed"
-	case !e.Type().IsRegular():
-		return "not a regular file"
-	}
-	switch strings.ToLower(path.Ext(e.Name())) {
-	case ".jpg", ".jpeg", ".png":
-		return ""
-	}
-	return "not a .jpg, .jpeg or .png file"
-}
-
-func hidden(name string) bool { return strings.HasPrefix(name, ".") }
-
-// read returns the content of a picture. A file that cannot be read or is larger
-// than limit bytes, which is found out without reading it, is a Refusal.
-func read(fsys fs.FS, name string, limit int) ([]byte, error) {
-	file, err := fsys.Open(name)
-	if err != nil {
-		return nil, ports.Refuse(ports.ErrInvalid, unreadable(err))
-	}
-	defer file.Close()
-	tooLarge := ports.Refuse(ports.ErrTooLarge, fmt.Sprintf("the file is larger than %d bytes", limit))
-	if info, err := file.Stat(); err == nil && info.Size() > int64(limit) {
-		return nil, tooLarge
-	}
-	data, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
-	if err != nil {
-		return nil, ports.Refuse(ports.ErrInvalid, unreadable(err))
-	}
-	if len(data) > limit {
-		return nil, tooLarge
-	}
-	return data, nil
-}
-
-// unreadable says why a file cannot be read, without its path, which a Refusal
-// has anyway.
-func unreadable(err error) string {
-	if failure := (*fs.PathError)(nil); errors.As(err, &failure) {
-		err = failure.Err
-	}
-	return "cannot be read: " + err.Error()
 }
 
 // faceIDLength is the length of a face ID: 130 bits, like those that the
