@@ -42,11 +42,11 @@ func TestRefusesToStart(t *testing.T) {
 		env  []string
 		says []string
 	}{
-		"no key":                 {[]string{"IMAGO_API_KEY="}, []string{"IMAGO_API_KEY", "keys new"}},
-		"no models":              {[]string{"IMAGO_MODELS_DIR=" + empty}, []string{"models pull", "IMAGO_MODELS_DIR"}},
-		"unknown model":          {[]string{"IMAGO_MODELS_DETECTOR=nothing"}, []string{"nothing"}},
-		"no runtime":             {[]string{"IMAGO_ONNXRUNTIME_LIB=" + filepath.Join(empty, "no.so")}, []string{"no.so", "IMAGO_ONNXRUNTIME_LIB"}},
-		"bad setting":            {[]string{"IMAGO_SEARCH_THRESHOLD=101", "IMAGO_LOG_LEVEL=loud"}, []string{"search.threshold", "log.level"}},
+		"no key":                  {[]string{"IMAGO_API_KEY="}, []string{"IMAGO_API_KEY", "keys new"}},
+		"no models":               {[]string{"IMAGO_MODELS_DIR=" + empty}, []string{"models pull", "IMAGO_MODELS_DIR"}},
+		"unknown model":           {[]string{"IMAGO_MODELS_DETECTOR=nothing"}, []string{"nothing"}},
+		"no runtime":              {[]string{"IMAGO_ONNXRUNTIME_LIB=" + filepath.Join(empty, "no.so")}, []string{"no.so", "IMAGO_ONNXRUNTIME_LIB"}},
+		"bad setting":             {[]string{"IMAGO_SEARCH_THRESHOLD=101", "IMAGO_LOG_LEVEL=loud"}, []string{"search.threshold", "log.level"}},
 		"no folder for the audit": {[]string{"IMAGO_AUDIT_PATH=" + filepath.Join(empty, "no", "audit.log")}, []string{"audit.path", "no such file"}},
 		"a collector without http": {
 			[]string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://"},
