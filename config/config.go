@@ -215,6 +215,9 @@ type MemoryStore struct {
 	// Path is the SQLite file that makes the store durable; empty keeps
 	// everything in RAM only.
 	Path string `yaml:"path"`
+	// SearchThreads is how many cores the searches of a collection use; 0
+	// means one per core.
+	SearchThreads int `yaml:"search_threads" validate:"min=0,max=1024"`
 	// Encryption is of what the file keeps of faces.
 	Encryption Encryption `yaml:"encryption"`
 }

@@ -10,31 +10,6 @@ import (
 	"imago/ports"
 )
 
-// naiveDot is what dot is measured against: one sum.
-func naiveDot(a, b []float32) float32 {
-	var sum float32
-	for i := range a {
-		sum += float32(a[i] * b[i])
-	}
-	return sum
-}
-
-func BenchmarkDot(b *testing.B) {
-	for _, dimension := range []int{128, 512} {
-		rng := seeded(1)
-		x, y := unitVector(rng, dimension), unitVector(rng, dimension)
-		for name, f := range map[string]func(a, b []float32) float32{"eight sums": dot, "one sum": naiveDot} {
-			b.Run(fmt.Sprintf("%s/%d", name, dimension), func(b *testing.B) {
-				var sink float32
-				for b.Loop() {
-					sink += f(x, y)
-				}
-				require.NotZero(b, sink)
-			})
-		}
-	}
-}
-
 // BenchmarkStart measures opening, checking and loading a file.
 func BenchmarkStart(b *testing.B) {
 	for _, size := range []struct{ n, dimension int }{{10000, 128}, {100000, 128}, {100000, 512}} {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"imago/adapters/memstore/flat"
 	"imago/ports"
 )
 
@@ -23,8 +24,17 @@ type face struct {
 	id         string
 	owner      string
 	enrolledAt int64 // microseconds since 1970, UTC
-	row        int
+	place      flat.Place
 }
+
+// Group is part of flat.Item: a search returns each user once.
+func (f *face) Group() string { return f.user.id }
+
+// ID is part of flat.Item.
+func (f *face) ID() string { return f.id }
+
+// Place is part of flat.Item.
+func (f *face) Place() *flat.Place { return &f.place }
 
 // find returns where the face with an ID is or would be.
 func (u *user) find(id string) (int, bool) {
@@ -33,13 +43,14 @@ func (u *user) find(id string) (int, bool) {
 
 // collection holds the users of one collection in order, and their vectors.
 type collection struct {
-	name  string
-	users btree.Map[string, *user]
-	rows  rows
+	name    string
+	users   btree.Map[string, *user]
+	vectors *flat.Index[*face]
+	changed bool // since vectors were published
 }
 
-func newCollection(name string, dimension int) *collection {
-	return &collection{name: strings.Clone(name), rows: rows{dimension: dimension}}
+func newCollection(name string, dimension, threads int) *collection {
+	return &collection{name: strings.Clone(name), vectors: flat.New[*face](dimension, threads)}
 }
 
 // add adds a face. Nothing of the caller's memory is kept: strings are copied
@@ -56,7 +67,7 @@ func (c *collection) add(r ports.Record) {
 	}
 	at, _ := u.find(f.id)
 	u.faces = slices.Insert(u.faces, at, f)
-	c.rows.add(f, r.Vector)
+	c.vectors.Add(f, r.Vector)
 }
 
 // remove removes a user, if there is one.
@@ -66,7 +77,7 @@ func (c *collection) remove(id string) {
 		return
 	}
 	for _, f := range u.faces {
-		c.rows.remove(f)
+		c.vectors.Remove(f)
 	}
 }
 
@@ -74,29 +85,22 @@ func (c *collection) remove(id string) {
 func (c *collection) record(f *face) ports.Record {
 	return ports.Record{
 		Collection: c.name, UserID: f.user.id, FaceID: f.id, Owner: f.owner,
-		Vector:     slices.Clone(c.rows.vector(f.row)),
+		Vector:     slices.Clone(c.vectors.Vector(f)),
 		EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(),
 	}
 }
 
-// search compares a vector with every face. Scores are clamped, because the
-// product of two unit vectors may exceed 1 by a rounding error.
+// search answers a query from what was published last. It waits for no write.
 func (c *collection) search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	best := newTopK(q.K, q.MinScore)
-	for i, chunk := range c.rows.chunks {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		vectors := chunk.vectors
-		for row := range c.rows.filled(i) {
-			score := max(-1, min(1, float64(dot(q.Vector, vectors))))
-			if score >= best.floor {
-				best.offer(chunk.faces[row], score)
-			}
-			vectors = vectors[len(q.Vector):]
-		}
+	hits, err := c.vectors.Search(ctx, q.Vector, q.K, q.MinScore)
+	if err != nil {
+		return nil, err
 	}
-	return best.matches(), nil
+	matches := make([]ports.Match, len(hits))
+	for i, h := range hits {
+		matches[i] = ports.Match{UserID: h.Item.user.id, FaceID: h.Item.id, Owner: h.Item.owner, Score: h.Score}
+	}
+	return matches, nil
 }
 
 // cursor is a place in a scan: before a user, or behind one of its faces.

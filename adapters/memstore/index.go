@@ -2,23 +2,31 @@ package memstore
 
 import (
 	"context"
+	"maps"
 	"sync"
+	"sync/atomic"
 
 	"imago/ports"
 )
 
-// index is the part of the store that answers: all collections in RAM, behind
-// one lock that searches share. It knows nothing of files and judges no input.
-// Whatever replaces it (vectors in eight bits, say) has these few methods.
+// index is the part of the store that answers: all collections in RAM. It knows
+// nothing of files and judges no input. Searches read what was published and take no
+// lock that a write holds; everything else goes through one that reads share.
 type index struct {
-	dimension int
+	dimension, threads int
 
 	mu          sync.RWMutex
 	collections map[string]*collection
+	changed     []*collection // since the last publish
+	published   atomic.Pointer[map[string]*collection]
 }
 
-func newIndex(dimension int) *index {
-	return &index{dimension: dimension, collections: map[string]*collection{}}
+// newIndex returns an empty index whose searches use at most some threads, 0 for
+// one per core.
+func newIndex(dimension, threads int) *index {
+	x := &index{dimension: dimension, threads: threads, collections: map[string]*collection{}}
+	x.publish()
+	return x
 }
 
 // removal is the mode of a change that removes a user; it is no mode of ports.
@@ -31,7 +39,7 @@ type change struct {
 	record ports.Record
 }
 
-// apply makes changes visible, all at the same moment.
+// apply makes changes visible, all those of a collection at the same moment.
 func (x *index) apply(changes []change) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -43,24 +51,51 @@ func (x *index) apply(changes []change) {
 			x.add(c.record)
 		}
 	}
+	x.publish()
 }
 
+// add adds a face, which searches see when it is published.
 func (x *index) add(r ports.Record) {
 	c, ok := x.collections[r.Collection]
 	if !ok {
-		c = newCollection(r.Collection, x.dimension)
+		c = newCollection(r.Collection, x.dimension, x.threads)
 		x.collections[c.name] = c
 	}
+	x.touch(c)
 	c.add(r)
 }
 
 func (x *index) remove(name, user string) {
-	c, ok := x.collections[name]
-	if !ok {
-		return
+	if c, ok := x.collections[name]; ok {
+		x.touch(c)
+		c.remove(user)
 	}
-	if c.remove(user); c.users.Len() == 0 {
-		delete(x.collections, name)
+}
+
+// touch notes that a collection has something to publish.
+func (x *index) touch(c *collection) {
+	if !c.changed {
+		c.changed = true
+		x.changed = append(x.changed, c)
+	}
+}
+
+// publish shows the changes to searches. A collection goes only now, when it is certain
+// that it stays empty: until then a search may hold it and must find in it the user
+// whose face was replaced.
+func (x *index) publish() {
+	for _, c := range x.changed {
+		c.changed = false
+		c.vectors.Publish()
+		if c.users.Len() == 0 {
+			delete(x.collections, c.name)
+		}
+	}
+	clear(x.changed)
+	x.changed = x.changed[:0]
+	if old := x.published.Load(); old == nil || !maps.Equal(*old, x.collections) {
+		collections := maps.Clone(x.collections)
+		x.published.Store(&collections)
 	}
 }
 
@@ -69,13 +104,13 @@ func (x *index) clear() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	clear(x.collections)
+	x.changed = nil
+	x.publish()
 }
 
 // search answers a query.
 func (x *index) search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	c, ok := x.collections[q.Collection]
+	c, ok := (*x.published.Load())[q.Collection]
 	if !ok {
 		return nil, nil
 	}

@@ -117,7 +117,7 @@ func TestCloseDuringWrites(t *testing.T) {
 // and the waiting writes at the same moment, so one try would prove little.
 func TestWriterFinishes(t *testing.T) {
 	for range 20 {
-		w := newWriter(newIndex(2), nil, time.Hour, discard())
+		w := newWriter(newIndex(2, 0), nil, time.Hour, discard())
 		var ops []*write
 		for i := range 3 {
 			op := &write{change: change{ports.First, record(fmt.Sprint(i), []float32{1, 0})}, answer: make(chan error, 1)}

@@ -12,6 +12,9 @@ import (
 	"imago/ports"
 )
 
+// lookEvery is how many rows are read between two looks at the context.
+const lookEvery = 1024
+
 // load reads every face into an index and finds the free slots. It refuses a
 // file with a row that no imago can have written, or with rows in an order in
 // which they could not be found again: what is wrong in one place may be wrong
@@ -29,7 +32,7 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 	defer rows.Close()
 	r := ports.Record{Vector: make([]float32, x.dimension)}
 	for ; rows.Next(); faces++ {
-		if faces%chunkRows == 0 && ctx.Err() != nil {
+		if faces%lookEvery == 0 && ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
 		before := r
@@ -44,6 +47,7 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 	if err := rows.Err(); err != nil {
 		return 0, err
 	}
+	x.publish()
 	return faces, d.loadSlots()
 }
 

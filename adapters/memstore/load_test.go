@@ -117,13 +117,13 @@ func (c *countdown) Err() error {
 // A start that takes too long is given up in the middle.
 func TestLoadGivenUp(t *testing.T) {
 	s := durable(t, 16)
-	enrol(t, s, crowd(3*chunkRows, 16))
+	enrol(t, s, crowd(3*lookEvery, 16))
 	closeStore(t, s)
 	again := newStore(s.cfg.Path, s.space)
 	ctx := &countdown{t.Context(), 2}
 	require.ErrorIs(t, again.Start(ctx), context.DeadlineExceeded)
 	require.Empty(t, again.index.collections)
-	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 3*chunkRows)
+	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 3*lookEvery)
 }
 
 // Bits of vectors survive, subnormal numbers and negative zero included.

@@ -51,7 +51,7 @@ var (
 func New(cfg config.MemoryStore, space ports.Space, log *slog.Logger) *Store {
 	return &Store{
 		cfg: cfg, space: space, log: log, wipeDelay: wipeDelay,
-		index: newIndex(space.Dimension),
+		index: newIndex(space.Dimension, cfg.SearchThreads),
 	}
 }
 
@@ -117,8 +117,9 @@ func (s *Store) get(ctx context.Context, collection, userID string) ([]ports.Rec
 	return records, nil
 }
 
-// Search implements ports.VectorStore. It compares with every face of the
-// collection, on one core.
+// Search implements ports.VectorStore. It is a comparison with every face of the
+// collection, on as many cores as the configuration allows; searches that come at the
+// same time share one.
 func (s *Store) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
 	matches, err := s.search(ctx, q)
 	return matches, during("search", err)
