@@ -87,6 +87,12 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 test: deps servers browser ## run every test under the race detector
 	@go test -race -timeout 20m ./...
 
+KILLS ?= 200
+
+.PHONY: torture
+torture: deps servers ## kill imago and its servers under load: make torture KILLS=200
+	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) go test -count=1 -v -timeout 6h -run Torture ./test/e2e
+
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
 CONTRACT_memory := ./adapters/memstore
 CONTRACT_pgvector := ./adapters/pgstore
