@@ -49,6 +49,7 @@ type torture struct {
 	began   time.Time
 	mu      sync.Mutex
 	history []porcupine.Operation
+	slowest int64 // call since longest was asked, in nanoseconds
 }
 
 func newTorture(t *testing.T, settle time.Duration, env ...string) *torture {
@@ -113,10 +114,11 @@ func (x *torture) change(ctx context.Context, s *server, client int, a act, meth
 	call := x.now()
 	// A call that has begun is seen through: the answer counts.
 	got, err := s.call(context.WithoutCancel(ctx), method, path, body)
+	x.took(call)
 	switch {
 	case err != nil && refusedConnection(err):
 		return true
-	case err != nil || got.status >= http.StatusInternalServerError:
+	case err != nil || got.status == http.StatusServiceUnavailable || got.status == http.StatusGatewayTimeout:
 		x.note(client, a, call, x.now()+int64(x.settle), unknown)
 		return err != nil
 	case got.status == http.StatusOK:
@@ -136,6 +138,7 @@ func (x *torture) find(ctx context.Context, s *server, client, picture int) (gon
 	body := x.pictures[picture]
 	got, err := s.call(context.WithoutCancel(ctx), "POST", "/users/search", body[:len(body)-1]+`,"threshold":99.9,"limit":100}`)
 	back := x.now()
+	x.took(call)
 	if err != nil {
 		return true
 	}
@@ -146,7 +149,10 @@ func (x *torture) find(ctx context.Context, s *server, client, picture int) (gon
 			x.t.Errorf("%s: %v", got.body, err)
 		}
 	case http.StatusNotFound:
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return false
 	default:
+		x.t.Errorf("search: %d %s", got.status, got.body)
 		return false
 	}
 	named := map[string]bool{}
@@ -164,6 +170,22 @@ func (x *torture) find(ctx context.Context, s *server, client, picture int) (gon
 }
 
 func (x *torture) now() int64 { return time.Since(x.began).Nanoseconds() }
+
+// took notes the time of a call that began then.
+func (x *torture) took(call int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.slowest = max(x.slowest, x.now()-call)
+}
+
+// longest returns the time of the slowest call since it was last asked.
+func (x *torture) longest() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	slowest := x.slowest
+	x.slowest = 0
+	return time.Duration(slowest).Round(time.Millisecond)
+}
 
 func (x *torture) note(client int, a act, call, back int64, o outcome) {
 	x.mu.Lock()
