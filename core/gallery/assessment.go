@@ -2,6 +2,8 @@ package gallery
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -68,37 +70,51 @@ func checkThreshold(percent float64) error {
 	return nil
 }
 
-// size remembers the number of users of a collection. It is safe for concurrent
-// use.
+// size remembers the number of users of a collection, or that it could not be
+// counted. It is safe for concurrent use.
 type size struct {
-	counting atomic.Bool // somebody is bringing an old number up to date
+	counting atomic.Bool // somebody is bringing it up to date
 
 	mu      sync.Mutex
 	users   int
+	failure error
 	counted time.Time // zero for never
 }
 
-// get returns the number if it is young enough, and otherwise counts.
+// errCounting answers who would rather not wait, while nothing is known yet.
+var errCounting = fmt.Errorf("gallery: %w: the users are being counted", ports.ErrUnavailable)
+
+// get returns what is known if it is young enough, and otherwise counts. With a
+// maxAge one caller counts at a time, and a failure is as good as a number: a
+// store that cannot count must not be asked at every search.
 func (s *size) get(maxAge time.Duration, now func() time.Time, count func() (int, error)) (int, error) {
-	if users, counted := s.last(); maxAge > 0 && !counted.IsZero() {
-		if now().Sub(counted) <= maxAge || !s.counting.CompareAndSwap(false, true) {
-			return users, nil
+	if maxAge > 0 {
+		users, counted, failure := s.last()
+		if !counted.IsZero() && now().Sub(counted) <= maxAge {
+			return users, failure
+		}
+		if !s.counting.CompareAndSwap(false, true) {
+			if counted.IsZero() {
+				failure = errCounting
+			}
+			return users, failure
 		}
 		defer s.counting.Store(false)
 	}
 	began := now()
 	users, err := count()
-	if err != nil {
+	// That a caller has left says nothing of the store.
+	if errors.Is(err, context.Canceled) {
 		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.users, s.counted = users, began
-	return users, nil
+	s.users, s.failure, s.counted = users, err, began
+	return users, err
 }
 
-func (s *size) last() (users int, counted time.Time) {
+func (s *size) last() (users int, counted time.Time, failure error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.users, s.counted
+	return s.users, s.counted, s.failure
 }

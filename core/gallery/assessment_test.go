@@ -93,10 +93,55 @@ func TestAssessRemembersTheSize(t *testing.T) {
 	*now = now.Add(time.Minute + 1)
 	require.Equal(t, 7, users(time.Minute))
 	require.Equal(t, 3, s.asked)
-	s.err = ports.ErrUnavailable
-	*now = now.Add(time.Hour)
-	for range 2 {
+}
+
+// A store that cannot count is not asked at every search, but again later; that
+// a client has left is not the store's failure.
+func TestAssessRemembersFailures(t *testing.T) {
+	s := &counting{users: 5, err: context.Canceled}
+	g, now := assessed(s, rates)
+	assess := func() error {
 		_, err := g.Assess(t.Context(), "users", 80, time.Minute)
-		require.ErrorIs(t, err, ports.ErrUnavailable, "a failure must not keep others from counting")
+		return err
 	}
+	require.ErrorIs(t, assess(), context.Canceled)
+	s.err = ports.ErrUnavailable
+	for range 3 {
+		require.ErrorIs(t, assess(), ports.ErrUnavailable)
+	}
+	require.Equal(t, 2, s.asked)
+	s.err = nil
+	*now = now.Add(time.Minute + 1)
+	require.NoError(t, assess())
+	require.Equal(t, 3, s.asked)
+}
+
+// While one search has the users counted, others do not wait for it.
+func TestAssessDoesNotWaitForAnother(t *testing.T) {
+	s := &blocked{entered: make(chan struct{}), release: make(chan struct{})}
+	g, _ := assessed(s, rates)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := g.Assess(t.Context(), "users", 80, time.Minute)
+		answer <- err
+	}()
+	<-s.entered
+	_, err := g.Assess(t.Context(), "users", 80, time.Minute)
+	require.ErrorIs(t, err, ports.ErrUnavailable)
+	close(s.release)
+	require.NoError(t, <-answer)
+	_, err = g.Assess(t.Context(), "users", 80, time.Minute)
+	require.NoError(t, err)
+}
+
+// blocked is a store that counts once it is released.
+type blocked struct {
+	store
+	entered, release chan struct{}
+}
+
+func (b *blocked) Count(context.Context, string) (int, error) {
+	close(b.entered)
+	<-b.release
+	return 1, nil
 }
