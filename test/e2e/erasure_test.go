@@ -120,4 +120,18 @@ func TestEncryptionAtRest(t *testing.T) {
 	s = start(t, env, key)
 	require.Equal(t, "amy", s.search(portrait(t)).matches(t)[0].UserID)
 	require.NotContains(t, s.log.String(), base64.StdEncoding.EncodeToString(secret))
+	s.stop()
+
+	// A new key, from a file, in front of the old one.
+	newest := make([]byte, 32)
+	_, err = rand.Read(newest)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "imago.key")
+	lines := base64.StdEncoding.EncodeToString(newest) + " # new\n" + base64.StdEncoding.EncodeToString(secret) + "\n"
+	require.NoError(t, os.WriteFile(file, []byte(lines), 0o600))
+	start(t, env, "IMAGO_STORE_MEMORY_ENCRYPTION_KEY_FILE="+file).stop()
+	require.Contains(t, refusesToStart(t, env, key), "it is encrypted with the key")
+	require.NoError(t, os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(newest)), 0o600))
+	s = start(t, env, "IMAGO_STORE_MEMORY_ENCRYPTION_KEY_FILE="+file)
+	require.Equal(t, "amy", s.search(portrait(t)).matches(t)[0].UserID)
 }
