@@ -87,11 +87,14 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 test: deps servers browser ## run every test under the race detector
 	@go test -race -timeout 20m ./...
 
+# How often imago is killed over each backend, and how many damaged requests it gets.
 KILLS ?= 200
+REQUESTS ?= 100000
 
 .PHONY: torture
-torture: deps servers ## kill imago and its servers under load: make torture KILLS=200
-	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) go test -count=1 -v -timeout 6h -run Torture ./test/e2e
+torture: deps servers ## kill, disturb and confuse imago: make torture KILLS=200 REQUESTS=100000
+	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) \
+	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated' ./test/e2e
 
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
 CONTRACT_memory := ./adapters/memstore
