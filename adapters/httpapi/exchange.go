@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"imago/ports"
 )
 
 // exchange is a request's answer together with what the access log says of it.
@@ -121,15 +123,27 @@ func (s *Server) recover(x *exchange, r *http.Request) {
 func (s *Server) fail(x *exchange, r *http.Request, err error) {
 	v := judge(r.Context(), err)
 	x.reasons = s.reasonCodes(v, err)
-	if v.status >= http.StatusInternalServerError && v.kind != errNotReady {
-		s.logger(x).Log(r.Context(), severity(v), "request failed", "route", x.route, "error", err)
-	}
+	s.complain(x, r, v, err)
 	if unwritten := s.deny(x, v); unwritten != nil {
 		err, v = unwritten, judge(r.Context(), unwritten)
 		x.reasons = s.reasonCodes(v, err)
 	}
 	s.prepareLinger(x, r)
 	writeProblem(x, r, v, err)
+}
+
+// complain logs what the client is not told, once. Overload is told once a
+// second, however many requests are refused.
+func (s *Server) complain(x *exchange, r *http.Request, v verdict, err error) {
+	switch {
+	case v.status < http.StatusInternalServerError || v.kind == errNotReady:
+	case v.kind == ports.ErrOverloaded:
+		s.shed.Do(func() {
+			s.logger(x).Warn("requests are refused, there is too much to do", "route", x.route, "error", err)
+		})
+	default:
+		s.logger(x).Log(r.Context(), severity(v), "request failed", "route", x.route, "error", err)
+	}
 }
 
 // severity is error for what nobody foresaw and a warning for a known failure.

@@ -25,17 +25,17 @@ type Telemetry struct {
 type Console map[string]http.Handler
 
 // Module provides a *Server that listens while the application runs. The
-// application supplies config.Server, config.Search, []config.Collection, Gallery, Tokens, DetectFunc, Authenticator, Console,
+// application supplies config.Server, config.Search, []config.Collection, Gallery, ReserveFunc, Tokens, DetectFunc, Authenticator, Console,
 // Checks, Telemetry, Audit, *tls.Config (nil for plain HTTP) and *slog.Logger, and asks for the *Server to have it
 // started. When a listener breaks the application is shut down with exit code 1.
 var Module = fx.Module("httpapi", fx.Provide(provide))
 
 func provide(
 	lc fx.Lifecycle, shutdowner fx.Shutdowner, server config.Server, search config.Search, lists []config.Collection,
-	gallery Gallery, tokens Tokens, detect DetectFunc, auth Authenticator, console Console, checks Checks, telemetry Telemetry, audit Audit, secure *tls.Config, log *slog.Logger,
+	gallery Gallery, reserve ReserveFunc, tokens Tokens, detect DetectFunc, auth Authenticator, console Console, checks Checks, telemetry Telemetry, audit Audit, secure *tls.Config, log *slog.Logger,
 ) *Server {
 	s := New(Options{
-		Server: server, TLS: secure, Search: search, Lists: lists, Gallery: gallery, Tokens: tokens, Detect: detect, Auth: auth, Checks: checks,
+		Server: server, TLS: secure, Search: search, Lists: lists, Gallery: gallery, Reserve: reserve, Tokens: tokens, Detect: detect, Auth: auth, Checks: checks,
 		Console: console, Metrics: telemetry.Metrics, Instrument: telemetry.Instrument, Log: log,
 		Trace: telemetry.Trace, Refused: telemetry.Refused, Searched: telemetry.Searched, Codes: telemetry.Codes, Audit: audit,
 		Fail: func(error) { _ = shutdowner.Shutdown(fx.ExitCode(1)) },

@@ -21,6 +21,7 @@ func TestModule(t *testing.T) {
 		fx.Supply(o.Server, o.Search, []config.Collection{{Name: "blacklist"}}, httpapi.Checks{}, httpapi.Tokens{}, httpapi.Console{}, httpapi.Telemetry{}, httpapi.Audit{}, (*tls.Config)(nil), slog.New(slog.DiscardHandler)),
 		fx.Provide(
 			func() httpapi.Gallery { return o.Gallery },
+			func() httpapi.ReserveFunc { return nil },
 			func() httpapi.DetectFunc { return o.Detect },
 			func() httpapi.Authenticator { return o.Auth },
 		),

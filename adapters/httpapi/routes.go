@@ -24,8 +24,8 @@ type route struct {
 // users, change their faces and look at pictures. They need a key, but for the
 // description and the console.
 func (s *Server) apiRoutes() []route {
-	enrol, search, unenrol := s.api(ports.OpEnrol, s.enrol), s.api(ports.OpSearch, s.search), s.api(ports.OpUnenrol, s.unenrol)
-	replace, addFace := s.api(ports.OpEnrol, s.replace), s.api(ports.OpEnrol, s.addFace)
+	enrol, search, unenrol := s.api(ports.OpEnrol, s.reserved(s.enrol)), s.api(ports.OpSearch, s.reserved(s.search)), s.api(ports.OpUnenrol, s.unenrol)
+	replace, addFace := s.api(ports.OpEnrol, s.reserved(s.replace)), s.api(ports.OpEnrol, s.reserved(s.addFace))
 	return []route{
 		{http.MethodPost, "/users/{userId}", enrol},
 		{http.MethodPost, "/users/{list}/{userId}", enrol},
@@ -40,7 +40,7 @@ func (s *Server) apiRoutes() []route {
 		{http.MethodPut, "/users/{list}/{userId}", replace},
 		{http.MethodPost, "/users/{userId}/faces", addFace},
 		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
-		{http.MethodPost, "/faces/detect", s.admit(s.detectFaces, mayDetect)},
+		{http.MethodPost, "/faces/detect", s.admit(s.reserved(s.detectFaces), mayDetect)},
 		{http.MethodGet, "/collections", s.admit(s.collections, anyKey)},
 		{http.MethodGet, "/calibration", s.admit(s.assessThreshold, ofList)},
 		{http.MethodGet, "/calibration/{list}", s.admit(s.assessThreshold, ofList)},

@@ -36,6 +36,11 @@ type Instrument func(route, method string, status int, took time.Duration)
 // told; the ID is empty for no trace, and end may be nil.
 type Trace func(r *http.Request, requestID string) (ctx context.Context, traceID string, end func(route, method string, status int))
 
+// ReserveFunc announces a picture before it is received. It answers
+// ports.ErrOverloaded where that would be in vain; release is called when the
+// request is done.
+type ReserveFunc func() (release func(), err error)
+
 // Options are what a Server is made of.
 type Options struct {
 	Server config.Server
@@ -46,6 +51,8 @@ type Options struct {
 	// Lists are the collections beside the inventory.
 	Lists   []config.Collection
 	Gallery Gallery
+	// Reserve may be nil for no limit on pictures.
+	Reserve ReserveFunc
 	// Tokens opens encrypted pictures; the zero value refuses them.
 	Tokens Tokens
 	// Detect looks for faces without enrolling or searching any.
@@ -83,6 +90,7 @@ type Server struct {
 	defaults   config.Search
 	lists      []config.Collection
 	gallery    Gallery
+	reserve    ReserveFunc
 	tokens     Tokens
 	detect     DetectFunc
 	auth       Authenticator
@@ -104,6 +112,7 @@ type Server struct {
 	failures *failures
 	crowded  rate.Sometimes // tells that connections have to wait
 	flooded  rate.Sometimes // tells that there are too many wrong keys
+	shed     rate.Sometimes // tells that requests are refused for want of workers
 
 	room  chan struct{}   // a token for each request in progress
 	quiet map[string]bool // routes whose access is logged at debug level
@@ -127,12 +136,13 @@ type serving struct {
 func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
-		gallery: o.Gallery, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
+		gallery: o.Gallery, reserve: o.Reserve, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
 		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
 		grace: writeGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
-		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
+		crowded: rate.Sometimes{Interval: askAgain / 2}, flooded: rate.Sometimes{Interval: time.Minute},
+		shed: rate.Sometimes{Interval: time.Second},
 		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
 	}
 	if s.log == nil {
@@ -199,7 +209,7 @@ func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h
 // who open connections and keep them cannot shut others out.
 func (s *Server) makeRoom(server *http.Server, address string) {
 	s.crowded.Do(func() {
-		s.log.Warn("every connection is taken; idle ones are closed", "address", address, "connections", s.limits.Connections)
+		s.log.Warn("every connection is taken and one more waits; idle ones are closed", "address", address, "connections", s.limits.Connections)
 		server.SetKeepAlivesEnabled(false)
 		server.SetKeepAlivesEnabled(true)
 	})

@@ -73,6 +73,24 @@ func (s *Server) admit(next handling, scope func(ports.Client, *http.Request) (s
 	}
 }
 
+// reserved lets a request with a picture go on while there is room for the work
+// on it. One that is turned away costs next to nothing: its picture is not read,
+// and it has no line in the audit log.
+func (s *Server) reserved(next handling) handling {
+	if s.reserve == nil {
+		return next
+	}
+	return func(x *exchange, r *http.Request, c caller) error {
+		release, err := s.reserve()
+		if err != nil {
+			x.audits = false
+			return err
+		}
+		defer release()
+		return next(x, r, c)
+	}
+}
+
 // authenticate finds the client by its key.
 func (s *Server) authenticate(x *exchange, r *http.Request) (ports.Client, error) {
 	keys := r.Header.Values("X-Api-Key")

@@ -41,6 +41,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			func(k *apikey.Keyring) httpapi.Authenticator { return k },
 			func(p console.Pages) httpapi.Console { return httpapi.Console(p) },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
+			func(x *extraction.Extractor) httpapi.ReserveFunc { return x.Reserve },
 		),
 		fx.Invoke(func(*httpapi.Server) {}),
 	)

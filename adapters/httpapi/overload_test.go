@@ -1,0 +1,100 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/adapters/httpapi"
+	"imago/ports"
+)
+
+// unreadable is a body that must not be read.
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.t.Error("the body is read")
+	return 0, errors.New("unreadable")
+}
+
+// A request with a picture that there is no room for is refused before its body
+// is read, without an audit line and with one line in the log for many.
+func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
+	for _, target := range []string{"POST /users/u1", "POST /users/blacklist/u1", "POST /users/search", "PUT /users/u1", "POST /users/u1/faces", "POST /faces/detect"} {
+		t.Run(target, func(t *testing.T) {
+			var log logbook
+			o := options(&gallery{})
+			o.Log = log.logger()
+			o.Reserve = func() (func(), error) { return nil, ports.ErrOverloaded }
+			o.Audit.Write = func(httpapi.AuditEntry) error { t.Error("an audit line"); return nil }
+			h := httpapi.New(o).Handler()
+			method, path, _ := strings.Cut(target, " ")
+			for range 10 {
+				r := request(method, path, face())
+				r.Body = io.NopCloser(unreadable{t})
+				r.Header.Set("Expect", "100-continue") // nobody takes the body behind the answer then
+				got := do(h, r)
+				require.Equal(t, "1", got.Header.Get("Retry-After"))
+				require.Empty(t, requireProblem(t, 503, got))
+			}
+			require.Equal(t, 1, strings.Count(log.String(), "too much to do"))
+			require.Equal(t, 10, strings.Count(log.String(), "status=503"))
+		})
+	}
+	o := options(&gallery{})
+	o.Reserve = func() (func(), error) { return nil, ports.ErrOverloaded }
+	h := httpapi.New(o).Handler()
+	require.Equal(t, 200, do(h, request("DELETE", "/users/u1", "")).StatusCode, "what has no picture is served")
+	require.Equal(t, 200, do(h, request("GET", "/users", "")).StatusCode)
+}
+
+// A reservation is held until the work is done, however it ends.
+func TestReservationsAreReleased(t *testing.T) {
+	held, seen := 0, 0
+	for name, g := range map[string]httpapi.Gallery{
+		"done":    &gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { seen = held; return nil }},
+		"refused": failing(ports.ErrInvalid),
+		"panic":   &gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { panic("bug") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(g)
+			o.Reserve = func() (func(), error) { held++; return func() { held-- }, nil }
+			do(httpapi.New(o).Handler(), request("POST", "/users/u1", face()))
+			require.Zero(t, held)
+		})
+	}
+	require.Equal(t, 1, seen, "it is held during the work")
+}
+
+// The refusal reaches a client that is still sending its picture, and the
+// connection can be used again.
+func TestOverloadIsToldWhileThePictureIsSent(t *testing.T) {
+	var full atomic.Bool
+	full.Store(true)
+	o := options(&gallery{})
+	o.Reserve = func() (func(), error) {
+		if full.Load() {
+			return nil, ports.ErrOverloaded
+		}
+		return func() {}, nil
+	}
+	s, _ := start(t, o)
+	conn := connect(t, s.Addr())
+	body := face() + strings.Repeat(" ", 1<<20)
+	send(t, conn, head+"Content-Length: %d\n\n%s", len(body), body[:len(body)/2])
+	r := answer(t, conn)
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	require.False(t, r.Close)
+	requireProblem(t, http.StatusServiceUnavailable, r)
+	send(t, conn, "%s", body[len(body)/2:])
+	full.Store(false)
+	send(t, conn, "%s", fmt.Sprintf(head+"Content-Length: %d\n\n%s", len(face()), face()))
+	require.Equal(t, http.StatusOK, answer(t, conn).StatusCode)
+}
