@@ -3,6 +3,7 @@ package flat
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -101,13 +102,16 @@ func (x *Index[T]) alone(ctx context.Context, j *job[T]) ([]Hit[T], error) {
 	return x.retire(j), nil
 }
 
-// serve runs batches until nobody waits.
+// serve runs batches until nobody waits. Callers who were just answered get the
+// processor before it looks: those that search again at once make the next batch
+// together, where otherwise the first would scan alone.
 func (x *Index[T]) serve() {
 	for more := true; more; more = x.next() {
 		x.batch.run(context.Background())
 		for _, j := range x.batch.jobs {
 			j.done <- struct{}{}
 		}
+		runtime.Gosched()
 	}
 }
 

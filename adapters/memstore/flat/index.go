@@ -27,8 +27,8 @@ type Place struct{ slot uint32 }
 // goroutines may search at any time. Add, Remove, Publish and Vector are for
 // one goroutine at a time, which may differ from those that search.
 //
-// It needs a sixth of memory beyond that of the float32 vectors: 96 bytes for a
-// vector of 128 numbers, 292 for one of 512.
+// It needs less than a fifth of the memory of the float32 vectors beyond them: 96 bytes for a
+// vector of 128 numbers, 300 for one of 512.
 type Index[T Item] struct {
 	shape   shape
 	kernel  kernel

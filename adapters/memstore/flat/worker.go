@@ -21,6 +21,8 @@ type worker[T Item] struct {
 	changed bool      // the order must change
 	scan    scan
 	scores  []float32
+	// compared counts the float32 comparisons, for benchmarks.
+	compared int
 }
 
 // lane is the work of a worker for one job.
@@ -243,6 +245,7 @@ func (w *worker[T]) settle(l *lane[T]) {
 
 // compare offers rows with their float32 scores.
 func (w *worker[T]) compare(c *chunk[T], l *lane[T], rows []uint16) {
+	w.compared += len(rows)
 	w.batch.index.kernel.dots(l.job.query.vector, c.vectors, rows, w.scores)
 	for at, row := range rows {
 		score := max(-1, min(1, float64(w.scores[at])))
