@@ -253,6 +253,29 @@ func TestNoncesDiffer(t *testing.T) {
 	require.Len(t, seen, 1000)
 }
 
+// BenchmarkVault measures what encryption itself takes.
+func BenchmarkVault(b *testing.B) {
+	for name, e := range map[string]config.Encryption{"plain": {}, "sealed": withKeys(1)} {
+		all, err := keys(e)
+		require.NoError(b, err)
+		v := vault{space: testSpace(512).ID(), keys: all}
+		r := crowd(1, 512)[0]
+		data := v.seal(r)
+		b.Run("seal/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				data = v.seal(r)
+			}
+		})
+		b.Run("open/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, v.open(&r, data))
+			}
+		})
+	}
+}
+
 // BenchmarkEncrypted is BenchmarkStart and BenchmarkCommit side by side with and
 // without encryption.
 func BenchmarkEncrypted(b *testing.B) {
