@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -13,25 +14,28 @@ import (
 // show a bar.
 const progressInterval = 5 * time.Second
 
-// progress shows on standard error how many users a command has dealt with: a
-// bar on a terminal, a line now and then in a log.
+// progress shows on standard error how many users, or whatever the unit is, a
+// command has dealt with: a bar on a terminal, a line now and then in a log.
 type progress struct {
 	name  string
+	unit  string                   // "" for users
 	bar   *progressbar.ProgressBar // nil without a terminal
 	out   io.Writer
 	every time.Duration
 	last  time.Time
 }
 
-func newProgress(name string) *progress {
-	p := &progress{name: name, out: os.Stderr, every: progressInterval, last: time.Now()}
+func newProgress(name string) *progress { return newProgressOf(name, "users") }
+
+func newProgressOf(name, unit string) *progress {
+	p := &progress{name: name, unit: unit, out: os.Stderr, every: progressInterval, last: time.Now()}
 	if terminal(os.Stderr) {
 		p.bar = progressbar.NewOptions64(-1,
 			progressbar.OptionSetDescription(name),
 			progressbar.OptionSetWriter(os.Stderr),
 			progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(),
-			progressbar.OptionSetItsString("users"),
+			progressbar.OptionSetItsString(unit),
 			progressbar.OptionThrottle(200*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
 		)
@@ -65,9 +69,10 @@ func (p *progress) draw(done, total int, words string) {
 }
 
 func (p *progress) print(done, total int, words string) {
-	line := fmt.Sprintf("%s: %d users", p.name, done)
+	unit := cmp.Or(p.unit, "users")
+	line := fmt.Sprintf("%s: %d %s", p.name, done, unit)
 	if total > 0 {
-		line = fmt.Sprintf("%s: %d of %d users", p.name, done, total)
+		line = fmt.Sprintf("%s: %d of %d %s", p.name, done, total, unit)
 	}
 	if words != "" {
 		line += ", " + words

@@ -87,6 +87,23 @@ func (t Tradeoff) count(p Point) Point {
 	return p
 }
 
+// Estimate returns the FMR at a threshold: as it was counted where at least 30
+// strangers reach it, by the Tail above that, and on what there is where no tail
+// can be fitted.
+func (t Tradeoff) Estimate(th Threshold) (float64, Basis) {
+	counted := t.FalseMatch(th)
+	if counted.Count >= enough {
+		return counted.Rate(), Measured
+	}
+	if tail, ok := FitTail(t.Strangers); ok {
+		return min(enough/float64(counted.Trials), tail.At(th)), Extrapolated
+	}
+	if counted.Count > 0 {
+		return counted.Rate(), Few
+	}
+	return 0, Unknown
+}
+
 // PerComparison returns the FMR at which a search among n strangers gives a
 // false positive with the probability fpir (the false positive identification
 // rate, FPIR), n independent comparisons assumed: the inverse of

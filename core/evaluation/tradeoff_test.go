@@ -78,6 +78,30 @@ func TestThresholdsRiseAsRatesFall(t *testing.T) {
 	}
 }
 
+func TestEstimate(t *testing.T) {
+	tr := evaluation.Tradeoff{Strangers: exponential(2000, 0.1, 0.03)}
+	for _, c := range []struct {
+		cosine, rate float64
+		basis        evaluation.Basis
+	}{
+		{0, 1, evaluation.Measured},
+		{0.1 + 0.03*math.Log(10), 0.1, evaluation.Measured},
+		{0.1 + 0.03*math.Log(50), 0.02, evaluation.Measured},
+		{0.1 + 0.03*math.Log(100), 0.01, evaluation.Extrapolated},
+		{0.1 + 0.03*math.Log(1e5), 1e-5, evaluation.Extrapolated},
+	} {
+		rate, basis := tr.Estimate(at(c.cosine))
+		require.Equal(t, c.basis, basis, "at %v", c.cosine)
+		require.InEpsilon(t, c.rate, rate, 0.1)
+	}
+	few := evaluation.Tradeoff{Strangers: of(0.1, 0.2, 0.3, 0.4)}
+	rate, basis := few.Estimate(at(0.3))
+	require.Equal(t, evaluation.Few, basis)
+	require.Equal(t, 0.5, rate)
+	_, basis = few.Estimate(at(0.5))
+	require.Equal(t, evaluation.Unknown, basis)
+}
+
 func TestNoTail(t *testing.T) {
 	_, ok := evaluation.FitTail(normal(290, 0, 0.1))
 	require.False(t, ok, "29 excesses")
