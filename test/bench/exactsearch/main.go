@@ -1,0 +1,150 @@
+// Command exactsearch puts the memory store's exact index beside another one in the
+// same run: test/bench/compare.py starts it with vectors in a file, and tells it on
+// standard input when to measure what, so that the two take turns on a machine that
+// others use too.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"imago/adapters/memstore/flat"
+)
+
+// row is a vector's number in the file.
+type row struct {
+	name  string
+	place flat.Place
+}
+
+func (r *row) Group() string      { return r.name }
+func (r *row) ID() string         { return "" }
+func (r *row) Place() *flat.Place { return &r.place }
+
+type bench struct {
+	index   *flat.Index[*row]
+	queries [][]float32
+	minimum float64
+}
+
+func main() {
+	log.SetFlags(0)
+	vectors := flag.String("vectors", "", "file of little-endian float32 numbers")
+	queries := flag.String("queries", "", "file of the same kind")
+	dimension := flag.Int("dimension", 128, "numbers of a vector")
+	threads := flag.Int("threads", 1, "cores to use")
+	minimum := flag.Float64("minimum", 0.4, "smallest score")
+	flag.Parse()
+	b := &bench{index: flat.New[*row](*dimension, *threads), minimum: *minimum}
+	n := 0
+	must(read(*vectors, *dimension, func(v []float32) {
+		b.index.Add(&row{name: strconv.Itoa(n)}, v)
+		n++
+	}))
+	b.index.Publish()
+	must(read(*queries, *dimension, func(v []float32) { b.queries = append(b.queries, v) }))
+	fmt.Println("ready", n)
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		b.answer(lines.Text())
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal("exactsearch: ", err)
+	}
+}
+
+// read calls f with each vector of a file.
+func read(path string, dimension int, f func(v []float32)) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	in, bytes := bufio.NewReaderSize(file, 1<<20), make([]byte, 4*dimension)
+	for {
+		if _, err := io.ReadFull(in, bytes); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		v := make([]float32, dimension)
+		for i := range v {
+			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
+		}
+		f(v)
+	}
+}
+
+// answer does what a line asks and prints milliseconds per search, or what was found.
+func (b *bench) answer(line string) {
+	switch line {
+	case "alone":
+		fmt.Println(b.alone(10, b.minimum))
+	case "top":
+		fmt.Println(b.alone(10, -1))
+	case "batch":
+		fmt.Println(b.batch(32, 4))
+	case "check":
+		b.check()
+	default:
+		log.Fatalf("exactsearch: %q is no command", line)
+	}
+}
+
+func (b *bench) search(q []float32, k int, minimum float64) []flat.Hit[*row] {
+	hits, err := b.index.Search(context.Background(), q, k, minimum)
+	must(err)
+	return hits
+}
+
+// alone returns the time of each of some searches.
+func (b *bench) alone(k int, minimum float64) string {
+	var times []string
+	for _, q := range b.queries[:4] {
+		began := time.Now()
+		b.search(q, k, minimum)
+		times = append(times, fmt.Sprint(milliseconds(time.Since(began))))
+	}
+	return strings.Join(times, " ")
+}
+
+// batch returns the mean time of searches by some clients at once.
+func (b *bench) batch(clients, rounds int) float64 {
+	began := time.Now()
+	var wg sync.WaitGroup
+	for c := range clients {
+		wg.Go(func() {
+			for i := range rounds {
+				b.search(b.queries[(c+i)%len(b.queries)], 10, b.minimum)
+			}
+		})
+	}
+	wg.Wait()
+	return milliseconds(time.Since(began)) / float64(clients*rounds)
+}
+
+// check prints the rows found for each query, on one line.
+func (b *bench) check() {
+	for i, q := range b.queries {
+		for _, h := range b.search(q, 1000, b.minimum) {
+			fmt.Printf("%d:%s:%.9g ", i, h.Item.name, h.Score)
+		}
+	}
+	fmt.Println()
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
