@@ -39,9 +39,6 @@ func newProxies(trusted []string) proxies {
 // X-Forwarded-For.
 func (p proxies) origin(r *http.Request) netip.Addr {
 	at := parseHop(r.RemoteAddr)
-	if !p.trusts(at) {
-		return at
-	}
 	header := r.Header.Values("X-Forwarded-For")
 	if len(header) == 0 {
 		header = r.Header.Values("X-Real-Ip")

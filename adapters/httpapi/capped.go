@@ -3,17 +3,21 @@ package httpapi
 import (
 	"net"
 	"sync"
+	"time"
 )
 
-// capped is a listener that keeps a number of connections open at most. Further
-// ones wait in the kernel's queue until another is closed. It does what
-// golang.org/x/net/netutil.LimitListener does and keeps the connections' ability
-// to be closed for writing alone, which net/http needs so that an early answer
-// is not lost to a reset.
+// askAgain is how often room is asked for while a connection waits.
+const askAgain = time.Second
+
+// capped is a listener that keeps a number of connections open at most. One more
+// waits here and further ones in the kernel's queue until another is closed.
+// Unlike golang.org/x/net/netutil.LimitListener it knows that somebody waits, and
+// its connections can be closed for writing alone, which net/http needs so that
+// an early answer is not lost to a reset.
 type capped struct {
 	net.Listener
 	room   chan struct{} // a token for each open connection
-	full   func()        // called when a connection has to wait
+	full   func()        // called while a connection waits
 	closed chan struct{}
 	once   sync.Once
 }
@@ -22,31 +26,38 @@ func newCapped(l net.Listener, connections int, full func()) *capped {
 	return &capped{Listener: l, room: make(chan struct{}, connections), full: full, closed: make(chan struct{})}
 }
 
-// Accept waits for room and then for a connection.
+// Accept waits for a connection and then for room for it.
 func (c *capped) Accept() (net.Conn, error) {
-	if err := c.enter(); err != nil {
-		return nil, err
-	}
 	conn, err := c.Listener.Accept()
 	if err != nil {
-		<-c.room
 		return nil, err
+	}
+	if !c.enter() {
+		_ = conn.Close()
+		return nil, net.ErrClosed
 	}
 	return &cappedConn{Conn: conn, leave: sync.OnceFunc(func() { <-c.room })}, nil
 }
 
-func (c *capped) enter() error {
+// enter takes a place. It asks for room until there is some, and reports false
+// when the listener is closed before.
+func (c *capped) enter() bool {
 	select {
 	case c.room <- struct{}{}:
-		return nil
+		return true
 	default:
-		c.full()
 	}
-	select {
-	case c.room <- struct{}{}:
-		return nil
-	case <-c.closed:
-		return net.ErrClosed
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		c.full()
+		select {
+		case c.room <- struct{}{}:
+			return true
+		case <-c.closed:
+			return false
+		case <-again.C:
+		}
 	}
 }
 
