@@ -65,22 +65,23 @@ const (
 	// unitTolerance is how far the length of a row may be from 1; a row that is
 	// farther off survives every test.
 	unitTolerance = 2e-3
-	// minCosine is the least cosine between a row and its code. A worse code
-	// survives every test, and the sum of the angles stays below pi as long as
-	// widest holds.
-	minCosine = 0.5
-	// widest is the largest angle between row and query that is tested: beyond
-	// it, all rows survive. widest + arccos(minCosine) is less than pi.
-	widest = 2.0
+	// minCosine is the least cosine between a row and its code; with a worse code
+	// a row survives every test. widest is the largest arccos t + (q,d) that is
+	// tested; beyond it, all rows survive. So the sum of the three angles is at
+	// most 2.6: below pi, and far enough below for slack to be worth what it is.
+	minCosine = 0.7
+	widest    = 1.8
 	// narrowest keeps U above zero, so that an unbounded beta always wins.
 	narrowest = 1e-3
 )
 
 // slack is how much a score may lie above what the tests reckon with. A float32 sum of n
 // products of unit vectors in 16 lanes is off by at most (n/16 + 8) roundings of
-// 2^-24. The tests make six roundings of numbers that are at most 7.5 in units
-// of the score (15/2 sum(d) against |c||d|, where |c| is at least sqrt(n)): 3e-6.
-// Both are doubled.
+// 2^-24. The tests round two numbers that are at most 15 in units of the score
+// (15/2 sum(d) against |c||d|/2, where |c| is at least sqrt(n)) and seven that
+// are at most 1: 2.3e-6. Lowering t by a little lowers the right side of the full
+// test by sin(the sum of the three angles)/sin(arccos t) as much, which is at
+// least sin(2.6) = 0.51, so that 6e-6 leave 3e-6.
 func slack(dimension int) float64 { return 6e-6 + float64(dimension/16+8)/(1<<23) }
 
 // query is a vector prepared for scans.
