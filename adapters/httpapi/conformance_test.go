@@ -1,0 +1,364 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"imago/adapters/httpapi"
+	"imago/config"
+	"imago/ports"
+)
+
+// A situation makes a running server answer one status to any operation that
+// documents it.
+type situation struct {
+	// err is what the gallery and the detection answer.
+	err error
+	// auth is what asking for the key answers.
+	auth error
+	// server changes the server, request the request.
+	server  func(o *httpapi.Options)
+	request func(r *http.Request, c call)
+}
+
+// call is an operation of the description with a body for it, nil for none.
+type call struct {
+	method, path string
+	body         []byte
+}
+
+// large is a picture of a byte more than the limit.
+var large = []byte(`{"face":"` + base64.StdEncoding.EncodeToString(make([]byte, 5<<20+1)) + `"}`)
+
+// situations by status; a status of the description that is missing here fails
+// the test. Most statuses come from the core; those of operations that never
+// reach it come from the key.
+var situations = map[string][]situation{
+	"200": {{}},
+	"400": {
+		{err: ports.Refuse(ports.ErrInvalid, `userId "faces" is reserved`), request: misspell},
+		{err: ports.ErrExists},
+		{err: ports.Refuse(ports.ErrInvalid, "no face detected in the provided image")},
+		{request: encrypt},
+	},
+	"401": {{request: func(r *http.Request, _ call) { r.Header.Del("X-Api-Key") }}},
+	"403": {{request: func(r *http.Request, _ call) { r.Header.Set("X-Api-Key", "nothing") }}},
+	"404": {{err: ports.ErrNotFound, server: func(o *httpapi.Options) { o.Console = nil }}},
+	"408": {{request: stall, server: func(o *httpapi.Options) {
+		o.Server.Timeouts.Header, o.Server.Timeouts.Body = 100*time.Millisecond, 100*time.Millisecond
+	}}},
+	"413": {{request: func(r *http.Request, _ call) { fill(r, large) }}},
+	"415": {{request: func(r *http.Request, _ call) { r.Header.Set("Content-Encoding", "gzip") }}},
+	"429": {{auth: ports.ErrRateLimited}},
+	"500": {{err: errors.New("unexpected")}, {auth: errors.New("unexpected")}},
+	"503": {{err: ports.ErrOverloaded}, {auth: ports.ErrUnavailable}},
+	"504": {{err: context.DeadlineExceeded}},
+}
+
+// misspell puts the mistake of the description's example into a request.
+func misspell(r *http.Request, c call) {
+	if c.body == nil {
+		r.URL.RawQuery = "treshold=80"
+		return
+	}
+	fill(r, bytes.Replace(c.body, []byte("{"), []byte(`{"treshold":80,`), 1))
+}
+
+// encrypt replaces a picture by a token that nobody can open.
+func encrypt(r *http.Request, c call) {
+	if c.body != nil {
+		fill(r, []byte(`{"face":"e30.e30.e30.e30.e30"}`))
+	}
+}
+
+func fill(r *http.Request, body []byte) {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+}
+
+// stall announces a body that does not come.
+func stall(r *http.Request, _ call) {
+	silence, _ := io.Pipe()
+	r.Body, r.ContentLength = silence, 100
+}
+
+// TestTheServerKeepsToItsDescription has every operation answer every status
+// that the description gives it, over a connection, and holds each answer to
+// the description. Every example in it must have been sent or answered.
+func TestTheServerKeepsToItsDescription(t *testing.T) {
+	c := newConformance(t)
+	require.Greater(t, len(c.examples), 15)
+	for _, status := range slices.Sorted(maps.Keys(c.operations)) {
+		require.Contains(t, situations, status, "a status that no situation brings about")
+		for _, s := range situations[status] {
+			c.exercise(status, s)
+		}
+	}
+	for _, example := range slices.Sorted(maps.Keys(c.examples)) {
+		if !c.examples[example] {
+			t.Errorf("the example is never sent nor answered: %s", example)
+		}
+	}
+	for status, operations := range c.operations {
+		for operation, seen := range operations {
+			if !seen {
+				t.Errorf("%s %s never answered %s", operation.method, operation.path, status)
+			}
+		}
+	}
+}
+
+// conformance is the description and what has been seen of it.
+type conformance struct {
+	t         *testing.T
+	validator validator.Validator
+	// operations by the status that they document, and whether it was seen.
+	operations map[string]map[operationKey]bool
+	bodies     map[operationKey][]byte
+	// examples in canonical JSON, and whether they were seen.
+	examples map[string]bool
+}
+
+type operationKey struct{ method, path string }
+
+func newConformance(t *testing.T) *conformance {
+	t.Helper()
+	text := httpapi.OpenAPI()
+	document, err := libopenapi.NewDocument(text)
+	require.NoError(t, err)
+	v, errs := validator.NewValidator(document)
+	require.Empty(t, errs)
+	ok, wrong := v.ValidateDocument()
+	require.True(t, ok, "%+v", wrong)
+	c := &conformance{
+		t: t, validator: v, operations: map[string]map[operationKey]bool{}, bodies: map[operationKey][]byte{}, examples: map[string]bool{},
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct{ Example any }
+			} `yaml:"requestBody"`
+			Responses map[string]any
+		}
+	}
+	var root yaml.Node
+	require.NoError(t, yaml.Unmarshal(text, &root))
+	dropParameters(&root)
+	require.NoError(t, root.Decode(&d))
+	for path, item := range d.Paths {
+		for method, operation := range item {
+			key := operationKey{strings.ToUpper(method), path}
+			for status := range operation.Responses {
+				if c.operations[status] == nil {
+					c.operations[status] = map[operationKey]bool{}
+				}
+				c.operations[status][key] = false
+			}
+			if example := operation.RequestBody.Content["application/json"].Example; example != nil {
+				c.bodies[key] = []byte(canonical(t, example))
+			}
+		}
+	}
+	c.collect(&root)
+	return c
+}
+
+// dropParameters takes out what is no operation of a path.
+func dropParameters(n *yaml.Node) {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "parameters" && n.Content[i+1].Kind == yaml.SequenceNode {
+			n.Content = slices.Delete(n.Content, i, i+2)
+			break
+		}
+	}
+	for _, child := range n.Content {
+		dropParameters(child)
+	}
+}
+
+// collect finds the examples of bodies: those that are objects.
+func (c *conformance) collect(n *yaml.Node) {
+	var content struct {
+		Example  map[string]any
+		Examples map[string]struct{ Value map[string]any }
+	}
+	if n.Kind == yaml.MappingNode && n.Decode(&content) == nil {
+		if content.Example != nil {
+			c.examples[canonical(c.t, content.Example)] = false
+		}
+		for _, e := range content.Examples {
+			c.examples[canonical(c.t, e.Value)] = false
+		}
+	}
+	for _, child := range n.Content {
+		c.collect(child)
+	}
+}
+
+func canonical(t *testing.T, value any) string {
+	t.Helper()
+	out, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(out)
+}
+
+// exercise has a server in a situation answer all operations that document the
+// status.
+func (c *conformance) exercise(status string, s situation) {
+	o := c.server(s)
+	server, url := start(c.t, o)
+	client := &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}
+	defer server.Close(context.Background())
+	defer client.CloseIdleConnections()
+	for key := range c.operations[status] {
+		for _, accept := range []string{"", "application/problem+json"} {
+			body := c.bodies[key]
+			r := c.request(url, key, body)
+			r.Header.Set("Accept", accept)
+			if body != nil && status == "200" {
+				c.saw(string(body))
+				ok, wrong := c.validator.ValidateHttpRequest(c.request(url, key, body))
+				require.True(c.t, ok, "%s %s: %+v", key.method, key.path, wrong)
+			}
+			if s.request != nil {
+				s.request(r, call{key.method, key.path, body})
+			}
+			c.check(status, key, client, r)
+		}
+	}
+}
+
+// check holds one exchange to the description.
+func (c *conformance) check(status string, key operationKey, client *http.Client, r *http.Request) {
+	if r.Body != nil {
+		defer r.Body.Close() // one that stalls would be waited for
+	}
+	answer, err := client.Do(r)
+	require.NoError(c.t, err, "%s %s %s", status, key.method, key.path)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(c.t, err)
+	require.NoError(c.t, answer.Body.Close())
+	if answer.Header.Get("X-Request-Id") == "" {
+		c.t.Errorf("%s %s %s has no request ID", status, key.method, key.path)
+	}
+	if got := answer.Status[:3]; got != status {
+		return // another situation of the status is this operation's
+	}
+	c.operations[status][key] = true
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	ok, wrong := c.validator.ValidateHttpResponse(c.request("http://"+r.URL.Host, key, nil), answer)
+	for _, w := range wrong {
+		c.t.Errorf("%s %s %s: %s: %s %+v: %s", status, key.method, key.path, w.Message, w.Reason, w.SchemaValidationErrors, body)
+	}
+	require.Equal(c.t, len(wrong) == 0, ok)
+	var value any
+	if json.Unmarshal(body, &value) == nil {
+		c.saw(canonical(c.t, value))
+	}
+}
+
+func (c *conformance) saw(example string) {
+	if _, ok := c.examples[example]; ok {
+		c.examples[example] = true
+	}
+}
+
+// request makes a request as the description has it.
+func (c *conformance) request(url string, key operationKey, body []byte) *http.Request {
+	path := strings.NewReplacer("{userId}", "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", "{list}", "blacklist", "{file}", "console.css").Replace(key.path)
+	r, err := http.NewRequest(key.method, url+path, nil)
+	require.NoError(c.t, err)
+	r.Header.Set("X-Api-Key", theKey)
+	if body != nil {
+		fill(r, body)
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return r
+}
+
+// server is one whose gallery holds the examples of the description.
+func (c *conformance) server(s situation) httpapi.Options {
+	o := options(exampleGallery(s.err))
+	o.Lists = []config.Collection{{Name: "blacklist", Shared: true}}
+	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_, _ = w.Write([]byte("up 1\n"))
+	})
+	o.Console = httpapi.Console{"": typed("text/html; charset=utf-8"), "console.css": typed("text/css; charset=utf-8")}
+	o.Detect = func(context.Context, []byte) (ports.Detection, error) { return exampleDetection, s.err }
+	o.Auth = authFunc(func(key string) (ports.Client, error) {
+		if key == "nothing" {
+			return ports.Client{Name: key, Operations: []ports.Operation{"none"}}, nil
+		}
+		return ports.Client{Name: "gateway", Collections: []string{"users", "blacklist"}}, s.auth
+	})
+	o.Checks = httpapi.Checks{"store": healthFunc(func(context.Context) error { return errors.Join(s.err, s.auth) })}
+	if s.server != nil {
+		s.server(&o)
+	}
+	return o
+}
+
+func typed(media string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", media) })
+}
+
+type authFunc func(key string) (ports.Client, error)
+
+func (f authFunc) Authenticate(key string) (ports.Client, error) { return f(key) }
+
+type healthFunc func(ctx context.Context) error
+
+func (f healthFunc) CheckHealth(ctx context.Context) error { return f(ctx) }
+
+// exampleDetection is what the description shows of a detection.
+var exampleDetection = ports.Detection{
+	Width: 320, Height: 400, Reasons: []string{"face is blurred in the provided image"},
+	Faces: []ports.Face{{
+		Box: ports.Box{X0: 71.1, Y0: 81.9, X1: 247.3, Y1: 310.8}, Score: 0.935,
+		Landmarks: ports.Landmarks{{X: 124.9, Y: 172.6}, {X: 194.7, Y: 172.9}, {X: 159.8, Y: 215.3}, {X: 133.4, Y: 250.7}, {X: 187, Y: 250.8}},
+	}},
+}
+
+// exampleGallery answers what the description shows, or err.
+func exampleGallery(err error) *gallery {
+	one := ports.User{UserID: "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", Faces: []ports.UserFace{{
+		FaceID: "5RUFQ2ZH3JZ6S4T7WLNVTX2YHM", EnrolledAt: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+	}}}
+	change := func(context.Context, ports.Client, string, string, []byte) error { return err }
+	return &gallery{
+		enrol: change, replace: change, addFace: change,
+		unenrol: func(context.Context, ports.Client, string, string) error { return err },
+		search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {
+			return []ports.Candidate{{UserID: one.UserID, Similarity: 99.99953}}, err
+		},
+		user: func(context.Context, ports.Client, string, string) (ports.User, error) { return one, err },
+		users: func(context.Context, ports.Client, string, string, int) (ports.Page, error) {
+			return ports.Page{Users: []ports.User{one}, Next: "g"}, err
+		},
+		assess: func(_ context.Context, collection string, _ float64, _ time.Duration) (ports.Assessment, error) {
+			return ports.Assessment{
+				Collection: collection, Threshold: 75, Cosine: 0.4665651, Users: 1000, Model: "mobilefacenet",
+				Basis: "589,155 pairs of adult strangers",
+				Measured: &ports.FalseMatches{
+					Rate: ports.Rate{Value: 0.000175247, Bound: ports.Estimated}, Chance: ports.Rate{Value: 0.160763, Bound: ports.Estimated},
+				},
+			}, err
+		},
+	}
+}
