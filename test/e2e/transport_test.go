@@ -1,0 +1,289 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// authority signs certificates for tests.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         []byte
+}
+
+func newAuthority(t testing.TB) authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	parsed, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return authority{parsed, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+}
+
+// sign makes a certificate for 127.0.0.1 and its key, in PEM.
+func (a authority) sign(t testing.TB, name string) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
+	require.NoError(t, err)
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+}
+
+// pair writes a certificate with a name and its key, each in one step.
+func (a authority) pair(t testing.TB, dir, name string) {
+	t.Helper()
+	certificate, key := a.sign(t, name)
+	writeKeys(t, filepath.Join(dir, "cert.pem"), string(certificate))
+	writeKeys(t, filepath.Join(dir, "key.pem"), string(key))
+}
+
+// startTLS starts imago with a certificate of an authority and waits until it
+// answers. The client of the server presents the given certificates.
+func startTLS(t *testing.T, a authority, dir string, present []tls.Certificate, env ...string) *server {
+	t.Helper()
+	a.pair(t, dir, "first")
+	s := launch(t, append([]string{
+		"IMAGO_SERVER_TLS_CERT_FILE=" + filepath.Join(dir, "cert.pem"), "IMAGO_SERVER_TLS_KEY_FILE=" + filepath.Join(dir, "key.pem"),
+		"IMAGO_SERVER_OPS_LISTEN=localhost:0",
+	}, env...)...)
+	s.url = strings.Replace(s.url, "http://", "https://", 1)
+	s.client.Transport.(*http.Transport).TLSClientConfig = a.client(present...)
+	return s
+}
+
+// client is the configuration of a client that trusts the authority.
+func (a authority) client(present ...tls.Certificate) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(a.certificate)
+	return &tls.Config{RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if len(present) == 0 {
+			return new(tls.Certificate), nil
+		}
+		return &present[0], nil
+	}}
+}
+
+// served returns the name in the certificate that a new connection is shown.
+func (s *server) served(a authority) string {
+	s.t.Helper()
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.client())
+	require.NoError(s.t, err)
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+// opsURL is the address of the second listener, which is the second to be logged.
+func (s *server) opsURL() string {
+	s.t.Helper()
+	all := func() [][]string { return listening.FindAllStringSubmatch(s.log.String(), -1) }
+	require.Eventually(s.t, func() bool { return len(all()) > 1 }, startTimeout, 5*time.Millisecond)
+	return "http://" + all()[1][1]
+}
+
+// Certificates are exchanged and broken while clients ask on old and on new
+// connections: no request fails.
+func TestTLSIsReloadedUnderLoad(t *testing.T) {
+	t.Parallel()
+	a, dir := newAuthority(t), t.TempDir()
+	s := startTLS(t, a, dir, nil)
+	fresh := *s
+	fresh.client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.client()}}
+	right := func() string { return apiKey }
+	kept := s.load(t.Context(), 2, s.wants(http.StatusOK, right))
+	anew := s.load(t.Context(), 2, fresh.wants(http.StatusOK, right))
+	require.Equal(t, "first", s.served(a))
+	for i := range 4 {
+		name := fmt.Sprintf("renewed-%d", i)
+		a.pair(t, dir, name)
+		if i%2 == 0 {
+			s.hup()
+		}
+		require.Eventually(t, func() bool { return s.served(a) == name }, startTimeout, 20*time.Millisecond)
+		writeKeys(t, filepath.Join(dir, "key.pem"), "garbage")
+		s.hup()
+		require.Equal(t, name, s.served(a), "a broken pair changes nothing")
+	}
+	for _, done := range []func() (int64, error){kept, anew} {
+		answered, err := done()
+		require.NoError(t, err)
+		require.Positive(t, answered)
+	}
+	// What is for operations stays plain on its own listener, and counts.
+	res, err := s.client.Get(s.opsURL() + "/metrics")
+	require.NoError(t, err)
+	metrics, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Regexp(t, `imago_tls_reloads_total\{result="error"\} [1-9]`, string(metrics))
+	require.Regexp(t, `imago_tls_reloads_total\{result="ok"\} [1-9]`, string(metrics))
+	require.Contains(t, s.log.String(), "the TLS certificate in force stays")
+	require.NotContains(t, s.log.String(), "PRIVATE KEY")
+}
+
+func TestClientCertificateIsRequired(t *testing.T) {
+	t.Parallel()
+	a, stranger, dir := newAuthority(t), newAuthority(t), t.TempDir()
+	writeKeys(t, filepath.Join(dir, "clients.pem"), string(a.pem))
+	pairOf := func(a authority) tls.Certificate {
+		certificate, key := a.sign(t, "gateway")
+		pair, err := tls.X509KeyPair(certificate, key)
+		require.NoError(t, err)
+		return pair
+	}
+	s := startTLS(t, a, dir, []tls.Certificate{pairOf(a)},
+		"IMAGO_SERVER_TLS_CLIENT_AUTH=require", "IMAGO_SERVER_TLS_CLIENT_CA_FILE="+filepath.Join(dir, "clients.pem"),
+		"IMAGO_SERVER_TLS_MIN_VERSION=1.3")
+	require.Equal(t, http.StatusOK, s.must("GET", "/users", "").status)
+	require.Equal(t, http.StatusUnauthorized, s.mustAs("wrong", "GET", "/users").status, "a certificate is no key")
+	for name, present := range map[string][]tls.Certificate{"none": nil, "a stranger's": {pairOf(stranger)}} {
+		s.client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.client(present...)}}
+		_, err := s.as(t.Context(), apiKey, "GET", "/users")
+		require.ErrorContains(t, err, "tls: ", name)
+	}
+	old := a.client(pairOf(a))
+	old.MaxVersion = tls.VersionTLS12
+	_, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), old)
+	require.ErrorContains(t, err, "version")
+
+	res, err := http.Get(s.opsURL() + "/readyz")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode, "operations are asked in plain")
+}
+
+func TestHealthcheckOverTLS(t *testing.T) {
+	t.Parallel()
+	a, dir := newAuthority(t), t.TempDir()
+	s := startTLS(t, a, dir, nil, "IMAGO_SERVER_OPS_LISTEN=")
+	check := exec.CommandContext(t.Context(), imago(t), "healthcheck")
+	check.Env = []string{
+		"IMAGO_SERVER_LISTEN=" + strings.TrimPrefix(s.url, "https://"),
+		"IMAGO_SERVER_TLS_CERT_FILE=" + filepath.Join(dir, "cert.pem"), "IMAGO_SERVER_TLS_KEY_FILE=" + filepath.Join(dir, "key.pem"),
+	}
+	out, err := check.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+// The socket has the configured mode, belongs to one process, and outlives a
+// process that was killed only until the next one starts.
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "imago.sock")
+	env := []string{"IMAGO_SERVER_LISTEN=unix://" + path, "IMAGO_SERVER_SOCKET_MODE=0600", "IMAGO_SERVER_TRUSTED_PROXIES=unix"}
+	dial := func(s *server) {
+		s.url = "http://imago"
+		s.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+	}
+	s := launch(t, env...)
+	dial(s)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/users", nil)
+	require.NoError(t, err)
+	req.Header.Set("x-api-key", apiKey)
+	req.Header.Set("X-Forwarded-For", "6.6.6.6, 203.0.113.7")
+	a, err := s.do(req)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, a.status)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"remote":"203.0.113.7"`) }, startTimeout, 5*time.Millisecond)
+
+	second := exec.CommandContext(t.Context(), imago(t), "serve")
+	second.Env, second.Dir = append(append([]string{}, s.cmd.Env...), env...), t.TempDir()
+	out, err := second.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "another process is listening")
+
+	s.kill()
+	require.FileExists(t, path)
+	heir := launch(t, env...)
+	dial(heir)
+	require.Equal(t, http.StatusOK, heir.must("GET", "/users", "").status)
+	heir.stop()
+	require.NoFileExists(t, path, heir.log.String())
+}
+
+// One worker and few places: clients that are slow with the header, with the
+// body or with reading do not keep others from being served, and are cut off.
+func TestSlowClientsHoldNoWorker(t *testing.T) {
+	t.Parallel()
+	s := start(t, "IMAGO_INFERENCE_WORKERS=1", "IMAGO_INFERENCE_QUEUE=8", "IMAGO_SERVER_LIMITS_IN_FLIGHT=12", "IMAGO_SERVER_LIMITS_CONNECTIONS=24",
+		"IMAGO_SERVER_TIMEOUTS_HEADER=2s", "IMAGO_SERVER_TIMEOUTS_BODY=8s", "IMAGO_SERVER_TIMEOUTS_SHUTDOWN=1s")
+	body := faceJSON(portrait(t))
+	const line = "POST /users/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Api-Key: "
+	slow := func(text string) net.Conn {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = io.WriteString(conn, text)
+		require.NoError(t, err)
+		return conn
+	}
+	var headers, bodies []net.Conn
+	for range 6 {
+		headers = append(headers, slow(line))
+		bodies = append(bodies, slow(fmt.Sprintf("%s%s\r\nContent-Length: %d\r\n\r\n%s", line, apiKey, len(body), body[:len(body)-1])))
+		slow(strings.Repeat("GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n", 500)) // and never read
+	}
+	for range 5 {
+		require.Equal(t, http.StatusNotFound, s.must("POST", "/users/search", body).status, "served all the same")
+	}
+	for _, conn := range headers { // cut off, with or without a word
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(startTimeout)))
+		_, err := io.Copy(io.Discard, conn)
+		require.NoError(t, err)
+	}
+	// A slow body is taken as long as it comes in time.
+	_, err := io.WriteString(bodies[0], "}")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(bodies[0]), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusNotFound, res.StatusCode)
+	for _, conn := range bodies[1:] {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(startTimeout)))
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusRequestTimeout, res.StatusCode)
+	}
+	require.Equal(t, http.StatusNotFound, s.must("POST", "/users/search", body).status)
+}
