@@ -5,9 +5,6 @@ import (
 	"image/color"
 	"image/png"
 	"io"
-	"math"
-	"strconv"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -83,14 +80,14 @@ const (
 // PNG draws a chart in light colours.
 func (r *Report) PNG(w io.Writer, c Chart) error {
 	canvas := vgimg.NewWith(vgimg.UseWH(chartWidth, chartHeight), vgimg.UseDPI(chartDPI))
-	c.draw(r, light()).Draw(draw.New(canvas))
+	c.onto(draw.New(canvas), r, light())
 	return (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(w, canvas.Image())
 }
 
 // svg draws a chart as a picture for the page.
 func (r *Report) svg(c Chart, t theme) ([]byte, error) {
 	canvas := vgsvg.New(chartWidth, chartHeight)
-	c.draw(r, t).Draw(draw.New(canvas))
+	c.onto(draw.New(canvas), r, t)
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, err
@@ -99,22 +96,38 @@ func (r *Report) svg(c Chart, t theme) ([]byte, error) {
 	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"), []byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;")), nil
 }
 
+// onto draws the chart with a margin.
+func (c Chart) onto(canvas draw.Canvas, r *Report, t theme) {
+	const margin = 10 // points
+	canvas.SetColor(t.paper)
+	canvas.Fill(canvas.Rectangle.Path())
+	c.draw(r, t).Draw(draw.Crop(canvas, vg.Points(margin), -vg.Points(margin), vg.Points(margin), -vg.Points(margin)))
+}
+
 func distributions(r *Report, t theme) *plot.Plot {
 	p := t.newPlot("Scores of pairs", "cosine similarity", "part of the pairs")
 	highest := 0.01
 	var mated, strangers []plotter.HistogramBin
 	for _, b := range r.Charts.Bins {
-		mated = append(mated, plotter.HistogramBin{Min: b.From, Max: b.To, Weight: b.Mated})
-		strangers = append(strangers, plotter.HistogramBin{Min: b.From, Max: b.To, Weight: b.Strangers})
+		mated, strangers = stack(mated, b, b.Mated), stack(strangers, b, b.Strangers)
 		highest = max(highest, b.Mated, b.Strangers)
 	}
-	p.Y.Tick.Marker = plot.TickerFunc(percentTicks)
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(cosineTicks), plot.TickerFunc(percentTicks)
 	p.Add(t.grid())
 	t.bars(p, "strangers, "+thousands(r.StrangerPairs)+" pairs", strangers, t.strangers)
 	t.bars(p, "one person, "+thousands(r.MatedPairs)+" pairs", mated, t.mated)
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lowest(r.Charts.Bins), 1, 0, 1.15*highest
-	t.uprights(p, r.Charts.Marks)
+	a := area{lowest(r.Charts.Bins), 1, 0, 1.35 * highest} // with room for the legend
+	t.uprights(p, a, r.Charts.Marks)
+	a.limit(p)
 	return p
+}
+
+// stack adds a bar unless it has no height.
+func stack(bars []plotter.HistogramBin, b Bin, weight float64) []plotter.HistogramBin {
+	if weight == 0 {
+		return bars
+	}
+	return append(bars, plotter.HistogramBin{Min: b.From, Max: b.To, Weight: weight})
 }
 
 // lowest returns where the first bin begins.
@@ -126,40 +139,56 @@ func lowest(bins []Bin) float64 {
 }
 
 func tradeoffs(r *Report, t theme) *plot.Plot {
-	p := t.newPlot("Detection error trade-off", "false match rate (pairs), false positive identification rate (searches)", "false non-match rate, false negative identification rate")
+	p := t.newPlot("Detection error trade-off", "false matches of pairs (FMR), false positives of searches (FPIR)", "false non-matches (FNMR, FNIR)")
 	c := r.Charts
-	p.X.Min, p.X.Max = floor(c.Rates, c.Tail, falseRate), 1
-	p.Y.Min, p.Y.Max = floor(c.Rates, nil, missedRate), 1
-	logarithmic(p)
+	a := area{floor(c.Rates, c.Tail, falseRate), 0, floor(c.Rates, nil, missedRate), 0}
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(decadeTicks), plot.TickerFunc(decadeTicks)
+	legendBelow(p)
 	p.Add(t.grid())
 	t.line(p, "pairs", trade(c.Rates), stroke(t.mated, 2))
-	t.line(p, "", trade(c.Tail), stroke(t.mated, 1.5, vg.Points(5), vg.Points(3)))
-	if len(c.Searches) > 0 {
-		t.line(p, "searches among "+thousands(r.SearchGallery)+" pictures", trade(c.Searches), stroke(t.searches, 2))
-	}
-	if len(c.Identify) > 0 {
-		t.line(p, "expected among "+thousands(r.Gallery)+" people", trade(c.Identify), stroke(t.gallery, 1.5, vg.Points(5), vg.Points(3)))
-	}
-	t.points(p, c.Marks)
+	t.line(p, "pairs, extrapolated", trade(c.Tail), stroke(t.mated, 1.5, dashes()...))
+	t.line(p, "searches among "+thousands(r.SearchGallery)+" pictures", trade(c.Searches), stroke(t.searches, 2))
+	t.line(p, "expected of searches among "+thousands(r.Gallery)+" people", trade(c.Identify), stroke(t.gallery, 1.5, dashes()...))
+	t.points(p, a, c.Marks)
+	a.limit(p)
 	return p
 }
 
 func byThreshold(r *Report, t theme) *plot.Plot {
 	p := t.newPlot("Error rates by threshold", "threshold (cosine similarity)", "error rate")
 	c := r.Charts
-	p.X.Min, p.X.Max = 0, 1
-	p.Y.Min, p.Y.Max = min(floor(c.Rates, c.Tail, falseRate), floor(c.Rates, nil, missedRate)), 1
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades{}
+	a := area{lowest(c.Bins), 1, min(floor(c.Rates, c.Tail, falseRate), floor(c.Rates, nil, missedRate)), 0}
+	p.X.Tick.Marker = plot.TickerFunc(cosineTicks)
+	p.Y.Tick.Marker = plot.TickerFunc(decadeTicks)
+	legendBelow(p)
 	p.Add(t.grid())
 	for i, g := range shown(t, c.Groups) {
 		t.line(p, "false matches within "+g.Name, against(g.Rates, falseRate), stroke(t.groups[i], 1))
 	}
-	t.line(p, "false matches", against(c.Rates, falseRate), stroke(t.strangers, 2))
-	t.line(p, "", against(c.Tail, falseRate), stroke(t.strangers, 1.5, vg.Points(5), vg.Points(3)))
-	t.line(p, "false non-matches", against(c.Rates, missedRate), stroke(t.mated, 2))
-	t.uprights(p, c.Marks)
+	t.line(p, "false matches (FMR)", against(c.Rates, falseRate), stroke(t.strangers, 2))
+	t.line(p, "FMR, extrapolated", against(c.Tail, falseRate), stroke(t.strangers, 1.5, dashes()...))
+	t.line(p, "false non-matches (FNMR)", against(c.Rates, missedRate), stroke(t.mated, 2))
+	t.uprights(p, a, c.Marks)
+	a.limit(p)
 	return p
 }
+
+// legendBelow moves the legend to the lower left, which rates leave free.
+func legendBelow(p *plot.Plot) {
+	p.Legend.Top, p.Legend.Left = false, true
+	p.Legend.XOffs, p.Legend.YOffs = -p.Legend.XOffs, -p.Legend.YOffs
+}
+
+// area is the part of the plane that a plot shows.
+type area struct{ left, right, bottom, top float64 }
+
+// limit has a plot show the area. It comes last: what is added to a plot widens
+// it.
+func (a area) limit(p *plot.Plot) {
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = a.left, a.right, a.bottom, a.top
+}
+
+func dashes() []vg.Length { return []vg.Length{vg.Points(5), vg.Points(3)} }
 
 // shown returns as many groups as there are colours.
 func shown(t theme, groups []Line) []Line { return groups[:min(len(groups), len(t.groups))] }
@@ -195,10 +224,10 @@ func shorten(name string) string {
 	return name
 }
 
-// uprights marks thresholds over the height of a plot whose range is set.
-func (t theme) uprights(p *plot.Plot, marks []Mark) {
+// uprights marks thresholds over the height of the area.
+func (t theme) uprights(p *plot.Plot, a area, marks []Mark) {
 	for i, m := range marks {
-		l := &plotter.Line{XYs: plotter.XYs{{X: m.Cosine, Y: p.Y.Min}, {X: m.Cosine, Y: p.Y.Max}}, LineStyle: t.mark(i)}
+		l := &plotter.Line{XYs: plotter.XYs{{X: m.Cosine, Y: a.bottom}, {X: m.Cosine, Y: a.top}}, LineStyle: t.mark(i)}
 		p.Add(l)
 		p.Legend.Add(m.Name+" at "+cosine(m.Cosine), l)
 	}
@@ -211,88 +240,16 @@ func (t theme) mark(i int) draw.LineStyle {
 	return stroke(t.ink, 1.2, vg.Points(2), vg.Points(2))
 }
 
-// points marks thresholds on the curve. What lies outside is left out.
-func (t theme) points(p *plot.Plot, marks []Mark) {
+// points marks thresholds on a DET curve. What lies outside is left out.
+func (t theme) points(p *plot.Plot, a area, marks []Mark) {
 	shapes := []draw.GlyphDrawer{draw.CircleGlyph{}, draw.RingGlyph{}}
 	for i, m := range marks {
-		if m.False < p.X.Min || m.Missed < p.Y.Min {
+		at := trade([]Rate{m.Rate})
+		if len(at) == 0 || at[0].X < a.left || at[0].Y < a.bottom {
 			continue
 		}
-		s := &plotter.Scatter{
-			XYs:        plotter.XYs{{X: m.False, Y: m.Missed}},
-			GlyphStyle: draw.GlyphStyle{Color: t.ink, Radius: vg.Points(4.5), Shape: shapes[min(i, len(shapes)-1)]},
-		}
+		s := &plotter.Scatter{XYs: at, GlyphStyle: draw.GlyphStyle{Color: t.ink, Radius: vg.Points(4.5), Shape: shapes[min(i, len(shapes)-1)]}}
 		p.Add(s)
 		p.Legend.Add(m.Name, s)
 	}
-}
-
-func falseRate(r Rate) float64  { return r.False }
-func missedRate(r Rate) float64 { return r.Missed }
-
-// trade returns the points of a DET curve that a logarithmic plot can show.
-func trade(rates []Rate) (points plotter.XYs) {
-	for _, r := range rates {
-		if r.False > 0 && r.Missed > 0 {
-			points = append(points, plotter.XY{X: r.False, Y: r.Missed})
-		}
-	}
-	return points
-}
-
-// against returns a rate by threshold.
-func against(rates []Rate, of func(Rate) float64) (points plotter.XYs) {
-	for _, r := range rates {
-		if of(r) > 0 {
-			points = append(points, plotter.XY{X: r.Cosine, Y: of(r)})
-		}
-	}
-	return points
-}
-
-// floor returns the power of ten below all rates that are above 0, at least
-// 1e-7 and at most 0.01.
-func floor(rates, more []Rate, of func(Rate) float64) float64 {
-	smallest := 0.01
-	for _, list := range [][]Rate{rates, more} {
-		for _, r := range list {
-			if v := of(r); v > 0 {
-				smallest = min(smallest, v)
-			}
-		}
-	}
-	return math.Pow(10, max(-7, math.Floor(math.Log10(smallest)+1e-9)))
-}
-
-func logarithmic(p *plot.Plot) {
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
-}
-
-// decades are ticks at powers of ten, labelled as percentages, with small ones
-// between.
-type decades struct{}
-
-// Ticks implements plot.Ticker.
-func (decades) Ticks(low, high float64) (ticks []plot.Tick) {
-	for e := int(math.Floor(math.Log10(low) + 1e-9)); e <= int(math.Ceil(math.Log10(high)-1e-9)); e++ {
-		unit := math.Pow(10, float64(e))
-		ticks = append(ticks, plot.Tick{Value: unit, Label: strconv.FormatFloat(100*unit, 'f', max(0, -e-2), 64) + " %"})
-		for i := 2; i < 10 && float64(i)*unit < high; i++ {
-			ticks = append(ticks, plot.Tick{Value: float64(i) * unit})
-		}
-	}
-	return ticks
-}
-
-// percentTicks are the library's ticks, labelled as percentages.
-func percentTicks(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(100*low, 100*high)
-	for i := range ticks {
-		ticks[i].Value /= 100
-		if ticks[i].Label != "" {
-			ticks[i].Label = strings.TrimSuffix(ticks[i].Label, ".0") + " %"
-		}
-	}
-	return ticks
 }

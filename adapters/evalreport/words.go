@@ -19,12 +19,13 @@ func number(x float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
-// oneIn writes a rate the way people say it.
+// oneIn writes a rate the way people say it, to two digits.
 func oneIn(rate float64) string {
 	if rate <= 0 {
 		return "–"
 	}
-	return "1 in " + thousands(int(math.Round(1/rate)))
+	n, _ := strconv.ParseFloat(strconv.FormatFloat(1/rate, 'g', 2, 64), 64)
+	return "1 in " + thousands(int(math.Round(n)))
 }
 
 func thousands(n int) string {

@@ -229,6 +229,10 @@ func (d described) warnings(r *evalreport.Report) (all []string) {
 	if r.Present.Basis == string(evaluation.Measured) && (r.Present.Estimate > 3*anchor.Value || r.Present.Estimate < anchor.Value/3) {
 		all = append(all, fmt.Sprintf("on these pictures today's 80 %% stands for a false match rate of 1 in %.0f, not 1 in 10,000", 1/r.Present.Estimate))
 	}
+	if th, expected, contradicted := d.compared.Pairs.Contradicted(); contradicted {
+		all = append(all, fmt.Sprintf("%d pairs of strangers reach cosine %.3f where the extrapolation expects %.1f: pictures may be in the wrong folders, look at the closest strangers in the report; until then trust no extrapolated figure",
+			d.compared.Pairs.FalseMatch(th).Count, th.Cosine(), expected))
+	}
 	for _, g := range r.Groups {
 		if g.Present.False.Low > r.Present.False.High {
 			all = append(all, fmt.Sprintf("strangers within the group %q match more often than strangers overall: %d of %d at today's 80 %%", g.Name, g.Present.False.Count, g.Present.False.Trials))

@@ -62,3 +62,36 @@ func (t Tail) limit(rate, scale float64) Threshold {
 func (t Tail) At(th Threshold) float64 {
 	return t.Rate * math.Exp(-(th-t.From).Cosine()/t.Scale)
 }
+
+// doubt is how unlikely counts must be under a tail to contradict it.
+const doubt = 1e-3
+
+// Contradicted returns the lowest threshold at which more strangers were counted
+// than the tail can explain, with the number that it expects there: where 30 are
+// too few to measure a rate, they may still be too many to be chance. Wrong
+// labels and twins look like that.
+func (t Tradeoff) Contradicted() (th Threshold, expected float64, contradicted bool) {
+	tail, ok := FitTail(t.Strangers)
+	if !ok {
+		return 0, 0, false
+	}
+	for th := tail.From; t.Strangers.AtLeast(th) > 0; th++ {
+		count := t.Strangers.AtLeast(th)
+		expected := tail.At(th) * float64(t.Strangers.Count())
+		if count < enough && poissonAtLeast(count, expected) < doubt {
+			return th, expected, true
+		}
+	}
+	return 0, 0, false
+}
+
+// poissonAtLeast returns the probability of at least n events, n above 0, where
+// the mean is given.
+func poissonAtLeast(n int, mean float64) float64 {
+	term, below := math.Exp(-mean), 0.0
+	for i := range n {
+		below += term
+		term *= mean / float64(i+1)
+	}
+	return 1 - below
+}

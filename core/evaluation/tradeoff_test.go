@@ -120,3 +120,26 @@ func TestPerComparison(t *testing.T) {
 	require.InEpsilon(t, 1e-10, evaluation.PerComparison(1e-4, 1_000_000), 1e-4)
 	require.InDelta(t, 0.01, evaluation.PerComparison(0.01, 1), 1e-15)
 }
+
+// Five pairs of a mislabelled person among 2,000 are no tail; 2,000 clean ones
+// are one.
+func TestWrongLabelsContradictTheTail(t *testing.T) {
+	clean := normal(2000, 0.05, 0.1)
+	_, _, contradicted := evaluation.Tradeoff{Strangers: clean}.Contradicted()
+	require.False(t, contradicted)
+	_, _, contradicted = evaluation.Tradeoff{Strangers: exponential(2000, 0, 0.05)}.Contradicted()
+	require.False(t, contradicted)
+	var h evaluation.Histogram
+	for i := range 2000 {
+		h.Add(0.05 - 0.04*math.Log((float64(i)+0.5)/2000))
+	}
+	for i := range 5 {
+		h.Add(0.7 + 0.02*float64(i))
+	}
+	th, expected, contradicted := evaluation.Tradeoff{Strangers: h.Distribution()}.Contradicted()
+	require.True(t, contradicted)
+	require.LessOrEqual(t, th, at(0.7))
+	require.Less(t, expected, 1.0)
+	_, _, contradicted = evaluation.Tradeoff{Strangers: of(0.9, 0.1)}.Contradicted()
+	require.False(t, contradicted, "no tail, no doubt")
+}
