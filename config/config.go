@@ -75,6 +75,9 @@ type Timeouts struct {
 	Request  time.Duration `yaml:"request" validate:"min=100ms,max=10m"`              // the work on one request
 	Idle     time.Duration `yaml:"idle" validate:"min=1s,max=1h"`                     // a kept-alive connection between requests
 	Shutdown time.Duration `yaml:"shutdown" validate:"min=0s,max=10m"`                // requests in flight at a graceful stop
+	// DrainDelay is how long requests are still served after readiness has turned
+	// false, so that gateways have time to notice.
+	DrainDelay time.Duration `yaml:"drain_delay" validate:"min=0s,max=10m"`
 }
 
 // Limits bound what one request may bring.

@@ -70,6 +70,9 @@ func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 		h.Set("X-Request-Id", x.id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
+		if s.stopping.Load() {
+			h.Set("Connection", "close")
+		}
 		defer s.linger(x, r) // no part of the time that is reported
 		defer func() { end(s.report(x, r)) }()
 		defer s.recover(x, r)

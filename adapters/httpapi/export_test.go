@@ -14,3 +14,9 @@ func (s *Server) Listener() net.Listener {
 
 // SetWriteGrace shortens the time for writing an answer; before Start only.
 func (s *Server) SetWriteGrace(d time.Duration) { s.grace = d }
+
+// Listen and Retire are what a server's listeners begin and end with.
+var (
+	Listen = listen
+	Retire = retire
+)

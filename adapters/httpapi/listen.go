@@ -19,7 +19,9 @@ import (
 func listen(ctx context.Context, address, mode string) (net.Listener, error) {
 	path, unix := strings.CutPrefix(address, "unix://")
 	if !unix {
-		return new(net.ListenConfig).Listen(ctx, "tcp", address)
+		var config net.ListenConfig
+		config.SetMultipathTCP(false) // its sockets take no filter, see retire
+		return config.Listen(ctx, "tcp", address)
 	}
 	bits, err := strconv.ParseUint(mode, 8, 9)
 	if err != nil {

@@ -129,6 +129,7 @@ type Server struct {
 type serving struct {
 	http     *http.Server
 	listener net.Listener
+	lowest   net.Listener       // what listener was built on
 	cancel   context.CancelFunc // ends the contexts of all its requests
 }
 
@@ -186,13 +187,14 @@ func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h
 	if err != nil {
 		return fmt.Errorf("httpapi: listen on %s: %w", address, err)
 	}
+	lowest := listener
 	base, cancel := context.WithCancel(context.Background())
 	server := s.newHTTP(base, h)
 	listener = newCapped(listener, s.limits.Connections, func() { s.makeRoom(server, address) })
 	if secure != nil {
 		listener = tls.NewListener(listener, secure)
 	}
-	one := &serving{http: server, listener: listener, cancel: cancel}
+	one := &serving{http: server, listener: listener, lowest: lowest, cancel: cancel}
 	s.mu.Lock()
 	s.serving = append(s.serving, one)
 	s.mu.Unlock()
@@ -251,19 +253,25 @@ func (s *Server) fatal(err error) {
 	})
 }
 
-// Close stops: readiness is false at once, new connections are refused, and
-// requests in progress have the configured time, or until ctx ends, before they
-// are cut off. The operations listener goes last. Close returns when nothing is
-// served any more; a second call does nothing.
+// Close stops. Readiness is false at once. For the drain delay everything goes on,
+// but each connection is closed behind its next answer. Then new connections are
+// refused, and requests in progress have the configured time, or until ctx ends,
+// before they are cut off. The operations listener goes last. Close returns when
+// nothing is served any more; a second call does nothing.
 func (s *Server) Close(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.mu.Lock()
 	all := s.serving
 	s.serving = nil
 	s.mu.Unlock()
+	if delay := s.timeouts.DrainDelay; len(all) > 0 && delay > 0 {
+		s.log.Info("draining", "delay", delay)
+		pause(ctx, delay)
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeouts.Shutdown)
 	defer cancel()
 	for _, one := range all {
+		retire(ctx, one.lowest)
 		if err := one.http.Shutdown(ctx); err != nil {
 			s.log.Warn("requests in progress are cut off", "reason", err)
 			_ = one.http.Close()

@@ -57,7 +57,7 @@ func serve(cmd *cobra.Command, _ []string) error {
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	return runApp(cmd.Context(), app, cfg.Server.Timeouts.Shutdown+stopGrace)
+	return runApp(cmd.Context(), app, cfg.Server.Timeouts.DrainDelay+cfg.Server.Timeouts.Shutdown+stopGrace)
 }
 
 // runApp starts the application, waits until it is told to stop or shuts itself
