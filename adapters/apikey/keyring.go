@@ -1,7 +1,6 @@
 package apikey
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -10,11 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"imago/config"
+	"imago/config/reload"
 	"imago/ports"
 )
 
@@ -28,8 +27,6 @@ const (
 	// maxKey bounds what is hashed for a caller who may have no key at all, in
 	// bytes.
 	maxKey = 512
-	// pollInterval is how soon a changed file is noticed.
-	pollInterval = time.Second
 )
 
 // Keyring authenticates clients by their keys. It is safe for concurrent use.
@@ -39,16 +36,10 @@ type Keyring struct {
 	environment string
 	log         *slog.Logger
 	now         func() time.Time
-	interval    time.Duration
 	onReload    func(error)
+	file        *reload.Files
 
 	keys atomic.Pointer[[]key]
-
-	reading sync.Mutex  // one reading of the file at a time
-	seen    fingerprint // of the last reading
-
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
 }
 
 // key is the hash of a key, the client it belongs to, and what is left to it.
@@ -61,10 +52,11 @@ type key struct {
 // New returns a Keyring of the keys in cfg.KeysFile and environmentKey, each of
 // which may be empty. It knows no key until it is started.
 func New(cfg config.Auth, environmentKey string, log *slog.Logger) *Keyring {
-	return &Keyring{
-		limits: cfg, path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log,
-		now: time.Now, interval: pollInterval,
+	k := &Keyring{
+		limits: cfg, path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log, now: time.Now,
 	}
+	k.file = reload.New(k.load, k.report, cfg.KeysFile)
+	return k
 }
 
 // OnReload sets a function that is told of every attempt to read a changed file:
@@ -78,25 +70,19 @@ func (k *Keyring) Start(context.Context) error {
 	if err := k.checkConfigured(); err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
-	k.seen = fingerprintOf(k.path)
-	if err := k.load(); err != nil {
+	begin := k.file.Start
+	if k.path == "" {
+		begin = k.load
+	}
+	if err := begin(); err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
-	if k.path == "" {
-		return nil
-	}
-	var ctx context.Context
-	ctx, k.cancel = context.WithCancel(context.Background())
-	k.wait.Go(func() { k.watch(ctx) })
 	return nil
 }
 
 // Close ends the watching. The keys stay in force.
 func (k *Keyring) Close(context.Context) error {
-	if k.cancel != nil {
-		k.cancel()
-	}
-	k.wait.Wait()
+	k.file.Close()
 	return nil
 }
 
@@ -213,48 +199,17 @@ func newKey(one config.Key) (key, error) {
 	return k, nil
 }
 
-// watch reads the file again whenever it has changed.
-func (k *Keyring) watch(ctx context.Context) {
-	ticker := time.NewTicker(k.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			k.poll()
-		}
-	}
-}
-
-// poll loads the file when it is another than at the last attempt, whether that
-// succeeded or not: each change is reported once.
-func (k *Keyring) poll() {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	now := fingerprintOf(k.path)
-	if bytes.Equal(now, k.seen) {
-		return
-	}
-	k.seen = now
-	_ = k.reload()
-}
-
 // Reload reads the file at once, changed or not. When it cannot be used the keys
 // in force stay and the error says why. It is safe for concurrent use.
 func (k *Keyring) Reload() error {
-	if k.path == "" {
-		return nil
+	if err := k.file.Reload(); err != nil {
+		return fmt.Errorf("apikey: %w", err)
 	}
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	k.seen = fingerprintOf(k.path)
-	return k.reload()
+	return nil
 }
 
-// reload loads the file and tells how that went.
-func (k *Keyring) reload() error {
-	err := k.load()
+// report tells how an attempt to read the file again went.
+func (k *Keyring) report(err error) {
 	if err != nil {
 		k.log.Error("the API keys in force stay: the changed file cannot be used", "error", err)
 		err = fmt.Errorf("apikey: %w", err)
@@ -262,5 +217,4 @@ func (k *Keyring) reload() error {
 	if k.onReload != nil {
 		k.onReload(err)
 	}
-	return err
 }

@@ -46,7 +46,7 @@ func write(t *testing.T, path, text string) string {
 func started(t *testing.T, path, environment string, log *slog.Logger) *Keyring {
 	t.Helper()
 	k := New(config.Auth{KeysFile: path}, environment, log)
-	k.interval = time.Hour
+	k.file.Interval = time.Hour
 	require.NoError(t, k.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, k.Close(context.Background())) })
 	return k
@@ -173,15 +173,15 @@ func TestReload(t *testing.T) {
 		return err == nil
 	}
 
-	k.poll()
+	k.file.Poll()
 	require.Empty(t, reloads, "an unchanged file is not read")
 
 	for _, garbage := range []string{"", "keys:", "keys: [", oldKey, "keys:\n  - name: " + newKey + "\n    sha256: " + newKey, good + "\nextra: 1"} {
 		log.Reset()
 		reloads = nil
 		write(t, path, garbage)
-		k.poll()
-		k.poll()
+		k.file.Poll()
+		k.file.Poll()
 		require.Len(t, reloads, 1, "each change is reported once")
 		require.Error(t, reloads[0])
 		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), log.String())
@@ -191,18 +191,18 @@ func TestReload(t *testing.T) {
 	}
 
 	require.NoError(t, os.Remove(path))
-	k.poll()
+	k.file.Poll()
 	require.True(t, valid(oldKey))
 
 	reloads = nil
 	write(t, path, better)
-	k.poll()
+	k.file.Poll()
 	require.Equal(t, []error{nil}, reloads)
 	require.False(t, valid(oldKey))
 	require.True(t, valid(newKey))
 
 	write(t, path, "keys: []\n")
-	k.poll()
+	k.file.Poll()
 	require.False(t, valid(newKey), "an empty list revokes all")
 }
 
@@ -224,7 +224,7 @@ func TestReloadAcrossSymbolicLinks(t *testing.T) {
 
 	require.NoError(t, os.Symlink("v2", filepath.Join(dir, "next")))
 	require.NoError(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "data")))
-	k.poll()
+	k.file.Poll()
 	_, err = k.Authenticate(oldKey)
 	require.ErrorIs(t, err, ports.ErrUnauthorized)
 	_, err = k.Authenticate(newKey)
@@ -239,7 +239,7 @@ func TestModuleWatchesTheFile(t *testing.T) {
 	var k *Keyring
 	app := fxtest.New(t, Module, fx.NopLogger,
 		fx.Supply(config.Auth{KeysFile: path}, EnvironmentKey(""), quiet), fx.Populate(&k))
-	k.interval = time.Millisecond
+	k.file.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	write(t, path, "keys:\n"+stanza("new", newHash, ""))

@@ -1,16 +1,13 @@
 package certificate
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"imago/config"
+	"imago/config/reload"
 )
 
 // maxFile bounds what is read of one file, in bytes. The certificates of all
@@ -34,32 +31,7 @@ func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return data, nil
-}
-
-// state tells apart what was read, or why it could not be.
-func (f files) state(err error) [sha256.Size]byte {
-	var all bytes.Buffer
-	for _, data := range [][]byte{f.certificate, f.key, f.authorities} {
-		fmt.Fprintf(&all, "%d:", len(data))
-		all.Write(data)
-	}
-	if err != nil {
-		all.WriteString(err.Error())
-	}
-	return sha256.Sum256(all.Bytes())
+	return reload.Read(path, maxFile)
 }
 
 // settings returns what a connection is made with.

@@ -2,41 +2,30 @@ package certificate
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"imago/config"
+	"imago/config/reload"
 )
-
-// pollInterval is how soon a changed file is noticed.
-const pollInterval = time.Second
 
 // Keeper keeps a certificate up to date. It is safe for concurrent use.
 type Keeper struct {
 	cfg      config.TLS
 	log      *slog.Logger
-	interval time.Duration
 	onReload func(error)
-
-	current atomic.Pointer[tls.Config]
-
-	reading sync.Mutex        // one reading of the files at a time
-	seen    [sha256.Size]byte // the state of the files at the last reading
-	pending error             // what was wrong then, until it is reported
-
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	files    *reload.Files
+	current  atomic.Pointer[tls.Config]
 }
 
 // New returns a Keeper of the files that cfg names. It has no certificate until
 // it is started.
 func New(cfg config.TLS, log *slog.Logger) *Keeper {
-	return &Keeper{cfg: cfg, log: log, interval: pollInterval}
+	k := &Keeper{cfg: cfg, log: log}
+	k.files = reload.New(k.load, k.report, cfg.CertFile, cfg.KeyFile, cfg.ClientCAFile)
+	return k
 }
 
 // OnReload sets a function that is told of every attempt to use changed files:
@@ -62,21 +51,15 @@ func (k *Keeper) Start(context.Context) error {
 	if !k.cfg.Enabled() {
 		return nil
 	}
-	if err := k.load(); err != nil {
+	if err := k.files.Start(); err != nil {
 		return fmt.Errorf("certificate: %w", err)
 	}
-	var ctx context.Context
-	ctx, k.cancel = context.WithCancel(context.Background())
-	k.wait.Go(func() { k.watch(ctx) })
 	return nil
 }
 
 // Close ends the watching. The certificate stays in force.
 func (k *Keeper) Close(context.Context) error {
-	if k.cancel != nil {
-		k.cancel()
-	}
-	k.wait.Wait()
+	k.files.Close()
 	return nil
 }
 
@@ -86,15 +69,15 @@ func (k *Keeper) Reload() error {
 	if !k.cfg.Enabled() {
 		return nil
 	}
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	return k.report(k.load())
+	if err := k.files.Reload(); err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	return nil
 }
 
-// load reads the files and puts them in force, and remembers their state.
+// load reads the files and puts them in force.
 func (k *Keeper) load() error {
 	read, err := readFiles(k.cfg)
-	k.seen, k.pending = read.state(err), nil
 	if err != nil {
 		return err
 	}
@@ -108,43 +91,8 @@ func (k *Keeper) load() error {
 	return nil
 }
 
-// watch looks at the files until its context ends.
-func (k *Keeper) watch(ctx context.Context) {
-	ticker := time.NewTicker(k.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			k.poll()
-		}
-	}
-}
-
-// poll puts changed files in force. A certificate and its key are two files that
-// cannot be replaced in one step: what is wrong is reported when it is still
-// there at the next look, and once.
-func (k *Keeper) poll() {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	read, err := readFiles(k.cfg)
-	if read.state(err) != k.seen {
-		if err := k.load(); err != nil {
-			k.pending = err
-			return
-		}
-		_ = k.report(nil)
-		return
-	}
-	if k.pending != nil {
-		_ = k.report(k.pending)
-		k.pending = nil
-	}
-}
-
-// report tells how an attempt went and returns its error.
-func (k *Keeper) report(err error) error {
+// report tells how an attempt to use changed files went.
+func (k *Keeper) report(err error) {
 	if err != nil {
 		err = fmt.Errorf("certificate: %w", err)
 		k.log.Error("the TLS certificate in force stays: the changed files cannot be used", "error", err)
@@ -152,5 +100,4 @@ func (k *Keeper) report(err error) error {
 	if k.onReload != nil {
 		k.onReload(err)
 	}
-	return err
 }

@@ -24,7 +24,7 @@ var quiet = slog.New(slog.DiscardHandler)
 func started(t *testing.T, cfg config.TLS, log *slog.Logger) *Keeper {
 	t.Helper()
 	k := New(cfg, log)
-	k.interval = time.Hour
+	k.files.Interval = time.Hour
 	require.NoError(t, k.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, k.Close(context.Background())) })
 	return k
@@ -186,16 +186,16 @@ func TestChangesOfTheFiles(t *testing.T) {
 	k := started(t, f.config(), slog.New(slog.NewTextHandler(&log, nil)))
 	var told []error
 	k.OnReload(func(err error) { told = append(told, err) })
-	k.poll()
+	k.files.Poll()
 	require.Empty(t, told, "nothing has changed")
 
 	certificate, key := ca.sign(t, "second")
 	f.write("cert.pem", certificate)
-	k.poll()
+	k.files.Poll()
 	require.Empty(t, told, "the key may be on its way")
 	require.Equal(t, "first", name(t, k, ca))
 	f.write("key.pem", key)
-	k.poll()
+	k.files.Poll()
 	require.Equal(t, []error{nil}, told)
 	require.Equal(t, "second", name(t, k, ca))
 
@@ -207,7 +207,7 @@ func TestChangesOfTheFiles(t *testing.T) {
 		told = nil
 		spoil()
 		for range 4 {
-			k.poll()
+			k.files.Poll()
 		}
 		require.Len(t, told, 1, what)
 		require.Error(t, told[0])
@@ -218,7 +218,7 @@ func TestChangesOfTheFiles(t *testing.T) {
 		told = nil
 		f.write("cert.pem", certificate)
 		f.write("key.pem", key)
-		k.poll()
+		k.files.Poll()
 		require.Equal(t, []error{nil}, told, what)
 	}
 }
@@ -234,8 +234,8 @@ func TestReloadOnDemand(t *testing.T) {
 	require.Equal(t, "second", name(t, k, ca))
 	f.write("key.pem", []byte("garbage"))
 	require.ErrorContains(t, k.Reload(), "key.pem")
-	k.poll()
-	k.poll()
+	k.files.Poll()
+	k.files.Poll()
 	require.Len(t, told, 2, "reported by Reload, and not again")
 	require.Equal(t, "second", name(t, k, ca))
 }
@@ -246,7 +246,7 @@ func TestModuleWatchesTheFiles(t *testing.T) {
 	var k *Keeper
 	var server *tls.Config
 	app := fxtest.New(t, Module, fx.NopLogger, fx.Supply(f.config(), quiet), fx.Populate(&k, &server))
-	k.interval = time.Millisecond
+	k.files.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	f.pair(ca, "second")

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -47,23 +45,6 @@ const (
 
 // keyset holds the keys that open tokens by their kid.
 type keyset map[string]jose.JSONWebKey
-
-// readFile reads a bounded file.
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
-	return data, nil
-}
 
 // parseKeyset reads a JWK Set (RFC 7517, section 5) of private and symmetric
 // keys. It is stricter than the RFC, which has unusable keys ignored: whoever

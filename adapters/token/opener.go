@@ -5,13 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"imago/config"
+	"imago/config/reload"
 )
 
 // maxID bounds a jti, in bytes.
@@ -26,18 +26,13 @@ type Opener struct {
 	opened   *replayCache // nil when repeated tokens are accepted
 	log      *slog.Logger
 	now      func() time.Time
-	interval time.Duration
 	slots    chan struct{} // a place for each decryption at work
 
 	onReload  func(error)
 	onRefused func(reason string)
 
-	keys    atomic.Pointer[keyset] // nil while there are none to open anything with
-	loading sync.Mutex
-	seen    fingerprint // guarded by loading
-
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	keys atomic.Pointer[keyset] // nil while there are none to open anything with
+	file *reload.Files
 }
 
 // New returns an Opener of pictures of at most imageBytes. It opens nothing
@@ -45,9 +40,10 @@ type Opener struct {
 func New(cfg config.Token, imageBytes int, log *slog.Logger) *Opener {
 	o := &Opener{
 		path: cfg.KeysFile, limit: imageBytes, validity: validity{cfg.MaxAge, cfg.ClockSkew},
-		log: log, now: time.Now, interval: pollInterval,
+		log: log, now: time.Now,
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
+	o.file = reload.New(o.load, o.report, o.path)
 	if cfg.ReplayCache > 0 {
 		o.opened = newReplayCache(cfg.ReplayCache)
 	}

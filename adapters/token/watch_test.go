@@ -41,11 +41,11 @@ func TestRotation(t *testing.T) {
 	o.OnReload(func(err error) { reloads = append(reloads, err) })
 	o.refuses(t, UnknownKey, seal(t, "ec", noon))
 
-	o.poll()
+	o.file.Poll()
 	require.Empty(t, reloads, "an unchanged file is not read")
 
 	write(t, path, setOf(t, "direct", "ec"))
-	o.poll()
+	o.file.Poll()
 	o.opens(t, seal(t, "direct", noon))
 	o.opens(t, seal(t, "ec", noon))
 
@@ -53,8 +53,8 @@ func TestRotation(t *testing.T) {
 		reloads = nil
 		log.Reset()
 		write(t, path, garbage)
-		o.poll()
-		o.poll()
+		o.file.Poll()
+		o.file.Poll()
 		require.Len(t, reloads, 1, "each change is reported once")
 		require.Error(t, reloads[0])
 		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"))
@@ -72,7 +72,7 @@ func TestRotation(t *testing.T) {
 	o.opens(t, seal(t, "ec", noon))
 
 	write(t, path, `{"keys":[]}`)
-	o.poll()
+	o.file.Poll()
 	o.refuses(t, UnknownKey, seal(t, "ec", noon))
 }
 
@@ -92,7 +92,7 @@ func TestModuleWatchesTheFile(t *testing.T) {
 	var o *Opener
 	app := fxtest.New(t, Module, fx.NopLogger,
 		fx.Supply(settings(path), config.Limits{ImageBytes: imageBytes}, quiet), fx.Populate(&o))
-	o.interval = time.Millisecond
+	o.file.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	write(t, path, setOf(t, "ec"))
