@@ -197,10 +197,11 @@ func (b *tab) wait(expression string) {
 	}
 }
 
-// says waits until the text of an element contains want.
+// says waits until the text of an element contains want, in which any space
+// stands for one that does not break.
 func (b *tab) says(id, want string) {
 	b.t.Helper()
-	b.wait(fmt.Sprintf("document.getElementById(%s).checkVisibility() && document.getElementById(%s).textContent.includes(%s)", quote(id), quote(id), quote(want)))
+	b.wait(fmt.Sprintf("document.getElementById(%s).checkVisibility() && document.getElementById(%s).textContent.replaceAll('\u00a0', ' ').includes(%s)", quote(id), quote(id), quote(want)))
 }
 
 // visible reports whether an element is shown.

@@ -59,12 +59,13 @@ func TestWidths(t *testing.T) {
 			b.choose(portrait(t))
 			b.says("picture-message", "It can be enrolled.")
 			if c.name == "desktop-light" {
-				for _, id := range []string{"alice", "bob-with-a-rather-long-name@example.com", "7b1f8a5e-0a9c-4f0b-9d3e-1f2c3d4e5f60"} {
+				for _, id := range []string{"alice", "bob.the.builder@example.com", "7b1f8a5e-0a9c-4f0b-9d3e-1f2c3d4e5f60"} {
 					b.enrol(portrait(t), id)
 				}
 			}
 			b.click("#search")
 			b.wait("matches.children.length === 3")
+			b.says("meaning", "With 3 users enrolled")
 			b.fits()
 			b.shoot(c.name)
 			b.click("[aria-label='Unenrol alice']")

@@ -71,6 +71,9 @@ function sentence(text) {
 /** The path of a collection below the API's root. */
 export const collectionPath = (name) => (name === 'users' ? 'users' : `users/${encodeURIComponent(name)}`);
 
+/** The path of what a threshold means in a collection. */
+export const calibrationPath = (name) => (name === 'users' ? 'calibration' : `calibration/${encodeURIComponent(name)}`);
+
 /**
  * The path of a user. Browsers resolve the segments `.` and `..` even when they
  * are encoded, so these two IDs cannot be sent from here; and what is posted to

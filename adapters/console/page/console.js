@@ -2,7 +2,7 @@
 import { $, make, once, say } from './dom.js';
 import { call, key } from './api.js';
 import { forgetPicture, setUpPicture } from './picture.js';
-import { clearSearch, setUpSearch } from './search.js';
+import { clearSearch, setUpSearch, useDefaultThreshold } from './search.js';
 import { loadUsers, setUpUsers } from './users.js';
 
 let collections = [];
@@ -55,6 +55,7 @@ async function enter() {
   for (const [id, operation] of Object.entries(cards)) $(id).hidden = !operations.includes(operation);
   clearSearch();
   say('enrol-message', '');
+  if (operations.includes('search')) useDefaultThreshold(chosen().name);
   await loadUsers();
 }
 

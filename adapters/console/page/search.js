@@ -1,15 +1,23 @@
 // Searching: imago is asked once for everybody, so that the slider can filter
 // the answer without asking again.
 import { $, make, once, say } from './dom.js';
-import { call, collectionPath } from './api.js';
+import { calibrationPath, call, collectionPath } from './api.js';
 import { face } from './picture.js';
 
 const most = 100; // matches in one answer of the API
+const pause = 200; // milliseconds of rest before a moved slider is asked about
+const inPercent = (number) => `${number}\u00a0%`;
 let matches = [];
+let asking = new AbortController();
+let timer;
 
 /** Sets up the search; collection tells which one is chosen. */
 export function setUpSearch(collection) {
   $('threshold').value = document.body.dataset.threshold;
+  $('threshold').addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => explain(collection(), $('threshold').value), pause);
+  });
   for (const id of ['threshold', 'order']) $(id).addEventListener('input', render);
   $('search').addEventListener('click', () => once($('search'), () => search(collection())));
 }
@@ -21,8 +29,41 @@ export function clearSearch() {
   say('search-message', '');
 }
 
+/** Sets the slider to what holds in a collection where a search says nothing. */
+export async function useDefaultThreshold(collection) {
+  const assessed = await explain(collection);
+  if (assessed) $('threshold').value = assessed.threshold;
+}
+
+/** Says what a threshold means for a collection of its present size. */
+async function explain(collection, threshold) {
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const query = threshold === undefined ? '' : `?threshold=${threshold}`;
+  try {
+    const assessed = await call('GET', `${calibrationPath(collection)}${query}`, undefined, signal);
+    if (signal.aborted) return undefined;
+    $('meaning').textContent = meaning(assessed);
+    return assessed;
+  } catch {
+    if (!signal.aborted) $('meaning').textContent = ''; // a search works without
+    return undefined;
+  }
+}
+
+function meaning({ threshold, users, falseMatchChance: chance }) {
+  if (!chance || users === 0) return '';
+  const bound = { estimate: 'about', at_most: 'at most', at_least: 'at least' }[chance.bound];
+  const odds = chance.value > 0.1
+    ? `${Math.round(100 * chance.value)} of 100`
+    : `1 of ${(1 / chance.value).toLocaleString('en', { maximumSignificantDigits: 2 })}`;
+  return `With ${users === 1 ? '1 user' : `${users} users`} enrolled, ${bound} ${odds} strangers would match somebody at ${inPercent(threshold)}.`;
+}
+
 async function search(collection) {
   clearSearch();
+  explain(collection, $('threshold').value);
   try {
     const picture = await face();
     say('search-message', 'Searching…');
@@ -40,17 +81,17 @@ async function search(collection) {
 /** Shows the matches that reach the threshold, in the chosen order. */
 function render() {
   const threshold = Number($('threshold').value);
-  $('threshold-value').textContent = `${threshold} %`;
+  $('threshold-value').textContent = inPercent(threshold);
   const shown = matches.filter(({ similarity }) => similarity >= threshold);
   if ($('order').value === 'name') shown.sort((a, b) => (a.userId ?? '\uffff').localeCompare(b.userId ?? '\uffff'));
   $('matches').replaceChildren(...shown.map((match) => item(match, threshold)));
   const all = matches.length === most ? `the ${most} most alike` : `${matches.length}`;
-  $('count').textContent = `${shown.length} of ${all} reach ${threshold} %.`;
+  $('count').textContent = `${shown.length} of ${all} reach ${inPercent(threshold)}.`;
 }
 
 function item({ userId, similarity }, threshold) {
   // Rounded down: what reads 100 is 100.
-  const percent = `${(Math.floor(similarity * 100) / 100).toFixed(2)} %`;
+  const percent = inPercent((Math.floor(similarity * 100) / 100).toFixed(2));
   const who = userId === undefined
     ? make('span', { class: 'who withheld' }, 'Enrolled by another client')
     : make('span', { class: 'who' }, userId);

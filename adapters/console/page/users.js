@@ -88,6 +88,7 @@ function ask(userId, button) {
     once(button, () => unenrol(name, userId, button));
   };
   $('confirm').showModal();
+  $('confirm-no').focus();
 }
 
 async function unenrol(name, userId, button) {
