@@ -45,13 +45,18 @@ func newFailures() *failures {
 // add counts a wrong key. It returns a ports.RateLimited when there have been
 // too many, else nil.
 func (f *failures) add(from netip.Addr, now time.Time) error {
-	bucket := f.buckets[maphash.Comparable(f.seed, neighbourhood(from))%failureBuckets]
+	bucket := f.bucket(from)
 	if bucket.AllowN(now, 1) {
 		return nil
 	}
 	missing := 1 - bucket.TokensAt(now)
 	wait := time.Duration(missing / float64(failureRate) * float64(time.Second))
 	return &ports.RateLimited{After: max(wait, time.Millisecond)}
+}
+
+// bucket returns that of an address.
+func (f *failures) bucket(from netip.Addr) *rate.Limiter {
+	return f.buckets[maphash.Comparable(f.seed, neighbourhood(from))%failureBuckets]
 }
 
 // neighbourhood is what one client has at its disposal: an address of IPv4 or a

@@ -29,6 +29,15 @@ func from(address, key string) *http.Request {
 	return r
 }
 
+// others returns the statuses of four addresses. Any one of them shares a bucket
+// with an address that has been used up with a chance of 1 in 4096.
+func others(status func(address string) int) (all []int) {
+	for _, address := range []string{"198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"} {
+		all = append(all, status(address))
+	}
+	return all
+}
+
 // An attacker is told 401, then 429 with a time. A client with a right key
 // behind the same address does not notice.
 func TestFloodOfWrongKeys(t *testing.T) {
@@ -36,7 +45,7 @@ func TestFloodOfWrongKeys(t *testing.T) {
 	o := options(&gallery{})
 	o.Log = log.logger()
 	h := httpapi.New(o).Handler()
-	const gateway, other = "192.0.2.1:1", "198.51.100.1:1"
+	const gateway = "192.0.2.1:1"
 	statuses := map[int]int{}
 	for i := range 200 {
 		r := do(h, from(gateway, fmt.Sprintf("guess-%d", i)))
@@ -50,7 +59,7 @@ func TestFloodOfWrongKeys(t *testing.T) {
 	require.Len(t, statuses, 2)
 	require.GreaterOrEqual(t, statuses[401], 20)
 	require.GreaterOrEqual(t, statuses[429], 150)
-	require.Equal(t, 401, do(h, from(other, "guess")).StatusCode, "nobody else pays")
+	require.Contains(t, others(func(address string) int { return do(h, from(address+":1", "guess")).StatusCode }), 401, "nobody else pays")
 	require.Equal(t, 401, do(h, from(gateway, "")).StatusCode, "no key is no guess")
 
 	require.Equal(t, 1, strings.Count(log.String(), "too many wrong keys"), "told once")
@@ -78,7 +87,7 @@ func TestFloodBehindAProxy(t *testing.T) {
 		last = status("203.0.113.5")
 	}
 	require.Equal(t, 429, last)
-	require.Equal(t, 401, status("203.0.113.6"))
+	require.Contains(t, others(status), 401)
 }
 
 // limiting answers for every key what it says.
