@@ -1,0 +1,184 @@
+package evalreport_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/adapters/evalreport"
+)
+
+// sample is a report with everything in it.
+func sample() *evalreport.Report {
+	share := evalreport.Share{Count: 2, Trials: 80, Rate: 0.025, Low: 0.007, High: 0.087}
+	row := evalreport.Row{Target: 1e-4, Basis: "extrapolated", Cosine: 0.45765, Low: 0.38, High: 0.53, Percent: 71.35, Proposed: 80, Estimate: 1e-4, False: share, Missed: share}
+	r := &evalreport.Report{
+		Version: "v1", Finished: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC), Folder: "cast", Detector: "yunet", Embedder: "mobilefacenet",
+		People: 8, Pictures: 41, Evaluated: 40, NoFace: share, Unusable: share, Refused: share, NotEnrol: share,
+		MatedPairs: 80, StrangerPairs: 700, RankOne: share, Present: row, Verification: []evalreport.Row{row, {Target: 1e-6, Basis: "unknown"}},
+		Gallery: 10_000, Identification: []evalreport.Identification{{FPIR: 0.01, Row: row}, {FPIR: 0.001, Row: evalreport.Row{Basis: "extrapolated", None: true}}},
+		SearchGallery: 39, Searches: []evalreport.Row{row},
+		Proposal: &evalreport.Proposal{Midpoint: 0.41, Steepness: 20, Provisional: true, At80: row, Stanza: "calibration:\n  midpoint: 0.41\n"},
+		Groups:   []evalreport.Group{{Name: "a <b>&\x1b[31m", People: 4, Evaluated: 20, Lost: share, StrangerPairs: 90, RankOne: share, Present: row, Proposed: &row}},
+		Warnings: []string{"mind the gap"}, Stages: []evalreport.Stage{{Name: "decode", Milliseconds: 1.5}},
+		Failures: []evalreport.Failure{{Path: "x/<script>.png", Kind: "no face", Reason: "none"}},
+		Closest:  []evalreport.Pair{{A: "a/1.png", B: "b/1.png", Cosine: 0.27, Percent: 5}}, Farthest: []evalreport.Pair{{A: "a/1.png", B: "a/2.png", Cosine: 0.35, Percent: 22}},
+	}
+	r.Present.Target = 0
+	rates := []evalreport.Rate{{Cosine: -0.2, False: 1}, {Cosine: 0.1, False: 0.1, Missed: 0.001}, {Cosine: 0.3, False: 0.001, Missed: 0.05}, {Cosine: 0.9, Missed: 1}}
+	r.Charts = evalreport.Charts{
+		Bins:  []evalreport.Bin{{From: -0.2, To: 0.1, Strangers: 1}, {From: 0.1, To: 0.9, Mated: 1}},
+		Rates: rates, Searches: rates, Identify: rates, Tail: rates[2:3],
+		Groups: []evalreport.Line{{Name: r.Groups[0].Name, Rates: rates}},
+		Marks:  []evalreport.Mark{{Name: "80 % today", Rate: rates[2]}, {Name: "80 % as proposed", Rate: rates[1]}},
+	}
+	return r
+}
+
+// count counts the pixels of a kind.
+func count(img image.Image, is func(color.NRGBA) bool) (n int) {
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if is(color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// The hues of mated pairs and of strangers.
+func blue(c color.NRGBA) bool   { return int(c.B) > int(c.R)+40 }
+func orange(c color.NRGBA) bool { return int(c.R) > int(c.B)+40 }
+
+func draw(t *testing.T, r *evalreport.Report, c evalreport.Chart) image.Image {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, r.PNG(&b, c))
+	img, err := png.Decode(&b)
+	require.NoError(t, err)
+	return img
+}
+
+// The colours of the data are on each chart, and only where there is data.
+func TestChartsShowTheData(t *testing.T) {
+	empty := sample()
+	empty.Charts = evalreport.Charts{}
+	for _, c := range evalreport.AllCharts() {
+		img := draw(t, sample(), c)
+		require.Equal(t, image.Pt(1152, 720), img.Bounds().Size(), c.Name)
+		require.Greater(t, count(img, blue), 1500, c.Name)
+		if c.Name != "det" {
+			require.Greater(t, count(img, orange), 1500, c.Name)
+		}
+		require.Less(t, count(draw(t, empty, c), blue), 1000, "%s: the legend at most", c.Name)
+	}
+}
+
+// Strangers stand to the left, mated pairs to the right, as high as there are.
+func TestBarsStandWhereTheyBelong(t *testing.T) {
+	img := draw(t, sample(), evalreport.AllCharts()[0]).(*image.RGBA)
+	legend := 150
+	left, right := img.SubImage(image.Rect(0, legend, 340, 720)), img.SubImage(image.Rect(400, legend, 1152, 720))
+	require.Zero(t, count(left, blue))
+	require.Zero(t, count(right, orange))
+	require.Greater(t, count(left, orange), 30_000)
+	require.Greater(t, count(right, blue), 2*count(left, orange), "as high and more than twice as wide")
+}
+
+// What is scored higher is drawn further to the right.
+func TestMarksStandWhereTheyBelong(t *testing.T) {
+	at := func(cosine float64) int {
+		r := sample()
+		r.Charts.Marks = []evalreport.Mark{{Name: "mark", Rate: evalreport.Rate{Cosine: cosine}}}
+		img := draw(t, r, evalreport.AllCharts()[2])
+		ink := func(c color.NRGBA) bool { return c.R < 0x40 && c.G < 0x40 && c.B < 0x40 }
+		for x := 200; x < 1100; x++ { // right of the vertical axis
+			if count(img.(*image.RGBA).SubImage(image.Rect(x, 120, x+1, 400)), ink) > 250 {
+				return x
+			}
+		}
+		return -1
+	}
+	low, middle, high := at(0.1), at(0.4), at(0.7)
+	require.Positive(t, low)
+	require.InDelta(t, middle-low, high-middle, 2, "equal steps")
+	require.Greater(t, middle, low+100)
+}
+
+func page(t *testing.T, r *evalreport.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, r.HTML(&b))
+	return b.String()
+}
+
+// The page loads nothing, runs nothing, and shows names as they are.
+func TestPageStandsAlone(t *testing.T) {
+	html := page(t, sample())
+	require.NotContains(t, html, "http:")
+	require.NotContains(t, html, "https:")
+	require.NotContains(t, html, "<script")
+	require.NotContains(t, html, "@import")
+	require.NotContains(t, html, "ZgotmplZ", "what the template engine distrusts")
+	for _, ref := range regexp.MustCompile(`(?:src|srcset|href)="([^"]*)"`).FindAllStringSubmatch(html, -1) {
+		require.Truef(t, strings.HasPrefix(ref[1], "data:image/svg"), "%.60s", ref[1])
+	}
+	require.Equal(t, 6, strings.Count(html, "data:image/svg"), "three charts, light and dark")
+	require.Contains(t, html, "a &lt;b&gt;&amp;")
+	require.Contains(t, html, "x/&lt;script&gt;.png")
+	for _, want := range []string{"0.45765", "2 of 80", "mind the gap", "midpoint: 0.41", "no threshold keeps this rate", "too few comparisons", "extrapolated, 0.3800 – 0.5300"} {
+		require.Contains(t, html, want)
+	}
+}
+
+func TestPageWithoutProposal(t *testing.T) {
+	r := sample()
+	r.Proposal, r.NoProposal, r.Groups, r.Warnings, r.Failures = nil, "no calibration can be proposed: too few", nil, nil, nil
+	html := page(t, r)
+	require.Contains(t, html, "no calibration can be proposed: too few.")
+	require.NotContains(t, html, "as proposed</th>")
+	require.NotContains(t, html, "<h2>Groups")
+	var b bytes.Buffer
+	require.NoError(t, r.Text(&b))
+	require.Contains(t, b.String(), "\nno calibration can be proposed: too few\n")
+}
+
+func TestText(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, sample().Text(&b))
+	text := b.String()
+	require.NotContains(t, text, "\x1b", "names cannot steer the terminal")
+	require.Contains(t, text, "rank-1 2 of 80: 2.5 % (0.7 – 8.7 %)\n")
+	require.Contains(t, text, "0.01 %      0.45765  71.35 %     extrapolated, 0.3800 – 0.5300  2.5 % (0.7 – 8.7 %)\n")
+	require.Contains(t, text, "Proposed calibration, provisional\ncalibration:\n")
+	require.Contains(t, text, "\nwarning: mind the gap\n")
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	require.NoError(t, sample().JSON(&b))
+	var got struct {
+		People       int
+		Verification []struct {
+			Target, Cosine  float64
+			FalseNonMatches struct{ Count, Trials int }
+		}
+		Identification []struct{ FPIR, Cosine float64 }
+	}
+	require.NoError(t, json.Unmarshal(b.Bytes(), &got))
+	require.Equal(t, 8, got.People)
+	require.Equal(t, 0.45765, got.Verification[0].Cosine)
+	require.Equal(t, 80, got.Verification[0].FalseNonMatches.Trials)
+	require.Equal(t, 0.01, got.Identification[0].FPIR)
+	require.Equal(t, 0.45765, got.Identification[0].Cosine)
+}
