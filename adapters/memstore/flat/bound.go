@@ -161,6 +161,9 @@ func (q *query) bound(s shape, t float64) bound {
 	}
 }
 
+// all tells whether every row survives, even one that is not in use.
+func (b *bound) all() bool { return b[2] == -math.MaxFloat32 }
+
 // survives is the full test, as the kernels compute it. The conversions forbid fusing
 // products with sums.
 func (b *bound) survives(product int32, alpha, beta float32) bool {

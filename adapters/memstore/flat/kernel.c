@@ -90,15 +90,15 @@ void flat_scan(int kernel, const uint8_t *codes, const float *terms, int32_t blo
 	}
 }
 
-void flat_dots(int kernel, const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores)
+void flat_dots(int kernel, const float *query, const float *vectors, int32_t n, int32_t count, float *scores)
 {
 	switch (kernel) {
 #if defined(__x86_64__)
-	case FLAT_AVX512: dots_avx512(query, vectors, n, rows, count, scores); break;
-	case FLAT_AVX2: dots_avx2(query, vectors, n, rows, count, scores); break;
+	case FLAT_AVX512: dots_avx512(query, vectors, n, count, scores); break;
+	case FLAT_AVX2: dots_avx2(query, vectors, n, count, scores); break;
 #elif defined(__aarch64__)
 	case FLAT_DOTPROD:
-	case FLAT_NEON: dots_neon(query, vectors, n, rows, count, scores); break;
+	case FLAT_NEON: dots_neon(query, vectors, n, count, scores); break;
 #endif
 	}
 }

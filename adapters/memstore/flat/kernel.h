@@ -38,8 +38,8 @@ void flat_scan(int kernel, const uint8_t *codes, const float *terms, int32_t blo
 	const int8_t *queries, const float *bounds, int32_t count,
 	uint16_t *rows, int32_t *products, int32_t *found, int32_t *passed, int32_t capacity);
 
-// flat_dots multiplies a query of n numbers with some rows of a chunk, in the
+// flat_dots multiplies a query of n numbers with vectors that lie together, in the
 // order of summation that dot in portable.go defines.
-void flat_dots(int kernel, const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores);
+void flat_dots(int kernel, const float *query, const float *vectors, int32_t n, int32_t count, float *scores);
 
 #endif

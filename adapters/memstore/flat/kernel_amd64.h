@@ -144,15 +144,13 @@ AVX512 static void scan_avx512(const flat_scan_t *s)
 		blocks_avx512(s, 0);
 }
 
-AVX512 static void dots_avx512(const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores)
+AVX512 static void dots_avx512(const float *query, const float *vectors, int32_t n, int32_t count, float *scores)
 {
 	for (int i = 0; i < count; i++) {
-		const float *v = vectors + (int64_t)rows[i] * n;
-		const char *next = (const char *)(vectors + (int64_t)rows[i + (i + 1 < count)] * n);
+		const float *v = vectors + (int64_t)i * n;
 		__m512 sum = _mm512_setzero_ps();
 		int k = 0;
 		for (; k + 16 <= n; k += 16) {
-			_mm_prefetch(next + k * 4, _MM_HINT_T0);
 			sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(query + k), _mm512_loadu_ps(v + k)));
 		}
 		if (k < n) {
@@ -279,15 +277,13 @@ AVX2 static void scan_avx2(const flat_scan_t *s)
 	}
 }
 
-AVX2 static void dots_avx2(const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores)
+AVX2 static void dots_avx2(const float *query, const float *vectors, int32_t n, int32_t count, float *scores)
 {
 	for (int i = 0; i < count; i++) {
-		const float *v = vectors + (int64_t)rows[i] * n;
-		const char *next = (const char *)(vectors + (int64_t)rows[i + (i + 1 < count)] * n);
+		const float *v = vectors + (int64_t)i * n;
 		__m256 low = _mm256_setzero_ps(), high = low;
 		int k = 0;
 		for (; k + 16 <= n; k += 16) {
-			_mm_prefetch(next + k * 4, _MM_HINT_T0);
 			low = _mm256_add_ps(low, _mm256_mul_ps(_mm256_loadu_ps(query + k), _mm256_loadu_ps(v + k)));
 			high = _mm256_add_ps(high, _mm256_mul_ps(_mm256_loadu_ps(query + k + 8), _mm256_loadu_ps(v + k + 8)));
 		}

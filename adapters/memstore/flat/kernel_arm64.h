@@ -168,10 +168,10 @@ static void scan_neon(const flat_scan_t *s)
 		}
 }
 
-static void dots_neon(const float *query, const float *vectors, int32_t n, const uint16_t *rows, int32_t count, float *scores)
+static void dots_neon(const float *query, const float *vectors, int32_t n, int32_t count, float *scores)
 {
 	for (int i = 0; i < count; i++) {
-		const float *v = vectors + (int64_t)rows[i] * n;
+		const float *v = vectors + (int64_t)i * n;
 		float32x4_t sums[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
 		int k = 0;
 		for (; k + 16 <= n; k += 16)

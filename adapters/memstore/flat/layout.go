@@ -77,6 +77,9 @@ type chunk[T Item] struct {
 	born    []uint64 // the version from which on a row is seen
 	died    []uint64 // the version from which on it is not seen any more
 	filled  int      // rows below have been used
+	// Most chunks rest: these two spare a search the look at born and died.
+	youngest uint64 // the version in which the last row was born
+	mortal   int    // rows that died and are not erased yet
 
 	number int // of the chunk
 
@@ -87,11 +90,17 @@ type chunk[T Item] struct {
 // forever is the version in which no row dies.
 const forever = ^uint64(0)
 
-func newChunk[T Item](s shape, number int) *chunk[T] {
+func newChunk[T Item](s shape, number int, memory *slab) *chunk[T] {
+	codes, terms := memory.take(s, number)
+	for row := range chunkRows {
+		for i := range s.terms() {
+			terms[termAt(row, i)] = nobody[i]
+		}
+	}
 	return &chunk[T]{
 		number:  number,
-		codes:   make([]byte, blocks*s.groups*groupBytes),
-		terms:   make([]float32, chunkRows*s.terms()),
+		codes:   codes,
+		terms:   terms,
 		vectors: make([]float32, chunkRows*s.dimension),
 		items:   make([]T, chunkRows),
 		born:    make([]uint64, chunkRows),
@@ -103,6 +112,9 @@ func newChunk[T Item](s shape, number int) *chunk[T] {
 func (c *chunk[T]) vector(s shape, row int) []float32 {
 	return c.vectors[row*s.dimension : (row+1)*s.dimension : (row+1)*s.dimension]
 }
+
+// resting tells whether all rows that are in use are seen in a version.
+func (c *chunk[T]) resting(version uint64) bool { return c.mortal == 0 && c.youngest <= version }
 
 // scanned is how many blocks a scan looks at: kernels take two at a time.
 func (c *chunk[T]) scanned() int { return (c.filled + 2*blockRows - 1) / (2 * blockRows) * 2 }

@@ -3,6 +3,7 @@ package flat
 import (
 	"context"
 	"math"
+	"slices"
 )
 
 // maxPending is how many rows of a search may wait for the float32 comparison.
@@ -20,7 +21,11 @@ type worker[T Item] struct {
 	split   int       // how many these are
 	changed bool      // the order must change
 	scan    scan
-	scores  []float32
+	// gathered are slots of rows that are about to be compared, vectors their
+	// vectors.
+	gathered []uint32
+	vectors  []float32
+	scores   []float32
 	// compared counts the float32 comparisons, for benchmarks.
 	compared int
 }
@@ -38,6 +43,7 @@ type lane[T Item] struct {
 	// pending are rows that survived but are unlikely to reach the floor. They wait:
 	// by the end of the scan the floor may have risen above most.
 	pending []waiting
+	waited  float64 // the floor that the first of them survived
 }
 
 // waiting is a row that survived the tests, with its sum u.d.
@@ -47,7 +53,11 @@ type waiting struct {
 }
 
 func newWorker[T Item](b *batch[T]) *worker[T] {
-	w := &worker[T]{batch: b, scan: scan{shape: b.index.shape}, scores: make([]float32, chunkRows)}
+	s := b.index.shape
+	w := &worker[T]{
+		batch: b, scan: scan{shape: s}, gathered: make([]uint32, 0, gatherRows),
+		vectors: make([]float32, gatherRows*s.dimension), scores: make([]float32, gatherRows),
+	}
 	w.helping = func() {
 		defer b.helping.Done()
 		w.run(context.Background())
@@ -89,8 +99,8 @@ func (w *worker[T]) stop(ctx context.Context) bool {
 // prepare makes a lane for each job.
 func (w *worker[T]) prepare() {
 	n := len(w.batch.jobs)
-	for len(w.lanes) < n {
-		w.lanes = append(w.lanes, lane[T]{})
+	if n > cap(w.lanes) {
+		w.lanes = slices.Grow(w.lanes[:cap(w.lanes)], n-cap(w.lanes))
 	}
 	w.lanes = w.lanes[:n]
 	if len(w.scan.counts) < n {
@@ -110,6 +120,16 @@ func (w *worker[T]) prepare() {
 func (l *lane[T]) aim(s shape, floor float64) {
 	l.floor = floor
 	l.bound = l.job.query.bound(s, floor)
+}
+
+// follow aims anew if the floor has risen, and tells whether it has.
+func (l *lane[T]) follow(s shape) bool {
+	floor := math.Float64frombits(l.job.floor.Load())
+	if floor <= l.floor {
+		return false
+	}
+	l.aim(s, floor)
+	return true
 }
 
 // arrange lays the queries out for the kernel, without those whose caller has gone.
@@ -141,11 +161,8 @@ func (w *worker[T]) chunk(i int) {
 func (w *worker[T]) refresh() {
 	for _, i := range w.order {
 		l := &w.lanes[i]
-		if floor := math.Float64frombits(l.job.floor.Load()); floor > l.floor {
-			l.aim(w.scan.shape, floor)
-			if !l.two && w.scan.shape.two() && floor >= l.triedAt+retryRise {
-				l.two, w.changed = true, true
-			}
+		if l.follow(w.scan.shape) && !l.two && w.scan.shape.two() && l.floor >= l.triedAt+retryRise {
+			l.two, w.changed = true, true
 		}
 		w.changed = w.changed || l.job.left.Load()
 	}
@@ -167,9 +184,12 @@ func (w *worker[T]) part(i int, order []int, queries []int8, two bool) {
 	c.mu.RLock()
 	s.codes, s.terms, s.blocks = c.codes, c.terms, c.scanned()
 	w.batch.index.kernel.scan(s)
+	resting := c.resting(w.batch.version)
 	for at := range order {
-		rows, products := s.survivors(at)
-		s.counts[at] = c.visible(rows, products, w.batch.version)
+		if !resting || s.bounds[at].all() {
+			rows, products := s.survivors(at)
+			s.counts[at] = c.visible(rows, products, w.batch.version)
+		}
 	}
 	c.mu.RUnlock()
 	for at, l := range order {
@@ -209,17 +229,20 @@ func (c *chunk[T]) visible(rows []uint16, products []int32, version uint64) int3
 
 // weigh compares the rows that may well reach the floor, and has the others wait.
 func (w *worker[T]) weigh(i int, l *lane[T], rows []uint16, products []int32) {
-	c, n := w.batch.chunks[i], 0
+	terms := w.batch.chunks[i].terms
 	for at, row := range rows {
-		alpha, beta := c.terms[termAt(int(row), 0)], c.terms[termAt(int(row), 1)]
+		slot := uint32(i*chunkRows) + uint32(row)
+		alpha, beta := terms[termAt(int(row), 0)], terms[termAt(int(row), 1)]
 		if beta == unbounded || l.job.query.estimate(products[at], alpha, beta) >= l.floor {
-			rows[n] = row
-			n++
+			w.compare(l, slot)
 		} else {
-			l.pending = append(l.pending, waiting{uint32(i*chunkRows) + uint32(row), products[at]})
+			if len(l.pending) == 0 {
+				l.waited = l.floor
+			}
+			l.pending = append(l.pending, waiting{slot, products[at]})
 		}
 	}
-	w.compare(c, l, rows[:n])
+	w.flush(l)
 	if len(l.pending) > maxPending-chunkRows {
 		w.settle(l)
 	}
@@ -227,31 +250,45 @@ func (w *worker[T]) weigh(i int, l *lane[T], rows []uint16, products []int32) {
 
 // settle compares the pending rows that may still reach the floor.
 func (w *worker[T]) settle(l *lane[T]) {
-	rows := w.scan.rows[:0]
-	for at := 0; at < len(l.pending); {
-		i := int(l.pending[at].slot / chunkRows)
-		c := w.batch.chunks[i]
-		l.aim(w.scan.shape, math.Float64frombits(l.job.floor.Load()))
-		for rows = rows[:0]; at < len(l.pending) && int(l.pending[at].slot/chunkRows) == i; at++ {
-			row := int(l.pending[at].slot % chunkRows)
-			if l.bound.survives(l.pending[at].product, c.terms[termAt(row, 0)], c.terms[termAt(row, 1)]) {
-				rows = append(rows, uint16(row))
+	for _, p := range l.pending {
+		l.follow(w.scan.shape)
+		if l.floor > l.waited {
+			terms, row := w.batch.chunks[p.slot/chunkRows].terms, int(p.slot%chunkRows)
+			if !l.bound.survives(p.product, terms[termAt(row, 0)], terms[termAt(row, 1)]) {
+				continue
 			}
 		}
-		w.compare(c, l, rows)
+		w.compare(l, p.slot)
 	}
+	w.flush(l)
 	l.pending = l.pending[:0]
 }
 
-// compare offers rows with their float32 scores.
-func (w *worker[T]) compare(c *chunk[T], l *lane[T], rows []uint16) {
-	w.compared += len(rows)
-	w.batch.index.kernel.dots(l.job.query.vector, c.vectors, rows, w.scores)
-	for at, row := range rows {
-		score := max(-1, min(1, float64(w.scores[at])))
+// gatherRows is how many vectors are compared at a time. They are brought together first:
+// copies of far-off memory overlap, where a comparison would wait for each.
+const gatherRows = 32
+
+// compare has a row compared, together with others.
+func (w *worker[T]) compare(l *lane[T], slot uint32) {
+	n, dimension := len(w.gathered), w.scan.dimension
+	w.gathered = append(w.gathered, slot)
+	copy(w.vectors[n*dimension:], w.batch.chunks[slot/chunkRows].vector(w.scan.shape, int(slot%chunkRows)))
+	if n+1 == gatherRows {
+		w.flush(l)
+	}
+}
+
+// flush offers the gathered rows with their float32 scores.
+func (w *worker[T]) flush(l *lane[T]) {
+	scores := w.scores[:len(w.gathered)]
+	w.batch.index.kernel.dots(l.job.query.vector, w.vectors, scores)
+	for at, slot := range w.gathered {
+		score := max(-1, min(1, float64(scores[at])))
 		if score >= l.best.floor {
-			l.best.offer(c.items[row], score)
+			l.best.offer(w.batch.chunks[slot/chunkRows].items[slot%chunkRows], score)
 		}
 	}
+	w.compared += len(scores)
+	w.gathered = w.gathered[:0]
 	l.job.lift(l.best.floor)
 }

@@ -19,7 +19,8 @@ type writes[T Item] struct {
 	dead   []uint32    // slots of rows that died, in the order of versions
 	vacant []*chunk[T] // with free rows; never the last chunk
 	spare  int         // free rows in vacant chunks
-	cursor int         // rows of the last chunk from here on are not alive
+	slab   slab
+	cursor int // rows of the last chunk from here on are not alive
 }
 
 // Add copies the vector of a new item into the index. Searches see it from the next
@@ -39,7 +40,7 @@ func (x *Index[T]) Add(item T, vector []float32) {
 // settle gives a row to an item from a version on.
 func (c *chunk[T]) settle(item T, row int, version uint64) {
 	c.items[row], c.born[row], c.died[row] = item, version, forever
-	c.filled = max(c.filled, row+1)
+	c.filled, c.youngest = max(c.filled, row+1), version
 	item.Place().slot = uint32(c.number*chunkRows + row)
 }
 
@@ -59,6 +60,7 @@ func (x *Index[T]) bury(slot uint32) {
 	c := x.writes.chunks[slot/chunkRows]
 	c.mu.Lock()
 	c.died[slot%chunkRows] = x.writes.next + 1
+	c.mortal++
 	c.mu.Unlock()
 	x.writes.dead = append(x.writes.dead, slot)
 }
@@ -98,7 +100,7 @@ func (w *writes[T]) allocate(s shape) (*chunk[T], int) {
 	}
 	n := len(w.chunks)
 	if n == 0 || w.chunks[n-1].filled == chunkRows && len(w.chunks[n-1].free) == 0 {
-		w.chunks = append(w.chunks, newChunk[T](s, n))
+		w.chunks = append(w.chunks, newChunk[T](s, n, &w.slab))
 		n++
 	}
 	w.cursor = chunkRows
@@ -201,6 +203,7 @@ func (c *chunk[T]) erase(s shape, row int) {
 	c.write(s, row, nil, &code{numbers: s.blank, terms: nobody})
 	var none T
 	c.items[row], c.born[row], c.died[row] = none, 0, 0
+	c.mortal--
 	c.free = append(c.free, uint16(row))
 }
 
