@@ -81,7 +81,7 @@ const (
 func (r *Report) PNG(w io.Writer, c Chart) error {
 	canvas := vgimg.NewWith(vgimg.UseWH(chartWidth, chartHeight), vgimg.UseDPI(chartDPI))
 	c.onto(draw.New(canvas), r, light())
-	return (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(w, canvas.Image())
+	return png.Encode(w, canvas.Image())
 }
 
 // svg draws a chart as a picture for the page.

@@ -44,11 +44,11 @@ func sample() *evalreport.Report {
 }
 
 // count counts the pixels of a kind.
-func count(img image.Image, is func(color.NRGBA) bool) (n int) {
-	b := img.Bounds()
+func count(img image.Image, is func(color.RGBA) bool) (n int) {
+	rgba, b := img.(*image.RGBA), img.Bounds()
 	for y := b.Min.Y; y < b.Max.Y; y++ {
 		for x := b.Min.X; x < b.Max.X; x++ {
-			if is(color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)) {
+			if is(rgba.RGBAAt(x, y)) {
 				n++
 			}
 		}
@@ -57,8 +57,8 @@ func count(img image.Image, is func(color.NRGBA) bool) (n int) {
 }
 
 // The hues of mated pairs and of strangers.
-func blue(c color.NRGBA) bool   { return int(c.B) > int(c.R)+40 }
-func orange(c color.NRGBA) bool { return int(c.R) > int(c.B)+40 }
+func blue(c color.RGBA) bool   { return int(c.B) > int(c.R)+40 }
+func orange(c color.RGBA) bool { return int(c.R) > int(c.B)+40 }
 
 func draw(t *testing.T, r *evalreport.Report, c evalreport.Chart) image.Image {
 	t.Helper()
@@ -101,7 +101,7 @@ func TestMarksStandWhereTheyBelong(t *testing.T) {
 		r := sample()
 		r.Charts.Marks = []evalreport.Mark{{Name: "mark", Rate: evalreport.Rate{Cosine: cosine}}}
 		img := draw(t, r, evalreport.AllCharts()[2])
-		ink := func(c color.NRGBA) bool { return c.R < 0x40 && c.G < 0x40 && c.B < 0x40 }
+		ink := func(c color.RGBA) bool { return c.R < 0x40 && c.G < 0x40 && c.B < 0x40 }
 		for x := 200; x < 1100; x++ { // right of the vertical axis
 			if count(img.(*image.RGBA).SubImage(image.Rect(x, 120, x+1, 400)), ink) > 250 {
 				return x

@@ -1,6 +1,7 @@
 package evaluation_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -31,8 +32,13 @@ func TestCountsAreExact(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
 		score := 2*r.Float64() - 1
-		if r.IntN(2) == 0 {
-			score = float64(r.IntN(200_001)-100_000) / 1e5 // on a threshold
+		switch on := float64(r.IntN(200_001)-100_000) / 1e5; r.IntN(4) {
+		case 0:
+			score = on
+		case 1:
+			score = math.Nextafter(on, -1)
+		case 2:
+			score = math.Nextafter(on, 1)
 		}
 		th := evaluation.AtLeast(score)
 		d := of(score)
