@@ -69,7 +69,7 @@ func root() *cobra.Command {
 	cmd.PersistentFlags().String("config", os.Getenv("IMAGO_CONFIG"), "configuration file (env IMAGO_CONFIG); without one the defaults hold")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.AddCommand(serveCommand(), keysCommand(), tokenCommand(), modelsCommand(), healthcheckCommand(), versionCommand(),
-		enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand())
+		benchCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand())
 	markUsage(cmd)
 	return cmd
 }

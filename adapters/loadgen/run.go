@@ -1,0 +1,199 @@
+package loadgen
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaxConcurrency is how many connections a run may have.
+const MaxConcurrency = 4096
+
+// Load is how hard a run presses.
+type Load struct {
+	// Concurrency is the number of connections. Without a rate each sends its
+	// next request as soon as it has an answer (closed loop).
+	Concurrency int
+	// Rate is arrivals per second, evenly spaced (open loop): who finds every
+	// connection busy waits, and the wait counts, so that a stalled server
+	// cannot hide its stalls by slowing down whoever measures it (G. Tene,
+	// "How NOT to Measure Latency": coordinated omission). 0 is a closed loop.
+	Rate float64
+	// Warmup is not measured, Duration is.
+	Warmup, Duration time.Duration
+}
+
+// Check says what is wrong with a load.
+func (l Load) Check() error {
+	switch {
+	case l.Concurrency < 1 || l.Concurrency > MaxConcurrency:
+		return errors.New("the concurrency must be 1 to 4096")
+	case !(l.Rate >= 0 && l.Rate <= 1e6):
+		return errors.New("the rate must be 0 to 1000000 a second")
+	case l.Duration <= 0 || l.Warmup < 0:
+		return errors.New("the duration must be positive, the warm-up not negative")
+	}
+	return nil
+}
+
+// Run sends load until its time is over or the context ends. Requests that have
+// been sent are waited for in both cases, so that it is known who is enrolled.
+func (g *Generator) Run(ctx context.Context, load Load) (Report, error) {
+	if err := load.Check(); err != nil {
+		return Report{}, err
+	}
+	began := time.Now()
+	from := began.Add(load.Warmup)
+	until := from.Add(load.Duration)
+	r := newRecorder(from, until)
+	arrivals := &arrivals{began: began, until: until, rate: load.Rate}
+	var all sync.WaitGroup
+	for range load.Concurrency {
+		all.Go(func() { g.work(ctx, arrivals, r) })
+	}
+	all.Wait()
+
+	report := r.report()
+	report.Concurrency, report.Rate, report.Mix, report.Warmup = load.Concurrency, load.Rate, g.options.Mix.String(), load.Warmup.Seconds()
+	measured := load.Duration
+	if ctx.Err() != nil {
+		measured = max(0, min(time.Since(from), measured))
+		report.Interrupted = true
+	} else if load.Rate > 0 {
+		report.Unsent = arrivals.dueSince(from) - report.Requests
+	}
+	report.Duration = measured.Seconds()
+	if measured > 0 {
+		report.Throughput = math.Round(100*float64(r.inTime)/measured.Seconds()) / 100
+	}
+	return report, nil
+}
+
+// arrivals is when requests are due. Safe for concurrent use.
+type arrivals struct {
+	began, until time.Time
+	rate         float64
+	taken        atomic.Int64
+}
+
+// next returns when the caller's next request is due, which may be past. It is
+// false when the time is over.
+func (a *arrivals) next() (time.Time, bool) {
+	now := time.Now()
+	if a.rate == 0 {
+		return now, now.Before(a.until)
+	}
+	due := a.due(a.taken.Add(1) - 1)
+	return due, due.Before(a.until) && now.Before(a.until)
+}
+
+func (a *arrivals) due(i int64) time.Time {
+	return a.began.Add(time.Duration(float64(i) / a.rate * float64(time.Second)))
+}
+
+// dueSince returns how many arrivals are due from a time until the end.
+func (a *arrivals) dueSince(from time.Time) int64 {
+	return a.before(a.until) - a.before(from)
+}
+
+// before returns how many arrivals are due before a time.
+func (a *arrivals) before(t time.Time) int64 {
+	n := int64(math.Ceil(t.Sub(a.began).Seconds() * a.rate))
+	// The times are rounded to nanoseconds, which may move one of them.
+	for n > 0 && !a.due(n-1).Before(t) {
+		n--
+	}
+	for a.due(n).Before(t) {
+		n++
+	}
+	return n
+}
+
+// work is one connection: it sends one request after the other.
+func (g *Generator) work(ctx context.Context, arrivals *arrivals, r *recorder) {
+	client := g.options.Target.client(g.options.Timeout)
+	defer client.CloseIdleConnections()
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	for {
+		due, ok := arrivals.next()
+		if !ok || ctx.Err() != nil {
+			return
+		}
+		if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
+			return
+		}
+		k, o := g.perform(context.WithoutCancel(ctx), client, random)
+		r.add(k, due, time.Now(), o)
+	}
+}
+
+// perform makes one request of the mix.
+func (g *Generator) perform(ctx context.Context, client *http.Client, random *rand.Rand) (kind, outcome) {
+	k, n := g.choose(random)
+	o := g.send(ctx, client, k, n)
+	if k == search {
+		return k, o
+	}
+	g.users.settle(n, o.fate(k))
+	return k, o
+}
+
+// choose draws an operation and finds a user, or a picture, for it. Where
+// everybody is enrolled somebody is unenrolled, and the other way round; where
+// neither can be, because all are in work, it is a search.
+func (g *Generator) choose(random *rand.Rand) (kind, uint64) {
+	k := g.options.Mix.draw(random)
+	if k == enrol || k == unenrol {
+		for _, k := range []kind{k, enrol + unenrol - k} {
+			if n, ok := g.pick(k, random); ok {
+				return k, n
+			}
+		}
+	}
+	return search, random.Uint64N(uint64(len(g.searches)))
+}
+
+func (g *Generator) pick(k kind, random *rand.Rand) (uint64, bool) {
+	if k == enrol {
+		return g.users.begin()
+	}
+	return g.users.take(random)
+}
+
+// send makes a request about a user's number or, for a search, about a picture.
+func (g *Generator) send(ctx context.Context, client *http.Client, k kind, n uint64) outcome {
+	method, url, body := http.MethodPost, g.options.Target.base+g.path+"search", []byte(nil)
+	switch k {
+	case search:
+		body = g.searches[g.picture(n)]
+	case enrol:
+		url, body = g.options.Target.base+g.path+name(g.prefix, n), g.enrols[g.picture(n)]
+	case unenrol:
+		method, url = http.MethodDelete, g.options.Target.base+g.path+name(g.prefix, n)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return failed(err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("x-api-key", g.options.Key)
+	req.Header.Set("User-Agent", "imago-bench")
+	res, err := client.Do(req)
+	if err != nil {
+		return failed(err)
+	}
+	o := judge(k, res)
+	// An answer that is read to its end leaves the connection usable.
+	_, _ = io.CopyN(io.Discard, res.Body, answerLimit)
+	_ = res.Body.Close()
+	return o
+}

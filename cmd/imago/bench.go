@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"imago/adapters/loadgen"
+	"imago/core/gallery"
+	"imago/core/picturefile"
+)
+
+const (
+	// benchUsers is how many users a benchmark has enrolled at most.
+	benchUsers = 10_000
+	// benchRemoval bounds how long its users take to be removed at the end.
+	benchRemoval = 60 * time.Second
+	// benchPictures bounds how many pictures are sent, and benchBytes their size
+	// in all; they are kept in memory, ready to be sent.
+	benchPictures = 1000
+	benchBytes    = 64 << 20
+)
+
+// benchmark is what the command line of `imago bench` says.
+type benchmark struct {
+	url, caFile, keyFile, pictures, collection, mix, format, chart string
+	threshold, rate                                                float64
+	concurrency                                                    []int
+	duration, warmup, timeout                                      time.Duration
+}
+
+func benchCommand() *cobra.Command {
+	var b benchmark
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a running imago under load",
+		Long: "Sends load to a running imago over HTTP and reports latencies, throughput, what was\n" +
+			"shed (503) and what failed. The API key is read from --key-file, or from\n" +
+			"IMAGO_API_KEY.\n\n" +
+			"Without --rate each connection sends a request as soon as it has the last answer,\n" +
+			"which finds out what the server can do. With --rate requests arrive evenly, whether\n" +
+			"or not the server keeps up; latencies then begin when a request was due, so that\n" +
+			"a stall counts for all who waited (no coordinated omission). Give it more\n" +
+			"connections than the server needs.\n\n" +
+			"--mix says how often each operation occurs, as weights. Enrolled users are called\n" +
+			loadgen.Prefix + "…, there are at most 10,000, and they are removed at the end, also\n" +
+			"after an interruption. Pictures without a face, or which the quality gate refuses,\n" +
+			"count as failed.\n\n" +
+			"Exit code 0 means that all requests were served or shed, 3 that some failed.",
+		Example: "  imago bench --url 127.0.0.1:8080 --concurrency 1,2,8 --duration 30s\n" +
+			"  imago bench --pictures faces/ --mix search=8,enrol=1,unenrol=1 --concurrency 64 --rate 40 --chart latency.png",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&b.url, "url", "127.0.0.1:8080", "the server: host:port, https://host:port or unix:///path")
+	f.StringVar(&b.caFile, "ca-file", "", "certificate authorities (PEM) that the server's certificate is verified with (default the machine's)")
+	f.StringVar(&b.keyFile, "key-file", "", "file that holds the API key (default the key in IMAGO_API_KEY)")
+	f.StringVar(&b.pictures, "pictures", "", "folder of JPEG and PNG files to send (default a drawn face)")
+	f.StringVar(&b.collection, "collection", gallery.Inventory, "collection to search and enrol in")
+	f.Float64Var(&b.threshold, "threshold", -1, "threshold of the searches in percent (default the server's)")
+	f.StringVar(&b.mix, "mix", loadgen.SearchOnly().String(), "weights of search, enrol and unenrol")
+	f.IntSliceVar(&b.concurrency, "concurrency", []int{1}, "connections; several numbers are measured one after the other")
+	f.Float64Var(&b.rate, "rate", 0, "arrivals per second; 0 for as many as the answers allow")
+	f.DurationVar(&b.duration, "duration", 10*time.Second, "how long each number of connections is measured")
+	f.DurationVar(&b.warmup, "warmup", 2*time.Second, "time before that, not measured")
+	f.DurationVar(&b.timeout, "timeout", 30*time.Second, "bound of each request")
+	f.StringVar(&b.format, "format", "text", "text or json")
+	f.StringVar(&b.chart, "chart", "", "file for a chart of the latencies, as PNG")
+	return cmd
+}
+
+func (b benchmark) run(cmd *cobra.Command) error {
+	options, err := b.options()
+	if err != nil {
+		return usageError{err}
+	}
+	loads, err := b.loads()
+	if err != nil {
+		return usageError{err}
+	}
+	g, err := loadgen.New(options)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := g.Probe(cmd.Context()); err != nil {
+		return err
+	}
+	runs, err := measure(cmd.Context(), g, loads)
+	return errors.Join(err, removeUsers(cmd.Context(), g), b.report(cmd.OutOrStdout(), options, runs))
+}
+
+// options turns the command line into what the generator takes.
+func (b benchmark) options() (loadgen.Options, error) {
+	o := loadgen.Options{Collection: b.collection, Users: benchUsers, Timeout: b.timeout}
+	var err error
+	if b.format != "text" && b.format != "json" {
+		return o, errors.New("--format must be text or json")
+	}
+	if o.Target, err = b.target(); err != nil {
+		return o, err
+	}
+	if o.Key, err = b.key(); err != nil {
+		return o, err
+	}
+	if o.Mix, err = loadgen.ParseMix(b.mix); err != nil {
+		return o, fmt.Errorf("--mix: %w", err)
+	}
+	if b.threshold != -1 {
+		o.Threshold = &b.threshold
+	}
+	if b.pictures != "" {
+		o.Pictures, err = readPictures(b.pictures)
+	}
+	return o, err
+}
+
+func (b benchmark) target() (loadgen.Target, error) {
+	target, err := loadgen.ParseTarget(b.url)
+	if err != nil {
+		return target, fmt.Errorf("--url: %w", err)
+	}
+	if b.caFile == "" {
+		return target, nil
+	}
+	authorities, err := os.ReadFile(b.caFile)
+	if err != nil {
+		return target, fmt.Errorf("--ca-file: %w", err)
+	}
+	if err := target.Trust(authorities); err != nil {
+		return target, fmt.Errorf("--ca-file: %w", err)
+	}
+	return target, nil
+}
+
+// key finds the API key. It is never on the command line, which other users of
+// the machine can see.
+func (b benchmark) key() (string, error) {
+	key := os.Getenv("IMAGO_API_KEY")
+	if b.keyFile != "" {
+		content, err := os.ReadFile(b.keyFile)
+		if err != nil {
+			return "", fmt.Errorf("--key-file: %w", err)
+		}
+		key = string(content)
+	}
+	if key = strings.TrimSpace(key); key == "" {
+		return "", errors.New("no API key: set IMAGO_API_KEY or --key-file")
+	}
+	return key, nil
+}
+
+// loads returns what is measured, one number of connections after the other.
+func (b benchmark) loads() (all []loadgen.Load, err error) {
+	for _, n := range b.concurrency {
+		load := loadgen.Load{Concurrency: n, Rate: b.rate, Warmup: b.warmup, Duration: b.duration}
+		if err := load.Check(); err != nil {
+			return nil, err
+		}
+		all = append(all, load)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("--concurrency: name a number of connections")
+	}
+	return all, nil
+}
+
+// readPictures reads the pictures of a folder, in the order of their names.
+func readPictures(dir string) ([][]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("--pictures: %w", err)
+	}
+	defer root.Close()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("--pictures: %w", err)
+	}
+	var pictures [][]byte
+	size := 0
+	for _, e := range entries {
+		if picturefile.Hidden(e.Name()) || picturefile.Against(e) != "" {
+			continue
+		}
+		picture, err := picturefile.Read(root.FS(), e.Name(), benchBytes)
+		if err != nil {
+			return nil, fmt.Errorf("--pictures: %s: %w", e.Name(), err)
+		}
+		if size += len(picture); size > benchBytes || len(pictures) == benchPictures {
+			return nil, fmt.Errorf("--pictures: more than %d pictures or %d MiB; choose some of them", benchPictures, benchBytes>>20)
+		}
+		pictures = append(pictures, picture)
+	}
+	if len(pictures) == 0 {
+		return nil, errors.New("--pictures: there is no JPEG or PNG file in the folder")
+	}
+	return pictures, nil
+}
+
+// measure runs the loads until the context ends.
+func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (runs []loadgen.Report, err error) {
+	for _, load := range loads {
+		stop := showRun(load)
+		r, err := g.Run(ctx, load)
+		stop()
+		if err != nil {
+			return runs, err
+		}
+		runs = append(runs, r)
+		if ctx.Err() != nil {
+			return runs, errors.New("interrupted")
+		}
+	}
+	return runs, nil
+}
+
+// showRun shows on standard error how far a run is: a bar on a terminal, a line in
+// a log.
+func showRun(load loadgen.Load) (stop func()) {
+	length := load.Warmup + load.Duration
+	if !terminal(os.Stderr) {
+		fmt.Fprintf(os.Stderr, "bench: %d at once, %s\n", load.Concurrency, length)
+		return func() {}
+	}
+	bar := progressbar.NewOptions64(length.Milliseconds(),
+		progressbar.OptionSetDescription(fmt.Sprintf("bench: %d at once", load.Concurrency)),
+		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(false),
+	)
+	began, done, over := time.Now(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				_ = bar.Set64(min(time.Since(began).Milliseconds(), length.Milliseconds()-1))
+			case <-done:
+				_ = bar.Clear()
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-over }
+}
+
+// removeUsers removes whom the benchmark has enrolled, also after an
+// interruption.
+func removeUsers(ctx context.Context, g *loadgen.Generator) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), benchRemoval)
+	defer cancel()
+	if left := g.Remove(ctx); left > 0 {
+		return fmt.Errorf("%d users could not be removed; their IDs begin with %s", left, g.Prefix())
+	}
+	return nil
+}
+
+// report prints what was measured and draws the chart, if one is wanted.
+func (b benchmark) report(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	err := b.print(out, o, runs)
+	if b.chart != "" {
+		err = errors.Join(err, writeFile(b.chart, func(w io.Writer) error {
+			return loadgen.WriteChart(w, "imago bench: latency of "+b.mix, runs)
+		}))
+	}
+	for _, r := range runs {
+		if r.Failed() > 0 && err == nil {
+			err = partialError{errors.New("some requests failed")}
+		}
+	}
+	return err
+}
+
+func (b benchmark) print(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
+	if b.format == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(benchReport{
+			Version: version, Target: o.Target.String(), Collection: b.collection, Pictures: max(1, len(o.Pictures)),
+			CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Runs: runs,
+		})
+	}
+	if _, err := fmt.Fprintf(out, "%s, collection %s, %s, pictures: %d\n", o.Target, b.collection, o.Mix, max(1, len(o.Pictures))); err != nil {
+		return err
+	}
+	return loadgen.WriteText(out, runs)
+}
+
+// benchReport is the report in JSON. Version, CPUs and platform are those of the
+// command, which need not be the server's.
+type benchReport struct {
+	Version    string           `json:"version"`
+	Target     string           `json:"target"`
+	Collection string           `json:"collection"`
+	Pictures   int              `json:"pictures"`
+	CPUs       int              `json:"cpus"`
+	Platform   string           `json:"platform"`
+	Runs       []loadgen.Report `json:"runs"`
+}
