@@ -124,20 +124,20 @@ func TestAuthoritiesAreReplaced(t *testing.T) {
 	cfg := f.config()
 	cfg.ClientAuth, cfg.ClientCAFile = config.ClientAuthRequire, f.path("clients.pem")
 	k := started(t, cfg, quiet)
-	client := trusting(ca)
+	server, client := k.TLS(), trusting(ca)
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	certificate, key := ca.sign(t, "client")
 	pair, err := tls.X509KeyPair(certificate, key)
 	require.NoError(t, err)
 	client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	for range 2 {
-		state, err := shake(k.TLS(), client)
+		state, err := shake(server, client)
 		require.NoError(t, err)
 		require.False(t, state.DidResume)
 	}
 	f.write("clients.pem", next.pem)
 	require.NoError(t, k.Reload())
-	_, err = shake(k.TLS(), client)
+	_, err = shake(server, client)
 	require.Error(t, err)
 }
 
