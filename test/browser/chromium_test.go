@@ -234,9 +234,11 @@ func (b *tab) press(keys string) {
 	b.do(chromedp.KeyEvent(keys))
 }
 
-// choose gives a file to the file input.
+// choose gives a file to the file input. What the page said and drew of another
+// picture is wiped before, so that no wait takes it for this one's.
 func (b *tab) choose(path string) {
 	b.t.Helper()
+	evaluate[bool](b, "say = document.getElementById('picture-message'), say.textContent = say.className = '', overlay.replaceChildren(), true")
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{path}))
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
 // phoneWidth is the narrowest of today's common phones in CSS pixels.
@@ -35,6 +37,28 @@ func TestTheFaceIsDrawnWhereItIs(t *testing.T) {
 				require.InDelta(t, want[1], got[1], 10, "landmark %d", i)
 			}
 		})
+	}
+}
+
+// Browser and server agree on what is upright and where the nose is, whatever
+// the camera wrote about orientation: the positions are those that come with the
+// pictures.
+func TestRealFacesAreFound(t *testing.T) {
+	b := console(t)
+	for name, nose := range map[string][2]float64{
+		"001_A.jpg": {2109, 2261}, "003_A.jpg": {3210, 1382}, "005_A.jpg": {2092, 2871}, "007_B.jpg": {205, 299}, "009_C.jpg": {166, 236},
+	} {
+		b.choose(fixture.Faces(t, name))
+		b.wait("preview.complete && document.querySelectorAll('#overlay .mark').length === 5")
+		got := evaluate[[]float64](b, `(() => {
+			const mark = document.querySelectorAll('#overlay .mark')[2];
+			return [mark.cx.baseVal.value, mark.cy.baseVal.value, overlay.viewBox.baseVal.width, overlay.viewBox.baseVal.height,
+				preview.naturalWidth, preview.naturalHeight];
+		})()`)
+		require.Equal(t, got[4:], got[2:4], "%s: the size of the upright picture", name)
+		tolerance := 0.025 * max(got[2], got[3])
+		require.InDelta(t, nose[0], got[0], tolerance, name)
+		require.InDelta(t, nose[1], got[1], tolerance, name)
 	}
 }
 
