@@ -10,7 +10,7 @@ import (
 // judged runs the tests on one row and tells which it passes.
 func judged(x, q []float32, minimum float64) (first, full bool) {
 	s := shapeOf(len(x))
-	c := newChunk[*thing](s, 0, &slab{})
+	c := newChunk[*thing](s, 0, &slabs{})
 	row := newCode(s)
 	row.encode(s, x)
 	c.write(s, 0, x, row)

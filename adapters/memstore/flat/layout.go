@@ -90,8 +90,8 @@ type chunk[T Item] struct {
 // forever is the version in which no row dies.
 const forever = ^uint64(0)
 
-func newChunk[T Item](s shape, number int, memory *slab) *chunk[T] {
-	codes, terms := memory.take(s, number)
+func newChunk[T Item](s shape, number int, memory *slabs) *chunk[T] {
+	terms := memory.terms.take(chunkRows*s.terms(), number)
 	for row := range chunkRows {
 		for i := range s.terms() {
 			terms[termAt(row, i)] = nobody[i]
@@ -99,9 +99,9 @@ func newChunk[T Item](s shape, number int, memory *slab) *chunk[T] {
 	}
 	return &chunk[T]{
 		number:  number,
-		codes:   codes,
+		codes:   memory.codes.take(blocks*s.groups*groupBytes, number),
 		terms:   terms,
-		vectors: make([]float32, chunkRows*s.dimension),
+		vectors: memory.vectors.take(chunkRows*s.dimension, number),
 		items:   make([]T, chunkRows),
 		born:    make([]uint64, chunkRows),
 		died:    make([]uint64, chunkRows),

@@ -19,7 +19,7 @@ type writes[T Item] struct {
 	dead   []uint32    // slots of rows that died, in the order of versions
 	vacant []*chunk[T] // with free rows; never the last chunk
 	spare  int         // free rows in vacant chunks
-	slab   slab
+	slabs  slabs
 	cursor int // rows of the last chunk from here on are not alive
 }
 
@@ -100,7 +100,7 @@ func (w *writes[T]) allocate(s shape) (*chunk[T], int) {
 	}
 	n := len(w.chunks)
 	if n == 0 || w.chunks[n-1].filled == chunkRows && len(w.chunks[n-1].free) == 0 {
-		w.chunks = append(w.chunks, newChunk[T](s, n, &w.slab))
+		w.chunks = append(w.chunks, newChunk[T](s, n, &w.slabs))
 		n++
 	}
 	w.cursor = chunkRows

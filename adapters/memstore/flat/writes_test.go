@@ -203,7 +203,7 @@ func TestEmpty(t *testing.T) {
 // The memory beside the float32 numbers is what the documentation says.
 func TestMemory(t *testing.T) {
 	for dimension, extra := range map[int]int{128: 96, 512: 300} {
-		c := newChunk[*thing](shapeOf(dimension), 0, &slab{})
+		c := newChunk[*thing](shapeOf(dimension), 0, &slabs{})
 		bytes := len(c.codes) + 4*len(c.terms) + 8*(len(c.items)+len(c.born)+len(c.died))
 		require.Equal(t, extra*chunkRows, bytes)
 		require.LessOrEqual(t, float64(extra+4*dimension), 1.2*float64(4*dimension))
