@@ -65,6 +65,17 @@ func installed(elem ...string) (string, error) {
 // range while nobody listens there even gets connected to itself.
 const firstPort, endPort = 15000, 32000
 
+// FreePorts returns n different ports for programs that a test starts itself, on
+// which nobody listened a moment ago.
+func FreePorts(tb testing.TB, n int) []int {
+	tb.Helper()
+	ports, err := freePorts(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ports
+}
+
 // freePorts returns n different ports that nobody listened on a moment ago, on
 // any interface. Whoever starts a server on one tries another when it has been
 // taken meanwhile.
