@@ -43,7 +43,6 @@ type Options struct {
 	Collection string
 	// Threshold of the searches in percent; nil for the server's.
 	Threshold *float64
-	Mix       Mix
 	// Users is how many users there are at most; an enrolment beyond it unenrols
 	// somebody instead, and an unenrolment of nobody enrols.
 	Users int
@@ -64,8 +63,6 @@ type Generator struct {
 // New returns a Generator. It sends nothing yet.
 func New(o Options) (*Generator, error) {
 	switch {
-	case o.Mix.check() != nil:
-		return nil, o.Mix.check()
 	case o.Threshold != nil && !(*o.Threshold >= 0 && *o.Threshold <= 100):
 		return nil, errors.New("the threshold must be 0 to 100")
 	case o.Users < 1 || o.Users > MaxUsers:
@@ -116,9 +113,9 @@ func (g *Generator) Users() (all []User, doubtful int) {
 // picture returns the index of the picture that a user is enrolled with.
 func (g *Generator) picture(n uint64) int { return int(n % uint64(len(g.enrols))) }
 
-// Probe makes one search, to tell whether there is any point in a run. The error
-// is for people.
-func (g *Generator) Probe(ctx context.Context) error {
+// Probe makes one search, to tell whether there is any point in a run of a mix.
+// The error is for people.
+func (g *Generator) Probe(ctx context.Context, mix Mix) error {
 	client := g.options.Target.client(g.options.Timeout)
 	defer client.CloseIdleConnections()
 	o := g.send(ctx, client, search, 0)
@@ -127,7 +124,7 @@ func (g *Generator) Probe(ctx context.Context) error {
 		return fmt.Errorf("no answer at %s: %s", g.options.Target, o.example)
 	case o.status == http.StatusUnauthorized:
 		return errors.New("the server does not accept the key")
-	case o.status == http.StatusForbidden && g.options.Mix[search] > 0:
+	case o.status == http.StatusForbidden && mix[search] > 0:
 		return errors.New("the key does not permit searching this collection")
 	}
 	return nil

@@ -64,7 +64,7 @@ func TestRequests(t *testing.T) {
 	threshold := 75.5
 	g := generator(t, Options{
 		Target: target, Key: "a-key", Pictures: [][]byte{[]byte("zero"), []byte("one")}, Collection: "black list", Threshold: &threshold,
-		Mix: SearchOnly(), Users: 1, Timeout: time.Second,
+		Users: 1, Timeout: time.Second,
 	})
 	client := target.client(time.Second)
 	defer client.CloseIdleConnections()
@@ -90,7 +90,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	require.NoError(t, err)
 	client := target.client(time.Second)
 	defer client.CloseIdleConnections()
-	g := generator(t, elsewhere.options(t, "search=1"))
+	g := generator(t, elsewhere.options(t))
 	g.options.Target = target
 	require.Equal(t, "307", g.send(t.Context(), client, search, 0).failure)
 	require.Zero(t, elsewhere.calls)
@@ -120,7 +120,7 @@ func TestTLSAndUnixSocket(t *testing.T) {
 // classOf returns the class of failure of a search at a target.
 func classOf(t *testing.T, target Target, timeout ...time.Duration) string {
 	t.Helper()
-	g := generator(t, Options{Target: target, Mix: SearchOnly(), Users: 1, Timeout: 5 * time.Second})
+	g := generator(t, Options{Target: target, Users: 1, Timeout: 5 * time.Second})
 	client := target.client(append(timeout, g.options.Timeout)[0])
 	defer client.CloseIdleConnections()
 	return g.send(t.Context(), client, search, 0).failure
@@ -169,14 +169,14 @@ func TestTransportFailures(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	server := newGallery(t)
-	g := generator(t, server.options(t, "search=1"))
-	require.NoError(t, g.Probe(t.Context()))
+	g := generator(t, server.options(t))
+	require.NoError(t, g.Probe(t.Context(), SearchOnly()))
 	for status, says := range map[int]string{401: "key", 403: "permit"} {
 		server.before = func(_ int, w http.ResponseWriter, _ *http.Request) bool { return refuse(w, status, "") }
-		require.ErrorContains(t, g.Probe(t.Context()), says)
+		require.ErrorContains(t, g.Probe(t.Context(), SearchOnly()), says)
 	}
 	server.Close()
-	require.ErrorContains(t, g.Probe(t.Context()), "no answer at "+server.URL)
+	require.ErrorContains(t, g.Probe(t.Context(), SearchOnly()), "no answer at "+server.URL)
 }
 
 // The picture that is sent by default is the one that the source comes with.

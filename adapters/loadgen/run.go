@@ -26,6 +26,7 @@ type Load struct {
 	// cannot hide its stalls by slowing down whoever measures it (G. Tene,
 	// "How NOT to Measure Latency": coordinated omission). 0 is a closed loop.
 	Rate float64
+	Mix  Mix
 	// Warmup is not measured, Duration is.
 	Warmup, Duration time.Duration
 }
@@ -40,7 +41,7 @@ func (l Load) Check() error {
 	case l.Duration <= 0 || l.Warmup < 0:
 		return errors.New("the duration must be positive, the warm-up not negative")
 	}
-	return nil
+	return l.Mix.check()
 }
 
 // Run sends load until its time is over or the context ends. Requests that have
@@ -56,12 +57,12 @@ func (g *Generator) Run(ctx context.Context, load Load) (Report, error) {
 	arrivals := &arrivals{began: began, until: until, rate: load.Rate}
 	var all sync.WaitGroup
 	for range load.Concurrency {
-		all.Go(func() { g.work(ctx, arrivals, r) })
+		all.Go(func() { g.work(ctx, load.Mix, arrivals, r) })
 	}
 	all.Wait()
 
 	report := r.report()
-	report.Concurrency, report.Rate, report.Mix, report.Warmup = load.Concurrency, load.Rate, g.options.Mix.String(), load.Warmup.Seconds()
+	report.Concurrency, report.Rate, report.Mix, report.Warmup = load.Concurrency, load.Rate, load.Mix.String(), load.Warmup.Seconds()
 	measured := load.Duration
 	if ctx.Err() != nil {
 		measured = max(0, min(time.Since(from), measured))
@@ -117,7 +118,7 @@ func (a *arrivals) before(t time.Time) int64 {
 }
 
 // work is one connection: it sends one request after the other.
-func (g *Generator) work(ctx context.Context, arrivals *arrivals, r *recorder) {
+func (g *Generator) work(ctx context.Context, mix Mix, arrivals *arrivals, r *recorder) {
 	client := g.options.Target.client(g.options.Timeout)
 	defer client.CloseIdleConnections()
 	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
@@ -129,14 +130,14 @@ func (g *Generator) work(ctx context.Context, arrivals *arrivals, r *recorder) {
 		if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
 			return
 		}
-		k, o := g.perform(context.WithoutCancel(ctx), client, random)
+		k, o := g.perform(context.WithoutCancel(ctx), client, mix, random)
 		r.add(k, due, time.Now(), o)
 	}
 }
 
 // perform makes one request of the mix.
-func (g *Generator) perform(ctx context.Context, client *http.Client, random *rand.Rand) (kind, outcome) {
-	k, n := g.choose(random)
+func (g *Generator) perform(ctx context.Context, client *http.Client, mix Mix, random *rand.Rand) (kind, outcome) {
+	k, n := g.choose(mix, random)
 	o := g.send(ctx, client, k, n)
 	if k == search {
 		return k, o
@@ -148,8 +149,8 @@ func (g *Generator) perform(ctx context.Context, client *http.Client, random *ra
 // choose draws an operation and finds a user, or a picture, for it. Where
 // everybody is enrolled somebody is unenrolled, and the other way round; where
 // neither can be, because all are in work, it is a search.
-func (g *Generator) choose(random *rand.Rand) (kind, uint64) {
-	k := g.options.Mix.draw(random)
+func (g *Generator) choose(mix Mix, random *rand.Rand) (kind, uint64) {
+	k := mix.draw(random)
 	if k == enrol || k == unenrol {
 		for _, k := range []kind{k, enrol + unenrol - k} {
 			if n, ok := g.pick(k, random); ok {

@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestUsersAreTheTruth(t *testing.T) {
 	server := newGallery(t)
 	server.users["somebody else"] = true
-	g := generator(t, server.options(t, "search=1,enrol=3,unenrol=1"))
-	r, err := g.Run(t.Context(), short)
+	g := generator(t, server.options(t))
+	r, err := g.Run(t.Context(), short(t, "search=1,enrol=3,unenrol=1"))
 	require.NoError(t, err)
 	require.Empty(t, r.Failures)
 	require.Len(t, r.Operations, kinds, "every operation occurs")
@@ -52,8 +52,8 @@ func TestUnknownOutcomesAreRemoved(t *testing.T) {
 		return refuse(w, http.StatusInternalServerError, "")
 	}
 	server.after = fail
-	g := generator(t, server.options(t, "enrol=2,unenrol=1"))
-	r, err := g.Run(t.Context(), short)
+	g := generator(t, server.options(t))
+	r, err := g.Run(t.Context(), short(t, "enrol=2,unenrol=1"))
 	require.NoError(t, err)
 	require.Positive(t, r.Failed())
 	users, doubtful := g.Users()
@@ -86,7 +86,7 @@ func TestShedIsApart(t *testing.T) {
 		}
 		return false
 	}
-	r, err := generator(t, server.options(t, "search=1")).Run(t.Context(), short)
+	r, err := generator(t, server.options(t)).Run(t.Context(), short(t, "search=1"))
 	require.NoError(t, err)
 	require.Greater(t, r.Requests, int64(20))
 	require.Equal(t, r.Requests, r.Served.Count+r.Shed.Count+r.Failed())
@@ -105,8 +105,8 @@ func TestInterruption(t *testing.T) {
 		}
 		return false
 	}
-	g := generator(t, server.options(t, "enrol=1"))
-	r, err := g.Run(ctx, Load{Concurrency: 4, Duration: time.Hour})
+	g := generator(t, server.options(t))
+	r, err := g.Run(ctx, Load{Concurrency: 4, Mix: Mix{enrol: 1}, Duration: time.Hour})
 	require.NoError(t, err)
 	require.True(t, r.Interrupted)
 	require.Less(t, r.Duration, time.Hour.Seconds())
@@ -148,7 +148,7 @@ func TestRateThatIsNotKept(t *testing.T) {
 		}
 		return false
 	}
-	r, err := generator(t, server.options(t, "search=1")).Run(t.Context(), Load{Concurrency: 1, Rate: 200, Duration: 2 * stall})
+	r, err := generator(t, server.options(t)).Run(t.Context(), Load{Concurrency: 1, Rate: 200, Mix: SearchOnly(), Duration: 2 * stall})
 	require.NoError(t, err)
 	require.Equal(t, int64(80), r.Requests+r.Unsent, "every arrival is accounted for")
 	require.GreaterOrEqual(t, r.Served.Max, float64(stall.Milliseconds()))
@@ -186,16 +186,19 @@ func TestOptionsAreChecked(t *testing.T) {
 	server := newGallery(t)
 	tooMuch := 100.5
 	for name, spoil := range map[string]func(*Options){
-		"no operation": func(o *Options) { o.Mix = Mix{} }, "threshold": func(o *Options) { o.Threshold = &tooMuch },
-		"users": func(o *Options) { o.Users = 0 }, "timeout": func(o *Options) { o.Timeout = 0 },
+		"threshold": func(o *Options) { o.Threshold = &tooMuch },
+		"users":     func(o *Options) { o.Users = 0 }, "timeout": func(o *Options) { o.Timeout = 0 },
 	} {
-		o := server.options(t, "search=1")
+		o := server.options(t)
 		spoil(&o)
 		_, err := New(o)
 		require.Error(t, err, name)
 	}
-	for _, l := range []Load{{Concurrency: 0, Duration: 1}, {Concurrency: 5000, Duration: 1}, {Concurrency: 1}, {Concurrency: 1, Duration: 1, Rate: -1}} {
-		_, err := generator(t, server.options(t, "search=1")).Run(t.Context(), l)
+	for _, l := range []Load{
+		{Concurrency: 0, Duration: 1, Mix: SearchOnly()}, {Concurrency: 5000, Duration: 1, Mix: SearchOnly()}, {Concurrency: 1, Mix: SearchOnly()},
+		{Concurrency: 1, Duration: 1, Rate: -1, Mix: SearchOnly()}, {Concurrency: 1, Duration: 1},
+	} {
+		_, err := generator(t, server.options(t)).Run(t.Context(), l)
 		require.Error(t, err, "%+v", l)
 	}
 }

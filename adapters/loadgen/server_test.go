@@ -76,13 +76,11 @@ func (g *gallery) enrolled() (ids []string) {
 	return ids
 }
 
-func (g *gallery) options(t *testing.T, mix string) Options {
+func (g *gallery) options(t *testing.T) Options {
 	t.Helper()
 	target, err := ParseTarget(g.URL)
 	require.NoError(t, err)
-	m, err := ParseMix(mix)
-	require.NoError(t, err)
-	return Options{Target: target, Key: "a-key", Mix: m, Users: 50, Timeout: 10 * time.Second}
+	return Options{Target: target, Key: "a-key", Users: 50, Timeout: 10 * time.Second}
 }
 
 func generator(t *testing.T, o Options) *Generator {
@@ -99,4 +97,10 @@ func refuse(w http.ResponseWriter, status int, reason string) bool {
 	return true
 }
 
-var short = Load{Concurrency: 4, Duration: 300 * time.Millisecond}
+// short is a load of a mix for a moment.
+func short(t *testing.T, mix string) Load {
+	t.Helper()
+	m, err := ParseMix(mix)
+	require.NoError(t, err)
+	return Load{Concurrency: 4, Mix: m, Duration: 300 * time.Millisecond}
+}

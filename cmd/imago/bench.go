@@ -92,7 +92,7 @@ func (b benchmark) run(cmd *cobra.Command) error {
 	if err != nil {
 		return usageError{err}
 	}
-	if err := g.Probe(cmd.Context()); err != nil {
+	if err := g.Probe(cmd.Context(), loads[0].Mix); err != nil {
 		return err
 	}
 	runs, err := measure(cmd.Context(), g, loads)
@@ -111,9 +111,6 @@ func (b benchmark) options() (loadgen.Options, error) {
 	}
 	if o.Key, err = b.key(); err != nil {
 		return o, err
-	}
-	if o.Mix, err = loadgen.ParseMix(b.mix); err != nil {
-		return o, fmt.Errorf("--mix: %w", err)
 	}
 	if b.threshold != -1 {
 		o.Threshold = &b.threshold
@@ -161,8 +158,12 @@ func (b benchmark) key() (string, error) {
 
 // loads returns what is measured, one number of connections after the other.
 func (b benchmark) loads() (all []loadgen.Load, err error) {
+	mix, err := loadgen.ParseMix(b.mix)
+	if err != nil {
+		return nil, fmt.Errorf("--mix: %w", err)
+	}
 	for _, n := range b.concurrency {
-		load := loadgen.Load{Concurrency: n, Rate: b.rate, Warmup: b.warmup, Duration: b.duration}
+		load := loadgen.Load{Concurrency: n, Rate: b.rate, Mix: mix, Warmup: b.warmup, Duration: b.duration}
 		if err := load.Check(); err != nil {
 			return nil, err
 		}
@@ -293,7 +294,7 @@ func (b benchmark) print(out io.Writer, o loadgen.Options, runs []loadgen.Report
 			CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Runs: runs,
 		})
 	}
-	if _, err := fmt.Fprintf(out, "%s, collection %s, %s, pictures: %d\n", o.Target, b.collection, o.Mix, max(1, len(o.Pictures))); err != nil {
+	if _, err := fmt.Fprintf(out, "%s, collection %s, %s, pictures: %d\n", o.Target, b.collection, b.mix, max(1, len(o.Pictures))); err != nil {
 		return err
 	}
 	return loadgen.WriteText(out, runs)
