@@ -20,6 +20,18 @@ const lookEvery = 1024
 // which they could not be found again: what is wrong in one place may be wrong
 // in others where it cannot be seen.
 func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
+	in := newIntake(x)
+	faces, err = d.read(ctx, x.dimension, in)
+	in.close()
+	if err != nil {
+		return 0, err
+	}
+	x.publish()
+	return faces, d.loadSlots()
+}
+
+// read reads every face into an intake.
+func (d *database) read(ctx context.Context, dimension int, in *intake) (faces int, err error) {
 	// A context that can end costs the driver a lock for each row; looking now
 	// and then is enough.
 	rows, err := d.conn.QueryContext(context.Background(), `
@@ -30,7 +42,7 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 		return 0, err
 	}
 	defer rows.Close()
-	r := ports.Record{Vector: make([]float32, x.dimension)}
+	r := ports.Record{Vector: make([]float32, dimension)}
 	for ; rows.Next(); faces++ {
 		if faces%lookEvery == 0 && ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -42,13 +54,9 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 		if compareKeys(before, r) >= 0 {
 			return 0, errors.New("it is damaged: table face is out of order; restore a backup")
 		}
-		x.add(r)
+		in.add(r)
 	}
-	if err := rows.Err(); err != nil {
-		return 0, err
-	}
-	x.publish()
-	return faces, d.loadSlots()
+	return faces, rows.Err()
 }
 
 // compareKeys orders records as the primary key of table face does.
