@@ -47,6 +47,16 @@ func TestFindPeople(t *testing.T) {
 	}, f.PassedOver)
 }
 
+// A link to a folder elsewhere is named, not followed.
+func TestFindFollowsNoLinks(t *testing.T) {
+	fsys := tree("amy/1.png")
+	fsys["bob"] = &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("amy")}
+	f, err := evaluation.Find(fsys, evaluation.GroupsAuto)
+	require.NoError(t, err)
+	require.Len(t, f.Pictures, 1)
+	require.Equal(t, []string{"symbolic links are not followed"}, f.PassedOver[0].Reasons)
+}
+
 func TestFindGroups(t *testing.T) {
 	fsys := tree("x/amy/1.png", "y/amy/1.png", "y/bob/1.png", "x/loose.txt")
 	f, err := evaluation.Find(fsys, evaluation.GroupsAuto)

@@ -122,6 +122,8 @@ func (f *Folder) each(fsys fs.FS, dir string, of Picture, visit func(name string
 			if err := visit(e.Name()); err != nil {
 				return err
 			}
+		case e.Type()&fs.ModeSymlink != 0:
+			f.passOver(of, picturefile.Against(e))
 		default:
 			f.passOver(of, "does not lie in a person's folder")
 		}
