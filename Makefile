@@ -87,14 +87,16 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 test: deps servers browser ## run every test under the race detector
 	@go test -race -timeout 20m ./...
 
-# How often imago is killed over each backend, and how many damaged requests it gets.
+# How often imago is killed over each backend, how many damaged requests it gets, and
+# how long it is soaked.
 KILLS ?= 200
 REQUESTS ?= 100000
+SOAK ?= 60m
 
 .PHONY: torture
-torture: deps servers ## kill, disturb and confuse imago: make torture KILLS=200 REQUESTS=100000
-	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) \
-	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated' ./test/e2e
+torture: deps servers ## kill, disturb, confuse and soak imago: make torture KILLS=200 REQUESTS=100000 SOAK=60m
+	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) IMAGO_TORTURE_SOAK=$(SOAK) \
+	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak' ./test/e2e
 
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
 CONTRACT_memory := ./adapters/memstore
