@@ -28,8 +28,12 @@ type compose struct {
 		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 		Healthcheck map[string]any
 		Volumes     []string
-		ReadOnly    bool `yaml:"read_only"`
+		Configs     []struct{ Source, Target string }
+		NetworkMode string `yaml:"network_mode"`
+		ReadOnly    bool   `yaml:"read_only"`
+		Ports       []string
 	}
+	Configs map[string]struct{ Content string }
 	Volumes map[string]any
 }
 
@@ -41,7 +45,7 @@ var substitution = regexp.MustCompile(`\$\{(\w+)(?::[-?]([^}]*))?\}`)
 func TestComposeFiles(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(fixture.Root(t), "docker", "compose.*.yaml"))
 	require.NoError(t, err)
-	require.Len(t, files, 3)
+	require.Len(t, files, 5)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var c compose
@@ -54,7 +58,13 @@ func TestComposeFiles(t *testing.T) {
 			}
 			cfg, err := config.Load("", environ)
 			require.NoError(t, err)
-			require.Equal(t, "compose."+cfg.Store.Driver+".yaml", filepath.Base(file))
+			if gateway, there := c.Services["gateway"]; there {
+				require.Empty(t, imago.Ports, "the gateway alone is reached from outside")
+				require.True(t, gateway.ReadOnly)
+				requireUpstream(t, c, cfg.Server)
+			} else {
+				require.Equal(t, "compose."+cfg.Store.Driver+".yaml", filepath.Base(file))
+			}
 			for name, dependency := range imago.DependsOn {
 				require.Contains(t, c.Services, name)
 				if dependency.Condition == "service_healthy" {
@@ -64,11 +74,37 @@ func TestComposeFiles(t *testing.T) {
 			for name, service := range c.Services {
 				for _, v := range service.Volumes {
 					volume, _, _ := strings.Cut(v, ":")
+					if path, relative := strings.CutPrefix(volume, "./"); relative {
+						require.FileExists(t, filepath.Join(fixture.Root(t), "docker", path))
+						continue
+					}
 					require.Contains(t, c.Volumes, volume, name)
 				}
 			}
 		})
 	}
+}
+
+// requireUpstream checks that the gateway looks for imago where it listens, and that
+// imago believes it.
+func requireUpstream(t *testing.T, c compose, s config.Server) {
+	t.Helper()
+	gateway := c.Services["gateway"]
+	require.Len(t, gateway.Configs, 1)
+	require.Equal(t, "/etc/nginx/upstream.conf", gateway.Configs[0].Target)
+	upstream := c.Configs[gateway.Configs[0].Source].Content
+	path, socket := strings.CutPrefix(s.Listen, "unix://")
+	if !socket {
+		require.Equal(t, "service:gateway", c.Services["imago"].NetworkMode)
+		require.Equal(t, "server "+s.Listen+" max_fails=0;\n", upstream)
+		require.Equal(t, []string{"127.0.0.1"}, s.TrustedProxies)
+		return
+	}
+	require.Equal(t, "none", c.Services["imago"].NetworkMode)
+	require.Equal(t, "server unix:"+path+" max_fails=0;\n", upstream)
+	require.Equal(t, []string{config.UnixProxy}, s.TrustedProxies)
+	require.Contains(t, c.Services["imago"].Volumes, "socket:"+filepath.Dir(path))
+	require.Contains(t, gateway.Volumes, "socket:"+filepath.Dir(path)+":ro")
 }
 
 // The settings that the image and the manifest set in the environment load.
