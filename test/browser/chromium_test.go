@@ -238,7 +238,7 @@ func (b *tab) press(keys string) {
 // picture is wiped before, so that no wait takes it for this one's.
 func (b *tab) choose(path string) {
 	b.t.Helper()
-	evaluate[bool](b, "say = document.getElementById('picture-message'), say.textContent = say.className = '', overlay.replaceChildren(), true")
+	evaluate[bool](b, "Object.assign(document.getElementById('picture-message'), { textContent: '', className: '' }), overlay.replaceChildren(), true")
 	b.do(chromedp.SetUploadFiles(chromedp.CSS("#file"), []string{path}))
 }
 

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -251,6 +254,21 @@ func TestUsersComeInPages(t *testing.T) {
 	b.click("#more")
 	b.wait("rows.children.length === 27 && !more.checkVisibility()")
 	require.Equal(t, "Unenrol user 25", evaluate[string](b, "document.activeElement.ariaLabel"), "the focus goes to what is new")
+}
+
+// A gateway may serve imago below a path of its own.
+func TestBehindAPath(t *testing.T) {
+	target, err := url.Parse(imago(t))
+	require.NoError(t, err)
+	gateway := httptest.NewServer(http.StripPrefix("/faces/of", httputil.NewSingleHostReverseProxy(target)))
+	t.Cleanup(gateway.Close)
+	b := open(t, gateway.URL+"/faces/of/console", desktopWidth, desktopHeight)
+	b.unlock(apiKey)
+	b.says("users-message", "Nobody is enrolled in users.")
+	b.click("nav a")
+	b.wait("location.pathname === '/faces/of/console/api' && document.styleSheets.length === 1")
+	b.click("nav a")
+	b.wait("location.pathname === '/faces/of/console' && document.readyState === 'complete' && app.checkVisibility()")
 }
 
 func TestOff(t *testing.T) {

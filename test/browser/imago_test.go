@@ -25,13 +25,15 @@ const (
 	startTimeout = 60 * time.Second
 )
 
+// built is the folder of the binary, empty before there is one.
+var built string
+
 // build builds imago once for all tests of the run.
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "imago-browser-")
-	if err != nil {
+var build = sync.OnceValues(func() (path string, err error) {
+	if built, err = os.MkdirTemp("", "imago-browser-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "imago")
+	path = filepath.Join(built, "imago")
 	if out, err := exec.Command("go", "build", "-o", path, "imago/cmd/imago").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
@@ -41,8 +43,8 @@ var build = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	closeBrowser()
-	if path, err := build(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
@@ -53,9 +55,11 @@ var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 // returns its URL once it is ready.
 func imago(t *testing.T, env ...string) string {
 	t.Helper()
-	program, err := build()
+	_, err := program()
+	need(t, err)
+	binary, err := build()
 	require.NoError(t, err)
-	cmd := exec.Command(program, "serve")
+	cmd := exec.Command(binary, "serve")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
