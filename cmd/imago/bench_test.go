@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// goodBenchmark is the command line without flags.
+func goodBenchmark() benchmark {
+	return benchmark{
+		url: "127.0.0.1:8080", collection: "users", mix: "search=1", format: "text", threshold: -1,
+		concurrency: []int{1}, duration: time.Second, timeout: time.Second,
+	}
+}
+
+func TestBenchChecksItsFlags(t *testing.T) {
+	t.Setenv("IMAGO_API_KEY", "a-key-of-sixteen-characters")
+	empty := t.TempDir()
+	for name, c := range map[string]struct {
+		spoil func(*benchmark)
+		says  string
+	}{
+		"format":          {func(b *benchmark) { b.format = "xml" }, "--format"},
+		"url":             {func(b *benchmark) { b.url = "ftp://a" }, "--url"},
+		"no CA file":      {func(b *benchmark) { b.caFile = filepath.Join(empty, "ca.pem") }, "--ca-file"},
+		"no key file":     {func(b *benchmark) { b.keyFile = filepath.Join(empty, "key") }, "--key-file"},
+		"no folder":       {func(b *benchmark) { b.pictures = filepath.Join(empty, "pictures") }, "--pictures"},
+		"no pictures":     {func(b *benchmark) { b.pictures = empty }, "no JPEG or PNG"},
+		"mix":             {func(b *benchmark) { b.mix = "seek=1" }, "--mix"},
+		"no concurrency":  {func(b *benchmark) { b.concurrency = nil }, "--concurrency"},
+		"bad concurrency": {func(b *benchmark) { b.concurrency = []int{1, 0} }, "concurrency"},
+		"bad rate":        {func(b *benchmark) { b.rate = -1 }, "rate"},
+		"duration":        {func(b *benchmark) { b.duration = 0 }, "duration"},
+		"none":            {func(*benchmark) {}, ""},
+	} {
+		b := goodBenchmark()
+		c.spoil(&b)
+		_, err := b.options()
+		if err == nil {
+			_, err = b.loads()
+		}
+		if c.says == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, c.says, name)
+	}
+}
+
+func TestBenchKey(t *testing.T) {
+	b := goodBenchmark()
+	t.Setenv("IMAGO_API_KEY", "")
+	_, err := b.key()
+	require.ErrorContains(t, err, "IMAGO_API_KEY")
+	t.Setenv("IMAGO_API_KEY", "from-the-environment")
+	key, err := b.key()
+	require.NoError(t, err)
+	require.Equal(t, "from-the-environment", key)
+	b.keyFile = filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(b.keyFile, []byte("from-the-file\n"), 0o600))
+	key, err = b.key()
+	require.NoError(t, err)
+	require.Equal(t, "from-the-file", key)
+}
+
+func TestBenchReadsPicturesOnly(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"b.png": "second", "a.jpg": "first", ".hidden.jpg": "x", "notes.txt": "x"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	require.NoError(t, os.Symlink("a.jpg", filepath.Join(dir, "link.jpg")))
+	pictures, err := readPictures(dir)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{[]byte("first"), []byte("second")}, pictures)
+}
