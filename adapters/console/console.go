@@ -41,10 +41,34 @@ func New(c config.Console, limits config.Limits, search config.Search, api Descr
 	if !c.Enabled {
 		return Pages{}, nil
 	}
+	reference, err := parse(api)
+	if err != nil {
+		return nil, fmt.Errorf("console: description of the API: %w", err)
+	}
 	pages := Pages{}
+	if err := pages.addParts(); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if err := pages.addTemplate("", "index.html", settings{limits.ImageBytes, search.Threshold}); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if err := pages.addTemplate("api", "api.html", reference); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	return pages, nil
+}
+
+// settings are what the page is told.
+type settings struct {
+	ImageBytes int
+	Threshold  float64
+}
+
+// addParts adds what is served as it is.
+func (p Pages) addParts() error {
 	parts, err := fs.ReadDir(page, "page")
 	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
+		return err
 	}
 	for _, part := range parts {
 		if path.Ext(part.Name()) == ".html" {
@@ -52,40 +76,25 @@ func New(c config.Console, limits config.Limits, search config.Search, api Descr
 		}
 		content, err := page.ReadFile("page/" + part.Name())
 		if err != nil {
-			return nil, fmt.Errorf("console: %w", err)
+			return err
 		}
-		pages[part.Name()] = serve(part.Name(), content)
+		p[part.Name()] = serve(part.Name(), content)
 	}
-	reference, err := parse(api)
-	if err != nil {
-		return nil, fmt.Errorf("console: description of the API: %w", err)
-	}
-	settings := struct {
-		ImageBytes int
-		Threshold  float64
-	}{limits.ImageBytes, search.Threshold}
-	for name, p := range map[string]struct {
-		file string
-		data any
-	}{"": {"index.html", settings}, "api": {"api.html", reference}} {
-		content, err := render(p.file, p.data)
-		if err != nil {
-			return nil, fmt.Errorf("console: %w", err)
-		}
-		pages[name] = serve(p.file, content)
-	}
-	return pages, nil
+	return nil
 }
 
-// render fills in one of the embedded templates.
-func render(file string, data any) ([]byte, error) {
+// addTemplate adds an embedded template, filled in.
+func (p Pages) addTemplate(name, file string, data any) error {
 	t, err := template.New(file).Funcs(template.FuncMap{"prose": prose}).ParseFS(page, "page/"+file)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var out bytes.Buffer
-	err = t.Execute(&out, data)
-	return out.Bytes(), err
+	if err := t.Execute(&out, data); err != nil {
+		return err
+	}
+	p[name] = serve(file, out.Bytes())
+	return nil
 }
 
 // types are the media types of the parts; they must not depend on the machine.
