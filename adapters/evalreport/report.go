@@ -82,8 +82,9 @@ type Row struct {
 	Missed   Share   `json:"falseNonMatches"`
 }
 
-// Known reports whether there is a threshold.
-func (r Row) Known() bool { return r.Basis != "unknown" && !r.None }
+// Known reports whether there is a threshold: one that was given is, even where
+// nothing is known of its rate.
+func (r Row) Known() bool { return !r.None && (r.Basis != "unknown" || r.Target == 0) }
 
 // Identification is a threshold for a wanted rate of false positives among the
 // gallery of the report.

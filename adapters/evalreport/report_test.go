@@ -144,6 +144,7 @@ func TestPageStandsAlone(t *testing.T) {
 
 func TestPageWithoutProposal(t *testing.T) {
 	r := sample()
+	r.Present.Basis, r.Present.Estimate = "unknown", 0
 	r.Proposal, r.NoProposal, r.Groups, r.Warnings, r.Failures = nil, "no calibration can be proposed: too few", nil, nil, nil
 	html := page(t, r)
 	require.Contains(t, html, "no calibration can be proposed: too few.")
@@ -152,6 +153,7 @@ func TestPageWithoutProposal(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, r.Text(&b))
 	require.Contains(t, b.String(), "\nno calibration can be proposed: too few\n")
+	require.Contains(t, b.String(), "80 % today  0.45765  71.35 %     FMR unknown: too few comparisons  2.5 %", "it is a threshold nevertheless")
 }
 
 func TestText(t *testing.T) {

@@ -69,6 +69,8 @@ func basis(r Row) string {
 	switch {
 	case r.None:
 		return "no threshold keeps this rate"
+	case r.Target == 0 && r.Basis == "unknown":
+		return "FMR unknown: too few comparisons"
 	case r.Target == 0:
 		return fmt.Sprintf("FMR %s, %s", oneIn(r.Estimate), r.Basis)
 	case r.Basis == "extrapolated":
