@@ -88,6 +88,9 @@ type Limits struct {
 	Megapixels int `yaml:"megapixels" validate:"min=1,max=256"`
 	// DecodeMiB is the memory that all decoders together may hold, in MiB.
 	DecodeMiB int `yaml:"decode_mib" validate:"min=64,max=65536"`
+	// BodyMiB is the memory for the bodies of all requests with pictures that are
+	// in progress, in MiB; one more is answered 503.
+	BodyMiB int `yaml:"body_mib" validate:"min=16,max=65536"`
 	// InFlight is how many requests may be in progress at once; one more is
 	// answered 503.
 	InFlight int `yaml:"in_flight" validate:"min=1,max=65536"`
@@ -330,7 +333,7 @@ func Default() Config {
 				Header: 5 * time.Second, Body: 30 * time.Second, Request: 30 * time.Second,
 				Idle: 2 * time.Minute, Shutdown: 20 * time.Second,
 			},
-			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, InFlight: 256, Connections: 1024},
+			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, BodyMiB: 256, InFlight: 256, Connections: 1024},
 		},
 		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
 		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},

@@ -55,6 +55,36 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 	require.Equal(t, 200, do(h, request("GET", "/users", "")).StatusCode)
 }
 
+// Large bodies are refused before the many that small ones may be; a single one
+// passes however large.
+func TestBodiesInProgressAreLimitedInBytes(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	o := options(&gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error {
+		begun <- struct{}{}
+		<-release
+		return nil
+	}})
+	o.Server.Limits.ImageBytes, o.Server.Limits.BodyMiB = 64<<20, 16
+	h := httpapi.New(o).Handler()
+	large := face() + strings.Repeat(" ", 20<<20)
+	statuses := make(chan int, 2)
+	go func() { statuses <- do(h, request("POST", "/users/u1", large)).StatusCode }()
+	receive(t, begun)
+	r := do(h, request("POST", "/users/u2", face()))
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	requireProblem(t, 503, r)
+	release <- struct{}{}
+	require.Equal(t, 200, receive(t, statuses))
+
+	go func() { statuses <- do(h, request("POST", "/users/u2", face())).StatusCode }()
+	receive(t, begun)
+	chunked := request("POST", "/users/u3", face())
+	chunked.ContentLength = -1
+	requireProblem(t, 503, do(h, chunked)) // what does not say its size counts as the largest
+	close(release)
+	require.Equal(t, 200, receive(t, statuses))
+}
+
 // A reservation is held until the work is done, however it ends.
 func TestReservationsAreReleased(t *testing.T) {
 	held, seen := 0, 0

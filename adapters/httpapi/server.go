@@ -114,8 +114,9 @@ type Server struct {
 	flooded  rate.Sometimes // tells that there are too many wrong keys
 	shed     rate.Sometimes // tells that requests are refused for want of workers
 
-	room  chan struct{}   // a token for each request in progress
-	quiet map[string]bool // routes whose access is logged at debug level
+	bodies atomic.Int64    // bytes of the bodies with pictures in progress
+	room   chan struct{}   // a token for each request in progress
+	quiet  map[string]bool // routes whose access is logged at debug level
 
 	stopping atomic.Bool
 	failOnce sync.Once

@@ -74,14 +74,11 @@ func (s *Server) admit(next handling, scope func(ports.Client, *http.Request) (s
 }
 
 // reserved lets a request with a picture go on while there is room for the work
-// on it. One that is turned away costs next to nothing: its picture is not read,
-// and it has no line in the audit log.
+// on it and memory for its body. One that is turned away costs next to nothing:
+// its picture is not read, and it has no line in the audit log.
 func (s *Server) reserved(next handling) handling {
-	if s.reserve == nil {
-		return next
-	}
 	return func(x *exchange, r *http.Request, c caller) error {
-		release, err := s.reserve()
+		release, err := s.makeReservation(r)
 		if err != nil {
 			x.audits = false
 			return err
@@ -89,6 +86,27 @@ func (s *Server) reserved(next handling) handling {
 		defer release()
 		return next(x, r, c)
 	}
+}
+
+func (s *Server) makeReservation(r *http.Request) (release func(), err error) {
+	size := bodyLimit(s.limits.ImageBytes)
+	if r.ContentLength >= 0 {
+		size = min(size, r.ContentLength)
+	}
+	// A single body passes whatever the limit is.
+	if all := s.bodies.Add(size); all > int64(s.limits.BodyMiB)<<20 && all > size {
+		s.bodies.Add(-size)
+		return nil, fmt.Errorf("%w: bodies of %d bytes are in progress", ports.ErrOverloaded, all-size)
+	}
+	if s.reserve == nil {
+		return func() { s.bodies.Add(-size) }, nil
+	}
+	work, err := s.reserve()
+	if err != nil {
+		s.bodies.Add(-size)
+		return nil, err
+	}
+	return func() { work(); s.bodies.Add(-size) }, nil
 }
 
 // authenticate finds the client by its key.
