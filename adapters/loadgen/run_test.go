@@ -153,6 +153,7 @@ func TestRateThatIsNotKept(t *testing.T) {
 	require.Equal(t, int64(80), r.Requests+r.Unsent, "every arrival is accounted for")
 	require.GreaterOrEqual(t, r.Served.Max, float64(stall.Milliseconds()))
 	late := slices.IndexFunc(r.curve, func(p point) bool { return p.latency >= float64(stall.Milliseconds())/2 })
+	require.NotEqual(t, -1, late, "%v", r.curve)
 	require.Less(t, r.curve[late].nines, 1.0, "more than a tenth of the arrivals waited for half the stall: %v", r.curve)
 }
 
