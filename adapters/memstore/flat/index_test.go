@@ -160,7 +160,7 @@ func crowd(rng *rand.Rand, vectors [][]float32) []*thing {
 // dimension, population, number of places and minimum, alone and in company.
 func TestSearch(t *testing.T) {
 	for name, population := range populations {
-		for _, dimension := range []int{1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 33, 128, 256, 300, 512} {
+		for _, dimension := range []int{1, 2, 3, 7, 8, 9, 16, 17, 33, 128, 300, 512} {
 			t.Run(fmt.Sprintf("%s/%d", name, dimension), func(t *testing.T) {
 				t.Parallel()
 				rng := seeded(uint64(dimension))
