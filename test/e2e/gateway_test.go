@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -276,7 +277,9 @@ func (s *server) count() (users int) {
 func behindOwnSocket(s *server, listen string) *server {
 	if path, socket := strings.CutPrefix(listen, "unix://"); socket {
 		s.url = "http://imago"
-		s.client.Transport = &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}
+		s.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
 	}
 	return s
 }
