@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"imago/adapters/loadgen"
@@ -210,7 +209,7 @@ func readPictures(dir string) ([][]byte, error) {
 // measure runs the loads until the context ends.
 func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (runs []loadgen.Report, err error) {
 	for _, load := range loads {
-		stop := showRun(load)
+		stop := showTime(fmt.Sprintf("bench: %d at once", load.Concurrency), load.Warmup+load.Duration)
 		r, err := g.Run(ctx, load)
 		stop()
 		if err != nil {
@@ -222,36 +221,6 @@ func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (r
 		}
 	}
 	return runs, nil
-}
-
-// showRun shows on standard error how far a run is: a bar on a terminal, a line in
-// a log.
-func showRun(load loadgen.Load) (stop func()) {
-	length := load.Warmup + load.Duration
-	if !terminal(os.Stderr) {
-		fmt.Fprintf(os.Stderr, "bench: %d at once, %s\n", load.Concurrency, length)
-		return func() {}
-	}
-	bar := progressbar.NewOptions64(length.Milliseconds(),
-		progressbar.OptionSetDescription(fmt.Sprintf("bench: %d at once", load.Concurrency)),
-		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(false),
-	)
-	began, done, over := time.Now(), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(over)
-		ticker := time.NewTicker(200 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				_ = bar.Set64(min(time.Since(began).Milliseconds(), length.Milliseconds()-1))
-			case <-done:
-				_ = bar.Clear()
-				return
-			}
-		}
-	}()
-	return func() { close(done); <-over }
 }
 
 // removeUsers removes whom the benchmark has enrolled, also after an

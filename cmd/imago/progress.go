@@ -86,3 +86,35 @@ func (p *progress) close() {
 		_ = p.bar.Clear()
 	}
 }
+
+// showTime shows on standard error how far something is that takes a known time,
+// until it is stopped: a bar on a terminal, one line in a log.
+func showTime(name string, length time.Duration) (stop func()) {
+	if !terminal(os.Stderr) {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, length)
+		return func() {}
+	}
+	bar := progressbar.NewOptions64(length.Milliseconds(),
+		progressbar.OptionSetDescription(name),
+		progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionClearOnFinish(),
+	)
+	began, enough, over := time.Now(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				// A full bar would be taken away.
+				_ = bar.Set64(min(time.Since(began).Milliseconds(), length.Milliseconds()-1))
+			case <-enough:
+				_ = bar.Clear()
+				return
+			}
+		}
+	}()
+	return func() { close(enough); <-over }
+}

@@ -246,7 +246,7 @@ func TestSoak(t *testing.T) {
 	x.fill()
 	mix, err := loadgen.ParseMix("search=8,enrol=1,unenrol=1")
 	require.NoError(t, err)
-	capacity := x.run(loadgen.Load{Concurrency: 8, Mix: mix, Warmup: x.window / 20, Duration: x.window / 4}).Throughput
+	capacity := x.run(loadgen.Load{Concurrency: 8, Mix: mix, Warmup: x.window / 20, Duration: max(x.window/4, time.Second)}).Throughput
 	x.compare()
 	baseline := x.resident()
 	t.Logf("capacity %.1f/s; at rest %s", capacity, baseline)
