@@ -2,7 +2,9 @@ package memstore
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,9 +12,14 @@ import (
 	"imago/ports"
 )
 
-// BenchmarkStart measures opening, checking and loading a file.
+// BenchmarkStart measures opening, checking and loading a file. IMAGO_BENCH_ROWS
+// adds one of so many faces.
 func BenchmarkStart(b *testing.B) {
-	for _, size := range []struct{ n, dimension int }{{10000, 128}, {100000, 128}, {100000, 512}} {
+	sizes := []struct{ n, dimension int }{{10000, 128}, {100000, 128}, {100000, 512}}
+	if n, err := strconv.Atoi(os.Getenv("IMAGO_BENCH_ROWS")); err == nil {
+		sizes = append(sizes, struct{ n, dimension int }{n, 128})
+	}
+	for _, size := range sizes {
 		b.Run(fmt.Sprintf("%dx%d", size.n, size.dimension), func(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "imago.db")
 			s := started(b, path, testSpace(size.dimension))
