@@ -127,7 +127,7 @@ def main():
     arguments.add_argument("--dimension", type=int, default=128)
     arguments.add_argument("--kind", choices=["random", "clusters"], default="clusters")
     arguments.add_argument("--minimum", type=float, default=0.4)
-    arguments.add_argument("--rounds", type=int, default=15)
+    arguments.add_argument("--seconds", type=float, default=60, help="how long to take turns")
     options = arguments.parse_args()
     rng = numpy.random.default_rng(1)
     vectors = population(rng, options.kind, options.rows, options.dimension)
@@ -145,7 +145,8 @@ def main():
     print(f"{options.rows} x {options.dimension} {options.kind}, faiss {faiss.__version__} using {level}")
     print(f"found above {options.minimum}: {check(imago, index, queries, options.minimum):.1f} per query, the same by both")
     results = {what: ([], []) for what in ("alone", "batch", "top")}
-    for _ in range(options.rounds):
+    began = time.monotonic()
+    while time.monotonic() - began < options.seconds:
         results["alone"][0].extend(imago.times("alone"))
         results["alone"][1].extend(faiss_alone(index, queries))
         results["batch"][0].extend(imago.times("batch"))
