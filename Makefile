@@ -122,7 +122,7 @@ check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
 
 .PHONY: bench
 bench: deps ## measure decoding, detection, alignment, embedding and search
-	@go test -run '^$$' -bench . -benchmem ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./test/bench
+	@go test -run '^$$' -bench . -benchmem ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
 
 .PHONY: clean
 clean: ## remove what was built, fetched and stored in this folder
