@@ -4,5 +4,5 @@
 // proves for nearly every row that it cannot score enough (bound.go derives the
 // proof), and the rows that remain are compared in float32. Concurrent searches
 // share scans, a scan is dealt out to several cores, and writes neither wait for
-// scans nor hold them up (version.go).
+// scans nor hold them up (writes.go).
 package flat
