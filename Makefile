@@ -121,8 +121,8 @@ check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
 	@go test ./test/arch
 
 .PHONY: bench
-bench: deps ## measure decoding, detection, alignment, embedding and search
-	@go test -run '^$$' -bench . -benchmem ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
+bench: deps servers ## measure decoding, detection, alignment, embedding, search and the backends side by side
+	@IMAGO_REQUIRE=pgvector,milvus go test -run '^$$' -bench . -benchmem -timeout 2h ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
 
 .PHONY: clean
 clean: ## remove what was built, fetched and stored in this folder
