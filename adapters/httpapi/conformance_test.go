@@ -221,7 +221,7 @@ func canonical(t *testing.T, value any) string {
 func (c *conformance) exercise(status string, s situation) {
 	o := c.server(s)
 	server, url := start(c.t, o)
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	defer server.Close(context.Background())
 	defer client.CloseIdleConnections()
 	for key := range c.operations[status] {
