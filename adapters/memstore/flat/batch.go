@@ -59,6 +59,7 @@ func (j *job[T]) lift(floor float64) {
 func (x *Index[T]) retire(j *job[T]) []Hit[T] {
 	hits := j.hits
 	j.hits = nil
+	j.query.forget()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if len(x.spare) < maxSpare {
@@ -156,6 +157,9 @@ func (b *batch[T]) run(ctx context.Context) {
 	b.workers[0].run(ctx)
 	b.helping.Wait()
 	b.merge(b.workers[:n])
+	for _, w := range b.workers[:n] {
+		clear(w.scan.queries) // see query.forget
+	}
 	b.chunks = nil
 }
 

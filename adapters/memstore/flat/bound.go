@@ -138,6 +138,13 @@ func (q *query) prepare(s shape, vector []float32) {
 	q.length2 = math.Sqrt(lengths[1])
 }
 
+// forget leaves nothing of the vector in memory that is kept: it is as personal as
+// the rows.
+func (q *query) forget() {
+	clear(q.vector)
+	clear(q.numbers)
+}
+
 // bound returns the factors for a score t.
 func (q *query) bound(s shape, t float64) bound {
 	t -= slack(s.dimension)
