@@ -76,7 +76,9 @@ func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
 				require.NoError(t, remove(s, r))
 			}
 			until(t, "the traces are gone", func() bool { return traces(t, s.cfg.Path, records[:20]) == 0 })
-			require.Equal(t, 30, traces(t, s.cfg.Path, records[20:]))
+			// A look while the log is being emptied may come too early for one file
+			// and too late for the other.
+			until(t, "the others are there", func() bool { return traces(t, s.cfg.Path, records[20:]) == 30 })
 		})
 	}
 }
