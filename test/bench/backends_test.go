@@ -24,10 +24,10 @@ import (
 	"imago/test/servers"
 )
 
-// backend is one kind of store, opened empty and durable.
+// backend is one kind of store with a gallery in it, durable.
 type backend struct {
 	name string
-	open func(b *testing.B) ports.VectorStore
+	open func(b *testing.B, people []ports.Record) ports.VectorStore
 }
 
 // starter is what the stores have beside the port.
@@ -53,20 +53,23 @@ func exactBackends(b *testing.B) []backend {
 	b.Helper()
 	shipped := config.Default().Store
 	return []backend{
-		{"memory", func(b *testing.B) ports.VectorStore {
+		{"memory", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.Memory
 			cfg.Path = filepath.Join(b.TempDir(), "imago.db")
-			return started(b, memstore.New(cfg, space, quiet))
+			return pour(b, started(b, memstore.New(cfg, space, quiet)), people)
 		}},
-		{"pgvector", func(b *testing.B) ports.VectorStore {
+		{"pgvector", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.PGVector
 			cfg.DSN = config.Secret(durablePostgres(b).DSN())
-			return started(b, pgstore.New(cfg, space, quiet))
+			return pour(b, started(b, pgstore.New(cfg, space, quiet)), people)
 		}},
-		{"milvus", func(b *testing.B) ports.VectorStore {
+		{"milvus", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.Milvus
 			cfg.Address = durableMilvus(b).Address()
-			return started(b, milvusstore.New(cfg, space, quiet))
+			s := started(b, milvusstore.New(cfg, space, quiet))
+			pourMilvus(b, cfg, people)
+			settleMilvus(b, cfg)
+			return s
 		}},
 	}
 }
@@ -95,8 +98,10 @@ func BenchmarkBackends(b *testing.B) {
 	people := crowd(galleryFaces(b), true)
 	for _, backend := range exactBackends(b) {
 		b.Run(backend.name, func(b *testing.B) {
-			s := backend.open(b)
-			pour(b, s, people)
+			s := backend.open(b, people)
+			n, err := s.Count(b.Context(), collection)
+			require.NoError(b, err)
+			require.Equal(b, len(people), n)
 			probes := probesOf(people, 256)
 			for _, callers := range []int{1, 64} {
 				b.Run(fmt.Sprintf("search/callers=%d", callers), func(b *testing.B) {
@@ -161,7 +166,7 @@ func together(n int, f func(i int) error) error {
 }
 
 // pour enrols everybody and reports how long that took.
-func pour(b *testing.B, s ports.VectorStore, people []ports.Record) {
+func pour(b *testing.B, s ports.VectorStore, people []ports.Record) ports.VectorStore {
 	b.Helper()
 	const callers = 64
 	began := time.Now()
@@ -175,6 +180,7 @@ func pour(b *testing.B, s ports.VectorStore, people []ports.Record) {
 	}))
 	took := time.Since(began)
 	b.Logf("%d faces enrolled by %d callers in %.1f s, %.0f a second", len(people), callers, took.Seconds(), float64(len(people))/took.Seconds())
+	return s
 }
 
 // galleryFaces is how many faces a gallery of these benchmarks has.
