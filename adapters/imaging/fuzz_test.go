@@ -1,7 +1,11 @@
 package imaging
 
 import (
+	"bytes"
 	"encoding/binary"
+	"image"
+	"image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,61 +16,264 @@ import (
 	"imago/ports"
 )
 
-// FuzzDecode: any bytes give a sound picture or a refusal that says why.
-func FuzzDecode(f *testing.F) {
-	seedDecode(f)
+// fuzzPixels is the most pixels a picture may have in these tests.
+const fuzzPixels = pixelsPerMegapixel
+
+// fuzzDecoder takes small pictures only, so that each costs little.
+func fuzzDecoder() *Decoder {
 	limits := config.Default().Server.Limits
-	limits.Megapixels = 1
-	d := New(limits)
+	limits.Megapixels = fuzzPixels / pixelsPerMegapixel
+	return New(limits)
+}
+
+// FuzzJPEG: any bytes behind the start of a JPEG give a sound picture or a
+// refusal that says why, the same at every size and every time; package
+// image/jpeg, where it can read the file too, sees a picture of the same size.
+func FuzzJPEG(f *testing.F) {
+	for name, data := range jpegSeeds(f) {
+		f.Add(data, uint16(len(name)))
+		f.Add(data, uint16(0))
+	}
+	d := fuzzDecoder()
 	f.Fuzz(func(t *testing.T, data []byte, longSide uint16) {
-		img, err := d.Decode(t.Context(), data, int(longSide))
-		if err == nil {
-			requireSound(t, img, int(longSide))
+		if !bytes.HasPrefix(data, []byte(jpegMagic)) {
+			data = append([]byte(jpegMagic), data...)
+		}
+		img := decodeTwice(t, d, data, int(longSide))
+		if img == nil {
 			return
 		}
-		var refusal *ports.Refusal
-		require.ErrorAs(t, err, &refusal)
-		require.Len(t, refusal.Reasons, 1)
-		require.Contains(t, []error{ports.ErrInvalid, ports.ErrTooLarge}, refusal.Kind)
+		header, err := readJPEGHeader(data)
+		require.NoError(t, err)
+		wantWidth, wantHeight := header.orientation.turn(header.width, header.height)
+		require.Equal(t, image.Pt(wantWidth, wantHeight), image.Pt(img.FullWidth, img.FullHeight))
+		if other, err := jpeg.DecodeConfig(bytes.NewReader(data)); err == nil {
+			require.Equal(t, image.Pt(other.Width, other.Height), image.Pt(header.width, header.height))
+		}
 	})
 }
 
-func seedDecode(f *testing.F) {
+func jpegSeeds(f *testing.F) map[string][]byte {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.jpg"))
 	require.NoError(f, err)
 	require.NotEmpty(f, files)
+	seeds := map[string][]byte{}
 	for _, path := range files {
-		data, err := os.ReadFile(path)
+		seeds[path], err = os.ReadFile(path)
 		require.NoError(f, err)
-		f.Add(data, uint16(0))
-		f.Add(data, uint16(20))
 	}
+	exif := append([]byte(exifPrefix), exifBody(binary.BigEndian, 6)...)
+	seeds["exif"] = withSegment(testdata(f, "420-odd.jpg"), markerAPP1, exif)
+	return seeds
+}
+
+// FuzzPNG: the same for PNG. Where package image/png can read a file whose
+// colours are not to be converted, the pixels are the same, too.
+func FuzzPNG(f *testing.F) {
+	for _, data := range pngSeeds(f) {
+		f.Add(data, uint16(0), false)
+		f.Add(data, uint16(4), true)
+	}
+	d := fuzzDecoder()
+	f.Fuzz(func(t *testing.T, data []byte, longSide uint16, mend bool) {
+		if mend {
+			data = mendChunks(data)
+		}
+		if !bytes.HasPrefix(data, []byte(pngMagic)) {
+			data = append([]byte(pngSignature), data...)
+		}
+		img := decodeTwice(t, d, data, int(longSide))
+		if img == nil {
+			return
+		}
+		header, err := readPNGHeader(data)
+		require.NoError(t, err)
+		wantWidth, wantHeight := header.orientation.turn(header.width, header.height)
+		require.Equal(t, image.Pt(wantWidth, wantHeight), image.Pt(img.FullWidth, img.FullHeight))
+		if other, err := png.Decode(bytes.NewReader(data)); err == nil {
+			requireSamePNG(t, d, data, header, other)
+		}
+	})
+}
+
+func pngSeeds(f *testing.F) (seeds [][]byte) {
 	exif := exifBody(binary.BigEndian, 6)
-	f.Add(withSegment(testdata(f, "420.jpg"), markerAPP1, append([]byte(exifPrefix), exif...)), uint16(30))
 	depths := map[byte][]int{0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
 	for colour, list := range depths {
 		for _, depth := range list {
 			for _, interlaced := range []bool{false, true} {
 				s := pngSpec{width: 11, height: 9, depth: depth, colour: colour, interlaced: interlaced, sample: noise(depth)}
-				s.before = [][2]string{{"eXIf", string(exif)}, {"gAMA", "\x00\x01\x86\xa0"}}
+				if depth < 16 {
+					s.before = [][2]string{{"eXIf", string(exif)}, {"gAMA", "\x00\x01\x86\xa0"}}
+				}
 				if colour == 3 {
 					s.palette, s.transparency = testPalette(1<<depth), []byte{0, 100}
 				}
-				f.Add(s.encode(f), uint16(depth))
+				seeds = append(seeds, s.encode(f))
+			}
+		}
+	}
+	return seeds
+}
+
+// mendChunks makes the checksums of all chunks right, so that damage gets past
+// them.
+func mendChunks(data []byte) []byte {
+	out := []byte(pngSignature)
+	rest := bytes.TrimPrefix(data, out)
+	for {
+		c, left, ok := nextChunk(rest)
+		if !ok {
+			return append(out, rest...)
+		}
+		out, rest = appendChunk(out, c.name(), c.body()), left
+	}
+}
+
+// requireSamePNG compares an upright picture that nothing is laid under and
+// whose samples mean sRGB with what package image/png sees. What libpng makes
+// of 16 bits is rounded, what image/png makes of them is cut off.
+func requireSamePNG(t *testing.T, d *Decoder, data []byte, header *pngHeader, want image.Image) {
+	require.Equal(t, image.Pt(header.width, header.height), want.Bounds().Size())
+	opaque, known := want.(interface{ Opaque() bool })
+	if header.orientation != upright || bytes.Contains(data, []byte("gAMA")) || bytes.Contains(data, []byte("tRNS")) || !known || !opaque.Opaque() {
+		return
+	}
+	img, err := d.Decode(t.Context(), data, 0)
+	require.NoError(t, err)
+	for y := range img.Height {
+		for x := range img.Width {
+			r, g, b, _ := want.At(x, y).RGBA()
+			p := pixel(img, x, y)
+			if abs(int(p.R)-int(r>>8)) > 1 || abs(int(p.G)-int(g>>8)) > 1 || abs(int(p.B)-int(b>>8)) > 1 {
+				require.Failf(t, "pixels differ", "at (%d, %d): %v, image/png %v", x, y, p, want.At(x, y))
 			}
 		}
 	}
 }
 
-// FuzzOrientation: any bytes give one of the eight orientations.
+// decodeTwice decodes a file whole, reduced, and reduced again, and checks that
+// all three come to the same verdict and the latter two to the same pixels. It
+// returns the reduced picture, nil for a refusal.
+func decodeTwice(t *testing.T, d *Decoder, data []byte, longSide int) *ports.Image {
+	before := bytes.Clone(data)
+	img, err := d.Decode(t.Context(), data, longSide)
+	whole, wholeErr := d.Decode(t.Context(), data, 0)
+	require.Equal(t, before, data, "the data is only read")
+	if err != nil {
+		requireReason(t, err)
+		require.EqualError(t, wholeErr, err.Error(), "what is refused does not depend on the size")
+		return nil
+	}
+	require.NoError(t, wholeErr, "what is refused does not depend on the size")
+	requireSound(t, img, longSide)
+	requireSound(t, whole, 0)
+	require.LessOrEqual(t, img.FullWidth*img.FullHeight, fuzzPixels)
+	require.Equal(t, image.Pt(whole.Width, whole.Height), image.Pt(img.FullWidth, img.FullHeight))
+	again, err := d.Decode(t.Context(), data, longSide)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(img.Pix, again.Pix), "no memory that nobody has written to is shown")
+	return img
+}
+
+// requireReason checks that a refusal says one thing that is wrong.
+func requireReason(t *testing.T, err error) {
+	var refusal *ports.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Len(t, refusal.Reasons, 1)
+	require.Contains(t, []error{ports.ErrInvalid, ports.ErrTooLarge}, refusal.Kind)
+}
+
+// FuzzOrientation: any bytes in the place of Exif give the orientation that a
+// plain reading of them gives, and no picture is refused for its Exif, whatever
+// it is: it is turned, and that is all.
 func FuzzOrientation(f *testing.F) {
 	for value := range uint16(10) {
 		f.Add(exifBody(binary.BigEndian, value))
 		f.Add(append([]byte(exifPrefix), exifBody(binary.LittleEndian, value)...))
 	}
+	d := fuzzDecoder()
+	photo, drawn := testdata(f, "420-odd.jpg"), draw("AB", 3)
+	plain, err := d.Decode(f.Context(), photo, 0)
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, exif []byte) {
-		o := parseOrientation(exif)
-		require.GreaterOrEqual(t, o, upright)
-		require.LessOrEqual(t, o, orientation(8))
+		want := readOrientation(exif)
+		require.Equal(t, want, parseOrientation(exif))
+
+		body := exif
+		if !bytes.HasPrefix(exif, []byte(exifPrefix)) {
+			body = append([]byte(exifPrefix), exif...)
+		}
+		if len(body)+2 <= 0xFFFF {
+			requireTurned(t, d, withSegment(photo, markerAPP1, body), plain, readOrientation(body))
+		}
+		img, err := d.Decode(t.Context(), rgbPNG(t, drawn, [2]string{"eXIf", string(exif)}), 0)
+		require.NoError(t, err)
+		width, height := want.turn(drawn.Bounds().Dx(), drawn.Bounds().Dy())
+		require.Equal(t, image.Pt(width, height), image.Pt(img.Width, img.Height))
 	})
+}
+
+// requireTurned checks that a file shows a picture turned.
+func requireTurned(t *testing.T, d *Decoder, data []byte, plain *ports.Image, o orientation) {
+	img, err := d.Decode(t.Context(), data, 0)
+	require.NoError(t, err)
+	width, height := o.turn(plain.Width, plain.Height)
+	require.Equal(t, image.Pt(width, height), image.Pt(img.Width, img.Height))
+	for y := range plain.Height {
+		for x := range plain.Width {
+			atX, atY := x, y
+			if o.fromRight() {
+				atX = plain.Width - 1 - x
+			}
+			if o.fromBottom() {
+				atY = plain.Height - 1 - y
+			}
+			if o.swaps() {
+				atX, atY = atY, atX
+			}
+			require.Equal(t, pixel(plain, x, y), pixel(img, atX, atY))
+		}
+	}
+}
+
+// readOrientation reads an Exif structure as the specification lays it out.
+func readOrientation(exif []byte) orientation {
+	var head struct {
+		Order  [2]byte
+		Magic  uint16
+		Offset uint32
+	}
+	r := bytes.NewReader(bytes.TrimPrefix(exif, []byte(exifPrefix)))
+	orders := map[string]binary.ByteOrder{"II": binary.LittleEndian, "MM": binary.BigEndian}
+	for mark, order := range orders {
+		r.Reset(bytes.TrimPrefix(exif, []byte(exifPrefix)))
+		if binary.Read(r, order, &head) != nil || string(head.Order[:]) != mark || head.Magic != 42 {
+			continue
+		}
+		if _, err := r.Seek(int64(head.Offset), 0); err != nil {
+			return upright
+		}
+		var count uint16
+		if binary.Read(r, order, &count) != nil {
+			return upright
+		}
+		for range count {
+			var e struct {
+				Tag, Type   uint16
+				Count       uint32
+				Value, Rest uint16
+			}
+			if binary.Read(r, order, &e) != nil {
+				return upright
+			}
+			if e.Tag == 0x0112 {
+				if e.Type == 3 && e.Count == 1 && e.Value >= 1 && e.Value <= 8 {
+					return orientation(e.Value)
+				}
+				return upright
+			}
+		}
+	}
+	return upright
 }
