@@ -78,6 +78,7 @@ $(AXE_FILE):
 .PHONY: build
 build: deps ## build bin/imago
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imago ./cmd/imago
+	@ln -sfn "$(abspath $(IMAGO_ONNXRUNTIME_LIB))" bin/libonnxruntime.so # imago looks beside itself
 
 .PHONY: run
 run: build ## start imago on 127.0.0.1:8080 with a development key
@@ -126,4 +127,4 @@ bench: deps servers ## measure decoding, detection, alignment, embedding, search
 
 .PHONY: clean
 clean: ## remove what was built, fetched and stored in this folder
-	@rm -rf bin $(CACHE) .dev
+	@rm -rf bin $(CACHE) .dev tutorial

@@ -36,6 +36,15 @@ func OwnNginx(tb testing.TB, configuration, upstream string) *NginxServer {
 	return s
 }
 
+// NginxProgram returns the path of nginx, for tests that start it themselves. See
+// Need for an nginx that cannot be had.
+func NginxProgram(tb testing.TB) string {
+	tb.Helper()
+	program, err := installed("nginx", "usr", "sbin", "nginx")
+	Need(tb, Nginx, err)
+	return program
+}
+
 func startNginx(configuration, upstream string) (*NginxServer, error) {
 	program, err := installed("nginx", "usr", "sbin", "nginx")
 	if err != nil {
