@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"imago/config"
 	"imago/config/reload"
@@ -73,6 +74,16 @@ func (k *Keeper) Reload() error {
 		return fmt.Errorf("certificate: %w", err)
 	}
 	return nil
+}
+
+// Expires returns when the certificate in force stops being valid; the zero time
+// where there is none.
+func (k *Keeper) Expires() time.Time {
+	settings := k.current.Load()
+	if settings == nil {
+		return time.Time{}
+	}
+	return settings.Certificates[0].Leaf.NotAfter
 }
 
 // load reads the files and puts them in force.

@@ -240,6 +240,21 @@ func TestReloadOnDemand(t *testing.T) {
 	require.Equal(t, "second", name(t, k, ca))
 }
 
+// What is in force is what its time is told of.
+func TestExpires(t *testing.T) {
+	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	f.pair(ca, "first")
+	require.Zero(t, New(f.config(), quiet).Expires(), "nothing is in force yet")
+	k := started(t, f.config(), quiet)
+	state, err := shake(k.TLS(), trusting(ca))
+	require.NoError(t, err)
+	require.Equal(t, state.PeerCertificates[0].NotAfter, k.Expires())
+	first := k.Expires()
+	f.write("cert.pem", []byte("garbage"))
+	require.Error(t, k.Reload())
+	require.Equal(t, first, k.Expires())
+}
+
 func TestModuleWatchesTheFiles(t *testing.T) {
 	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "first")

@@ -42,7 +42,9 @@ type Metrics struct {
 	stages     *prometheus.HistogramVec
 	keyReloads *prometheus.CounterVec
 	tlsReloads *prometheus.CounterVec
-	events     events
+	// tokenReloads counts what the other two count, for the keys of tokens.
+	tokenReloads *prometheus.CounterVec
+	events       events
 }
 
 // New returns the metrics of a process that runs the given version of imago.
@@ -67,12 +69,15 @@ func New(version string) *Metrics {
 		keyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imago_key_reloads_total", Help: "Attempts to read the changed file of API keys.",
 		}, []string{"result"}),
+		tokenReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "imago_token_reloads_total", Help: "Attempts to read the changed file of token keys.",
+		}, []string{"result"}),
 		events: newEvents(),
 	}
 	m.registry.MustRegister(m.events.collectors()...)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.durations, m.stages, m.keyReloads, m.tlsReloads, buildInfo(version),
+		m.requests, m.durations, m.stages, m.keyReloads, m.tlsReloads, m.tokenReloads, buildInfo(version),
 	)
 	m.initialise()
 	return m
@@ -97,6 +102,7 @@ func (m *Metrics) initialise() {
 	for _, result := range []string{"ok", "error"} {
 		m.keyReloads.WithLabelValues(result)
 		m.tlsReloads.WithLabelValues(result)
+		m.tokenReloads.WithLabelValues(result)
 	}
 }
 
@@ -120,6 +126,18 @@ func (m *Metrics) KeysReloaded(err error) { m.keyReloads.WithLabelValues(result(
 
 // TLSReloaded counts an attempt to use changed files of the TLS certificate.
 func (m *Metrics) TLSReloaded(err error) { m.tlsReloads.WithLabelValues(result(err)).Inc() }
+
+// TokensReloaded counts an attempt to read the changed file of token keys.
+func (m *Metrics) TokensReloaded(err error) { m.tokenReloads.WithLabelValues(result(err)).Inc() }
+
+// WatchCertificate adds the gauge of when the TLS certificate expires, as expires
+// answers at each scrape. It may be called once.
+func (m *Metrics) WatchCertificate(expires func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "imago_tls_certificate_expiration_timestamp_seconds",
+		Help: "When the TLS certificate in force stops being valid, in seconds since 1970.",
+	}, func() float64 { return float64(expires().Unix()) }))
+}
 
 func result(err error) string {
 	if err != nil {

@@ -101,6 +101,26 @@ func TestTLSReloaded(t *testing.T) {
 	require.Contains(t, scrape(t, m), `imago_tls_reloads_total{result="error"} 2`)
 }
 
+func TestTokensReloaded(t *testing.T) {
+	m := telemetry.New("test")
+	require.Contains(t, scrape(t, m), `imago_token_reloads_total{result="error"} 0`)
+	m.TokensReloaded(nil)
+	m.TokensReloaded(errors.New("bad"))
+	m.TokensReloaded(errors.New("bad"))
+	require.Contains(t, scrape(t, m), `imago_token_reloads_total{result="ok"} 1`)
+	require.Contains(t, scrape(t, m), `imago_token_reloads_total{result="error"} 2`)
+}
+
+func TestWatchCertificate(t *testing.T) {
+	m := telemetry.New("test")
+	require.NotContains(t, scrape(t, m), "imago_tls_certificate", "there is none to watch")
+	expires := time.Unix(1_800_000_000, 0)
+	m.WatchCertificate(func() time.Time { return expires })
+	require.Contains(t, scrape(t, m), "imago_tls_certificate_expiration_timestamp_seconds 1.8e+09")
+	expires = expires.Add(100_000_000 * time.Second)
+	require.Contains(t, scrape(t, m), "imago_tls_certificate_expiration_timestamp_seconds 1.9e+09")
+}
+
 var errTest = errors.New("test")
 
 // port implements all ports; each call answers something of its own and errTest.

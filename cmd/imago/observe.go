@@ -58,6 +58,10 @@ func watch(
 ) {
 	keys.OnReload(m.KeysReloaded)
 	certificates.OnReload(m.TLSReloaded)
+	if cfg.Server.TLS.Enabled() {
+		m.WatchCertificate(certificates.Expires)
+	}
+	tokens.OnReload(m.TokensReloaded)
 	tokens.OnRefused(m.TokenRefused)
 	for _, reason := range token.Reasons() {
 		m.ExpectTokenRefusal(string(reason))

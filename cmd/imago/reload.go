@@ -15,19 +15,20 @@ import (
 )
 
 // reload is a part that reads its files again when it is told to. Where it
-// cannot use them, what it had stays in force.
+// cannot use them, what it had stays in force, and the error says why.
 type reload struct {
 	what string
 	do   func() error
+	logs bool // it logs its errors itself, as it does when it notices a change
 }
 
 // reloads lists what SIGHUP reads again. A further part has its line here.
 func reloads(keys *apikey.Keyring, certificates *certificate.Keeper, tokens *token.Opener, trail *audit.Log) []reload {
 	return []reload{
-		{"auth.keys_file", keys.Reload},
-		{"server.tls", certificates.Reload},
-		{"token.keys_file", tokens.Reload},
-		{"audit.path", trail.Reload},
+		{"auth.keys_file", keys.Reload, true},
+		{"server.tls", certificates.Reload, true},
+		{"token.keys_file", tokens.Reload, true},
+		{"audit.path", trail.Reload, false},
 	}
 }
 
@@ -73,12 +74,14 @@ func (r *reloader) close(context.Context) error {
 }
 
 func (r *reloader) reload() {
-	failures := 0
+	failed := []string{}
 	for _, one := range r.all {
 		if err := one.do(); err != nil {
-			failures++
-			r.log.Error("not read again on SIGHUP: what was in force stays", "what", one.what, "error", err)
+			failed = append(failed, one.what)
+			if !one.logs {
+				r.log.Error("not read again on SIGHUP: what was in force stays", "what", one.what, "error", err)
+			}
 		}
 	}
-	r.log.Info("files read again on SIGHUP", "failures", failures)
+	r.log.Info("files read again on SIGHUP", "failed", failed)
 }

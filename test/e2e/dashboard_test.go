@@ -64,10 +64,10 @@ var (
 // and, where it is named outright, every value.
 func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startTLS(t, newAuthority(t), t.TempDir(), nil)
 	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
 	require.Equal(t, http.StatusOK, s.search(portrait(t)).status)
-	text := s.must("GET", "/metrics", "").body
+	text := s.opsMetrics()
 	has := func(pattern string) bool { return regexp.MustCompile(`(?m)^` + pattern).MatchString(text) }
 	asked := map[string]bool{}
 	for where, query := range queries(t) {
@@ -102,11 +102,11 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 // The README names every metric, and every reason that the metrics can have.
 func TestReadmeNamesEveryMetric(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startTLS(t, newAuthority(t), t.TempDir(), nil)
 	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
 	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
 	require.NoError(t, err)
-	text := s.must("GET", "/metrics", "").body
+	text := s.opsMetrics()
 	names := regexp.MustCompile(`(?m)^# TYPE (imago_\w+) |^imago_refusals_total\{reason="(\w+)"`).FindAllStringSubmatch(text, -1)
 	require.Greater(t, len(names), 40)
 	for _, name := range names {

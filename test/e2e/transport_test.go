@@ -118,6 +118,17 @@ func (s *server) opsURL() string {
 	return "http://" + all()[1][1]
 }
 
+// opsMetrics returns the metrics from the second listener.
+func (s *server) opsMetrics() string {
+	s.t.Helper()
+	res, err := s.client.Get(s.opsURL() + "/metrics")
+	require.NoError(s.t, err)
+	defer res.Body.Close()
+	metrics, err := io.ReadAll(res.Body)
+	require.NoError(s.t, err)
+	return string(metrics)
+}
+
 // Certificates are exchanged and broken while clients ask on old and on new
 // connections: no request fails.
 func TestTLSIsReloadedUnderLoad(t *testing.T) {
@@ -147,13 +158,10 @@ func TestTLSIsReloadedUnderLoad(t *testing.T) {
 		require.Positive(t, answered)
 	}
 	// What is for operations stays plain on its own listener, and counts.
-	res, err := s.client.Get(s.opsURL() + "/metrics")
-	require.NoError(t, err)
-	metrics, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.NoError(t, res.Body.Close())
-	require.Regexp(t, `imago_tls_reloads_total\{result="error"\} [1-9]`, string(metrics))
-	require.Regexp(t, `imago_tls_reloads_total\{result="ok"\} [1-9]`, string(metrics))
+	metrics := s.opsMetrics()
+	require.Regexp(t, `imago_tls_reloads_total\{result="error"\} [1-9]`, metrics)
+	require.Regexp(t, `imago_tls_reloads_total\{result="ok"\} [1-9]`, metrics)
+	require.Regexp(t, `imago_tls_certificate_expiration_timestamp_seconds 1\.\d+e\+09`, metrics)
 	require.Contains(t, s.log.String(), "the TLS certificate in force stays")
 	require.NotContains(t, s.log.String(), "PRIVATE KEY")
 }
