@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/config"
 )
 
 // FuzzBody holds the reading of bodies against encoding/json and
@@ -48,6 +53,104 @@ func FuzzBody(f *testing.F) {
 		want, ok := decodeSlowly(face)
 		require.Equal(t, ok, err == nil, "%q: %v", body, err)
 		require.Equal(t, string(want), string(picture))
+	})
+}
+
+// FuzzFace takes a text for the field face of a body, and for a picture. A text
+// that is a JSON string decodes as package base64 decodes it, or is refused where
+// that refuses it, and the same without anything that the picture's limit has no
+// room for. A picture comes out of every spelling of it as it went in.
+func FuzzFace(f *testing.F) {
+	for i, text := range []string{
+		"QUJD", "QUI=", "QQ", "-_-_", "+/+/", "+_", "Q Q = =", `QU\nJD`, `\u0051Q==`, "data:image/png;base64,QUJD", "DATA:IMAGE/;BASE64,QQ",
+		"data:text/plain;base64,QUJD", "a.b.c.d.e", "e30....", "data:image/png;base64,a.b.c.d.e", "Q===", "QR==", "\x00", `\ud83d\ude00`, "é", strings.Repeat("QUJD", 2000),
+	} {
+		f.Add([]byte(text), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, text []byte, style uint8) {
+		requireFace(t, text)
+		if len(text) > 0 {
+			spelt := spell(text, style)
+			got, err := decodeFace(bytes.Clone(spelt), len(text))
+			require.NoError(t, err, "%q", spelt)
+			require.Equal(t, string(text), string(got), "%q", spelt)
+			_, err = decodeFace(spelt, len(text)-1)
+			require.Error(t, err, "it is above the limit")
+		}
+	})
+}
+
+// requireFace holds what becomes of a text against what package base64 makes of
+// it.
+func requireFace(t *testing.T, text []byte) {
+	t.Helper()
+	var face string
+	if quoted := append(append([]byte{'"'}, text...), '"'); !utf8.Valid(text) || json.Unmarshal(quoted, &face) != nil {
+		return
+	}
+	want, ok := decodeSlowly(face)
+	got, err := decodeFace(bytes.Clone(text), len(text))
+	require.Equal(t, ok, err == nil, "%q: %v", text, err)
+	if ok {
+		require.Equal(t, string(want), string(got))
+	} else {
+		dots := strings.Count(strings.Trim(face, " \t\r\n"), ".")
+		isURL := strings.HasPrefix(strings.ToLower(strings.Trim(face, " \t\r\n")), "data:")
+		require.Equal(t, dots == 4 && !isURL, errors.Is(err, errToken), "%q: %v", text, err)
+	}
+}
+
+// spell writes a picture as base64 in one of the ways in which clients do.
+func spell(picture []byte, style uint8) []byte {
+	encoding := []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding}[style%4]
+	text := encoding.EncodeToString(picture)
+	if style&4 != 0 {
+		text = strings.NewReplacer("/", `\/`, "+", `\u002B`, "A", `\u0041`).Replace(text)
+	}
+	if style&8 != 0 {
+		text = " " + text[:len(text)/2] + "\r\n\t" + text[len(text)/2:] + "\n"
+		if style&4 != 0 {
+			text = encoding.EncodeToString(picture) // no break inside of an escape
+			text = text[:len(text)/2] + `\r\n` + text[len(text)/2:]
+		}
+	}
+	if style&16 != 0 {
+		text = "Data:image/x;charset=y;Base64," + strings.TrimSpace(text)
+	}
+	return []byte(text)
+}
+
+// FuzzOrigin: the address of a request is that of the peer or one that the
+// headers name; an untrusted peer's headers mean nothing; and where the chain of
+// trusted proxies ends at somebody, nothing that they add in front changes who.
+func FuzzOrigin(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"192.0.2.1:80", "198.51.100.7", ""}, {"10.0.0.1:1", "198.51.100.7, 10.0.0.2", "203.0.113.9"}, {"[::1]:5", "[2001:db8::1]:99, ::1", ""},
+		{"@", "", "198.51.100.7"}, {"", "10.0.0.1,,10.0.0.2", ""}, {"10.1.1.1:1", "::ffff:10.0.0.1, fe80::1%eth0", "x"}, {"[::ffff:10.0.0.9]:1", "unknown, 10.0.0.3", ""},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	p := newProxies([]string{"10.0.0.0/8", "::1", "2001:db8::/32", config.UnixProxy})
+	f.Fuzz(func(t *testing.T, peer, forwarded, real string) {
+		r := &http.Request{RemoteAddr: peer, Header: http.Header{}}
+		before := p.origin(r)
+		require.Equal(t, parseHop(peer), before, "without headers it is the peer")
+		r.Header.Set("X-Real-Ip", real)
+		r.Header.Set("X-Forwarded-For", forwarded)
+		got := p.origin(r)
+		require.Equal(t, plain(got), got)
+		if !p.trusts(before) {
+			require.Equal(t, before, got, "nobody believes a stranger")
+		}
+		named := []netip.Addr{before}
+		for _, hop := range strings.Split(forwarded, ",") {
+			named = append(named, parseHop(strings.TrimSpace(hop)))
+		}
+		require.Contains(t, named, got)
+		if !p.trusts(got) {
+			r.Header["X-Forwarded-For"] = []string{"127.0.0.1, 10.9.9.9", forwarded}
+			require.Equal(t, got, p.origin(r), "what a client puts in front is not believed")
+		}
 	})
 }
 

@@ -27,9 +27,11 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Tests wait for the server's time ticks most of the time.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		panic(err)
+	// Tests wait for the server's time ticks most of the time; fuzzing does not.
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(withServer{m})
 }
