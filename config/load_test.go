@@ -223,34 +223,6 @@ func TestProblemsKeepValuesToThemselves(t *testing.T) {
 	}
 }
 
-func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"*.yaml", "testdata/*.yaml", "models/*.yaml"} {
-		seeds, err := filepath.Glob(pattern)
-		require.NoError(f, err)
-		for _, path := range seeds {
-			data, err := os.ReadFile(path)
-			require.NoError(f, err)
-			f.Add(data, "IMAGO_INFERENCE_DETECT_SIZES=160,640")
-		}
-	}
-	f.Add([]byte("keys: [{name: a, expires: 2030-01-31T00:00:00Z}]"), "IMAGO_SEARCH_THRESHOLD=1e2")
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte, variable string) {
-		path := filepath.Join(dir, "fuzzed.yaml")
-		require.NoError(t, os.WriteFile(path, data, 0o600))
-		cfg, err := Load(path, []string{variable})
-		if err == nil {
-			require.Empty(t, cfg.violations(), "what was loaded is valid")
-		} else {
-			requireLines(t, err)
-		}
-		_, err = LoadKeys(path)
-		requireLines(t, err)
-		_, err = LoadManifest(os.DirFS(dir), "fuzzed")
-		requireLines(t, err)
-	})
-}
-
 // violations returns what validation says of settings.
 func (c Config) violations() []string {
 	r := newReport()

@@ -158,33 +158,3 @@ func TestImportNoticesEveryFlippedBit(t *testing.T) {
 	}
 	require.Greater(t, refused, 2*len(file))
 }
-
-func FuzzImport(f *testing.F) {
-	f.Add([]byte(nil))
-	f.Add([]byte("{}\n"))
-	f.Add(export(f, open(f)))
-	for _, change := range []func(string) string{
-		replace("", ""), replace("Id", "ID"), field("vector", vectorText(0, 1, 0, 0, 0, 0, 0, 0)), field("owner", nil),
-		field("end", nil), replace(`"f`, `"\u0066`), func(s string) string { return " " + s + "\r" }, func(s string) string { return s + "\n" + s },
-	} {
-		for line := 1; line <= 5; line++ {
-			f.Add([]byte(damaged(f, line, change)))
-		}
-	}
-	f.Fuzz(func(t *testing.T, file []byte) {
-		to := open(t)
-		report, err := transfer.Import(t.Context(), bytes.NewReader(file), to, space, quick)
-		contents, inspected := transfer.Inspect(t.Context(), bytes.NewReader(file), space)
-		if err != nil {
-			require.EqualError(t, inspected, err.Error())
-			return
-		}
-		require.NoError(t, inspected)
-		require.Zero(t, report.Conflicts())
-		for _, sum := range contents.Sums {
-			there, err := transfer.Checksum(t.Context(), to, sum.Collection)
-			require.NoError(t, err)
-			require.Equal(t, sum, there)
-		}
-	})
-}
