@@ -172,12 +172,9 @@ func TestOverload(t *testing.T) {
 	close(release)
 	require.NoError(t, <-first)
 
-	go func() {
-		for range entered {
-		}
-	}()
-	_, err := x.Probe(t.Context(), nil)
-	require.NoError(t, err, "the worker is free again")
+	go func() { _, err := x.Probe(t.Context(), nil); first <- err }()
+	<-entered
+	require.NoError(t, <-first, "the worker is free again")
 }
 
 func TestErrorsPass(t *testing.T) {
