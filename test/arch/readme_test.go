@@ -1,23 +1,43 @@
 package arch
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"imago/config"
 	"imago/test/fixture"
 )
 
+func content(t *testing.T, elem ...string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(append([]string{fixture.Root(t)}, elem...)...))
+	require.NoError(t, err)
+	return string(data)
+}
+
+// section returns a section of the README, down to the next heading.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(content(t, "README.md"), "\n"+heading+"\n")
+	require.True(t, found, heading)
+	body, _, _ := strings.Cut(rest, "\n#")
+	return body
+}
+
 // Every test that the README calls as a witness is there.
 func TestReadmeNamesTestsThatExist(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
-	require.NoError(t, err)
-	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(string(readme), -1)
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(content(t, "README.md"), -1)
 	require.Greater(t, len(named), 20)
 
 	cmd := exec.CommandContext(t.Context(), "git", "grep", "-hoE", "^func (Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9_]*", "--", "*_test.go")
@@ -32,5 +52,144 @@ func TestReadmeNamesTestsThatExist(t *testing.T) {
 		if !there[name[1]] {
 			t.Errorf("the README names %s, which is no test", name[1])
 		}
+	}
+}
+
+// Every link of the README leads somewhere: to a file of this repository, to a
+// heading, or to the network.
+func TestReadmeLinks(t *testing.T) {
+	readme := content(t, "README.md")
+	headings := map[string]bool{}
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(readme, -1) {
+		headings["#"+strings.ReplaceAll(strings.ToLower(h[1]), " ", "-")] = true
+	}
+	links := regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(readme, -1)
+	require.Greater(t, len(links), 50)
+	for _, link := range links {
+		switch target := link[1]; {
+		case strings.HasPrefix(target, "#"):
+			require.True(t, headings[target], "there is no heading %s", target)
+		case !strings.HasPrefix(target, "https://"):
+			_, err := os.Stat(filepath.Join(fixture.Root(t), filepath.FromSlash(target)))
+			require.NoError(t, err)
+		}
+	}
+}
+
+// Every target of make that the README names is in the Makefile.
+func TestReadmeNamesTargetsThatExist(t *testing.T) {
+	named := regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)").FindAllStringSubmatch(content(t, "README.md"), -1)
+	require.Greater(t, len(named), 5)
+	for _, target := range named {
+		require.Contains(t, content(t, "Makefile"), "\n"+target[1]+": ", "make %s", target[1])
+	}
+}
+
+// Every message in the table of troubles is one that imago has; … stands for what
+// differs each time.
+func TestTroublesAreReal(t *testing.T) {
+	said := strings.Join(messages(t), "\n")
+	quoted := 0
+	for line := range strings.Lines(section(t, "### Troubleshooting")) {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 2 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		for _, message := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[0], -1) {
+			quoted++
+			pattern := regexp.QuoteMeta(message[1])
+			pattern = strings.ReplaceAll(pattern, "…", `("?%[a-z]"?|\w+)*`)
+			if !regexp.MustCompile(pattern).MatchString(said) {
+				t.Errorf("imago does not say %q", message[1])
+			}
+		}
+	}
+	require.Greater(t, quoted, 30)
+}
+
+// messages returns the strings in the code of imago, each in one piece however it is
+// written.
+func messages(t *testing.T) (all []string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", "ls-files", "adapters/*.go", "cmd/*.go", "config/*.go", "core/*.go", "ports/*.go")
+	cmd.Dir = fixture.Root(t)
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for _, name := range strings.Fields(string(out)) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		path := filepath.Join(cmd.Dir, name)
+		if _, err := os.Stat(path); os.IsNotExist(err) {
+			continue // removed and not committed yet
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			e, ok := n.(ast.Expr)
+			if !ok {
+				return true
+			}
+			s, ok := text(e)
+			if ok {
+				all = append(all, s)
+			}
+			return !ok
+		})
+	}
+	return all
+}
+
+// text joins the literals of a string that is written in pieces; what lies between
+// them is left out.
+func text(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil && e.Kind == token.STRING
+	case *ast.BinaryExpr:
+		left, a := text(e.X)
+		right, b := text(e.Y)
+		return left + right, e.Op == token.ADD && (a || b)
+	}
+	return "", false
+}
+
+// The backends that ship have gone the six steps of the README, so the seventh will
+// find its way.
+func TestSixSteps(t *testing.T) {
+	steps := section(t, "### Add a backend in six steps")
+	for i := range 6 {
+		require.Contains(t, steps, "\n"+strconv.Itoa(i+1)+". **")
+	}
+	named := 0
+	for _, path := range regexp.MustCompile("`((?:adapters|config|ports|cmd|test)/[\\w./]+)`").FindAllStringSubmatch(steps, -1) {
+		if !strings.Contains(path[1], "NAME") {
+			_, err := os.Stat(filepath.Join(fixture.Root(t), path[1]))
+			require.NoError(t, err)
+			named++
+		}
+	}
+	require.GreaterOrEqual(t, named, 9)
+	for _, symbol := range []string{"contract.VectorStore", "contract.VectorStoreConcurrency", "storeModule", "CONTRACT_NAME", "oneof"} {
+		require.Contains(t, steps, symbol)
+	}
+
+	driver, _ := reflect.TypeFor[config.Store]().FieldByName("Driver")
+	_, drivers, _ := strings.Cut(driver.Tag.Get("validate"), "oneof=")
+	folders := map[string]string{"memory": "memstore", "pgvector": "pgstore", "milvus": "milvusstore"}
+	require.Len(t, strings.Fields(drivers), len(folders))
+	for _, name := range strings.Fields(drivers) {
+		folder := folders[name]
+		content(t, "config", name+".yaml")
+		for _, file := range []string{"doc.go", "errors.go", "module.go"} {
+			content(t, "adapters", folder, file)
+		}
+		contract := content(t, "adapters", folder, "store_test.go")
+		require.Contains(t, contract, "contract.VectorStore(")
+		require.Contains(t, contract, "contract.VectorStoreConcurrency(")
+		require.Contains(t, content(t, "cmd", "imago", "compose.go"), folder+".Module")
+		require.Contains(t, content(t, "Makefile"), "\nCONTRACT_"+name+" := ./adapters/"+folder+"\n")
+		require.Contains(t, content(t, "test", "e2e", "migrate_test.go"), "driver: "+name)
 	}
 }
