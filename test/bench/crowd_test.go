@@ -60,8 +60,10 @@ func record(user string, vector []float32) ports.Record {
 }
 
 // direction returns a unit vector of random direction.
-func direction(rng *rand.Rand) []float32 {
-	v := make([]float32, space.Dimension)
+func direction(rng *rand.Rand) []float32 { return directionOf(rng, space.Dimension) }
+
+func directionOf(rng *rand.Rand, dimension int) []float32 {
+	v := make([]float32, dimension)
 	for i := range v {
 		v[i] = float32(rng.NormFloat64())
 	}
