@@ -165,3 +165,27 @@ func TestTutorial(t *testing.T) {
 		},
 	})
 }
+
+// Every command line of imago in the README is one that imago takes: no flag and no
+// command in it is misspelt.
+func TestReadmeCommandLines(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
+	require.NoError(t, err)
+	var lines []string
+	comment := regexp.MustCompile(`(?m)  +#.*$`)
+	for _, block := range fence.FindAllStringSubmatch(string(readme), -1) {
+		for _, line := range regexp.MustCompile(`(?m)(?:^|[\s(])(?:bin/)?imago ([a-z][^|>&;#)\n]*)`).FindAllStringSubmatch(comment.ReplaceAllString(block[2], ""), -1) {
+			if block[1] == "sh" {
+				lines = append(lines, line[1])
+			}
+		}
+	}
+	require.Greater(t, len(lines), 15)
+	for _, line := range lines {
+		r := finish(t, exec.CommandContext(t.Context(), imago(t), append(strings.Fields(line), "--help")...))
+		require.Zero(t, r.code, "imago %s: %s", line, r.err)
+		command, _, _ := strings.Cut(line, " ")
+		require.Contains(t, r.out, "imago "+command, line)
+	}
+}
