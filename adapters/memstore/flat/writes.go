@@ -1,6 +1,9 @@
 package flat
 
-import "slices"
+import (
+	"runtime"
+	"slices"
+)
 
 // Rows change under searches as in a database of versions (Reed, Naming and
 // synchronization in a decentralized computer system, 1978): a row is born in one
@@ -17,10 +20,13 @@ type writes[T Item] struct {
 	code   *code
 	chunks []*chunk[T]
 	dead   []uint32    // slots of rows that died, in the order of versions
+	erased int         // so many of the first dead are erased
 	vacant []*chunk[T] // with free rows; never the last chunk
 	spare  int         // free rows in vacant chunks
 	slabs  slabs
 	cursor int // rows of the last chunk from here on are not alive
+	// erasing says that a goroutine erases what is too much for its callers.
+	erasing bool
 }
 
 // Add copies the vector of a new item into the index. Searches see it from the next
@@ -148,24 +154,47 @@ func (x *Index[T]) move(from *chunk[T], row int) {
 	to.settle(item, free, x.writes.next+1)
 }
 
+// eraseShare is how many rows are erased at a time: the next write waits for that, and
+// a search that has come to its end, so it must be much less than a millisecond. A
+// row of 512 numbers takes about a microsecond.
+const eraseShare = 256
+
 // reclaim erases rows that no search can see any more. Whoever finds another at it
 // leaves it to that one to look again.
 func (x *Index[T]) reclaim() {
 	x.wanted.Store(true)
 	for x.wanted.Load() && x.writing.TryLock() {
 		x.wanted.Store(false)
-		x.erase()
+		if more := x.erase(); more && !x.writes.erasing {
+			x.writes.erasing = true
+			go x.eraseAll()
+		}
 		x.writing.Unlock()
 	}
 }
 
-// erase erases the rows that died in a version that is not looked at any more.
-func (x *Index[T]) erase() {
+// eraseAll erases what callers have left, and lets writes come in between.
+func (x *Index[T]) eraseAll() {
+	for more := true; more; runtime.Gosched() {
+		x.writing.Lock()
+		more = x.erase()
+		x.writes.erasing = more
+		x.writing.Unlock()
+	}
+	x.reclaim()
+}
+
+// erase erases rows that died in a version that is not looked at any more, and tells
+// whether it has left some.
+func (x *Index[T]) erase() (more bool) {
 	w, version := &x.writes, x.oldest()
 	n := 0
-	for _, slot := range w.dead {
+	for _, slot := range w.dead[w.erased:] {
 		c, row := w.chunks[slot/chunkRows], int(slot%chunkRows)
 		if c.died[row] > version {
+			break
+		}
+		if more = n == eraseShare; more {
 			break
 		}
 		n++
@@ -177,11 +206,21 @@ func (x *Index[T]) erase() {
 			w.vacant = append(w.vacant, c)
 		}
 	}
-	w.dead = w.dead[:copy(w.dead, w.dead[n:])]
+	w.forget(n)
 	for n > 0 && w.shrink() {
 		x.mu.Lock()
 		x.chunks = w.chunks
 		x.mu.Unlock()
+	}
+	return more
+}
+
+// forget notes that n more of the first dead are erased. What is left moves up when
+// it is no more than what has gone, so that no row moves often.
+func (w *writes[T]) forget(n int) {
+	if w.erased += n; 2*w.erased >= len(w.dead) {
+		w.dead = w.dead[:copy(w.dead, w.dead[w.erased:])]
+		w.erased = 0
 	}
 }
 
