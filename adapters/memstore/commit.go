@@ -13,7 +13,7 @@ import (
 
 // statements are those that each write needs.
 type statements struct {
-	putVector, putFace, blankUser, dropUser *sql.Stmt
+	putVector, putFace, blankUser, dropUser, putContents *sql.Stmt
 }
 
 func (d *database) prepare() error {
@@ -22,10 +22,11 @@ func (d *database) prepare() error {
 		query string
 	}{
 		{&d.putVector, `INSERT INTO vector (slot, data) VALUES (?1, ?2) ON CONFLICT (slot) DO UPDATE SET data = ?2`},
-		{&d.putFace, `INSERT INTO face (collection, user_id, face_id, owner, enrolled_at, slot) VALUES (?, ?, ?, ?, ?, ?)`},
+		{&d.putFace, `INSERT INTO face (collection, user_id, face_id, owner, enrolled_at, slot, sum) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&d.blankUser, `UPDATE vector SET data = zeroblob(length(data))
 			WHERE slot IN (SELECT slot FROM face WHERE collection = ? AND user_id = ?)`},
-		{&d.dropUser, `DELETE FROM face WHERE collection = ? AND user_id = ? RETURNING slot`},
+		{&d.dropUser, `DELETE FROM face WHERE collection = ? AND user_id = ? RETURNING slot, sum`},
+		{&d.putContents, `UPDATE meta SET value = ? WHERE key = '` + metaContents + `'`},
 	} {
 		stmt, err := d.conn.PrepareContext(context.Background(), s.query)
 		if err != nil {
@@ -38,7 +39,7 @@ func (d *database) prepare() error {
 
 func (s statements) close() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.putVector, s.putFace, s.blankUser, s.dropUser} {
+	for _, stmt := range []*sql.Stmt{s.putVector, s.putFace, s.blankUser, s.dropUser, s.putContents} {
 		if stmt != nil {
 			errs = append(errs, stmt.Close())
 		}
@@ -63,12 +64,13 @@ func (s *slots) take() int64 {
 	return s.last
 }
 
-// transaction is a commit in the making. Its slots become the database's when
-// it succeeds.
+// transaction is a commit in the making. Its slots and contents become the
+// database's when it succeeds.
 type transaction struct {
 	*database
-	slots slots
-	freed []int64
+	slots    slots
+	contents tally
+	freed    []int64
 }
 
 // commit makes changes durable in one transaction: when it returns nil they are
@@ -77,13 +79,15 @@ func (d *database) commit(changes []change) error {
 	if err := d.present(); err != nil {
 		return err
 	}
-	tx := &transaction{database: d, slots: d.slots}
+	tx := &transaction{database: d, slots: d.slots, contents: d.contents}
+	tx.contents.commits++
 	if err := tx.run(changes); err != nil {
 		// SQLite may have rolled back by itself, and then it says so here.
 		_ = d.exec("ROLLBACK")
 		return err
 	}
-	d.slots = tx.slots
+	d.witness.see(tx.contents.commits)
+	d.slots, d.contents = tx.slots, tx.contents
 	d.slots.free = append(d.slots.free, tx.freed...)
 	return nil
 }
@@ -96,6 +100,9 @@ func (tx *transaction) run(changes []change) error {
 		if err := tx.make(c); err != nil {
 			return err
 		}
+	}
+	if _, err := tx.putContents.Exec(tx.contents.String()); err != nil {
+		return err
 	}
 	return tx.exec("COMMIT")
 }
@@ -114,10 +121,13 @@ func (tx *transaction) make(c change) error {
 
 func (tx *transaction) put(r ports.Record) error {
 	slot := tx.slots.take()
-	if _, err := tx.putVector.Exec(slot, tx.vault.seal(r)); err != nil {
+	data := tx.vault.seal(r)
+	if _, err := tx.putVector.Exec(slot, data); err != nil {
 		return err
 	}
-	_, err := tx.putFace.Exec(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), slot)
+	sum := checksumOf(r, slot, data)
+	tx.contents.add(sum)
+	_, err := tx.putFace.Exec(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), slot, sum)
 	return err
 }
 
@@ -135,9 +145,11 @@ func (tx *transaction) drop(collection, user string) error {
 	before := len(tx.freed)
 	for rows.Next() {
 		var slot int64
-		if err := rows.Scan(&slot); err != nil {
+		var sum uint32
+		if err := rows.Scan(&slot, &sum); err != nil {
 			return err
 		}
+		tx.contents.remove(sum)
 		tx.freed = append(tx.freed, slot)
 	}
 	if err := rows.Err(); err != nil {

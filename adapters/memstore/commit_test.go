@@ -145,7 +145,7 @@ func TestFailedStatement(t *testing.T) {
 	s := durable(t, 2)
 	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
 	_, err := outside(t, s.cfg.Path).ExecContext(t.Context(),
-		"INSERT INTO face SELECT collection, 'bob', face_id, owner, enrolled_at, slot FROM face")
+		"INSERT INTO face SELECT collection, 'bob', face_id, owner, enrolled_at, slot, sum FROM face")
 	require.NoError(t, err)
 	require.ErrorIs(t, s.Add(t.Context(), record("bob", []float32{1, 0}), ports.First), ports.ErrUnavailable)
 	require.NoError(t, s.Add(t.Context(), record("cyd", []float32{1, 0}), ports.First))
@@ -187,7 +187,7 @@ func TestPragmas(t *testing.T) {
 	s := durable(t, 2)
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "secure_delete": "1", "temp_store": "2", "page_size": "8192",
-		"application_id": "1768776039", "user_version": "1", "trusted_schema": "0", "locking_mode": "normal",
+		"application_id": "1768776039", "user_version": "3", "trusted_schema": "0", "locking_mode": "normal",
 	} {
 		var got string
 		require.NoError(t, s.writer.database.row("PRAGMA "+pragma).Scan(&got))

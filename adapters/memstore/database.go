@@ -35,7 +35,9 @@ type database struct {
 	log       *slog.Logger
 
 	statements
-	slots slots
+	slots    slots
+	contents tally
+	witness  *witness // from the end of load on
 }
 
 // openDatabase opens or creates the file of a store, and encrypts what is not
@@ -52,6 +54,9 @@ func openDatabase(ctx context.Context, cfg config.MemoryStore, space ports.Space
 	}
 	d := &database{path: path, lock: lock, dimension: space.Dimension, vault: vault{space: space.ID(), keys: sealing}, log: log}
 	err = d.open(space)
+	if err == nil {
+		err = d.bringUpToDate(ctx)
+	}
 	if err == nil {
 		err = d.unlock(ctx, cfg.Encryption.Convert)
 	}
@@ -78,7 +83,16 @@ func (d *database) open(space ports.Space) error {
 	if err != nil {
 		return err
 	}
+	if fresh {
+		before, err := hear(d.path)
+		if err := errors.Join(err, before.refuses(d.path, "", 0)); err != nil {
+			return err
+		}
+	}
 	if err := d.configure(fresh); err != nil {
+		return err
+	}
+	if err := d.addFunction(); err != nil {
 		return err
 	}
 	if fresh {
@@ -86,10 +100,58 @@ func (d *database) open(space ports.Space) error {
 	} else {
 		err = d.checkSpace(space)
 	}
+	return err
+}
+
+// bringUpToDate upgrades the tables of an earlier imago and makes sure that no
+// commit is missing.
+func (d *database) bringUpToDate(ctx context.Context) error {
+	version, err := d.version()
 	if err != nil {
 		return err
 	}
-	return d.prepare()
+	if version < schemaVersion {
+		if err := d.upgrade(ctx, version); err != nil {
+			return err
+		}
+	}
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	return d.hearWitness()
+}
+
+// hearWitness reads what ought to be in the file and hears the witness.
+func (d *database) hearWitness() error {
+	before, err := hear(d.path)
+	if err != nil {
+		return err
+	}
+	id, err := d.meta(metaFile)
+	if err != nil {
+		return err
+	}
+	known, err := d.loadContents()
+	if err != nil {
+		return err
+	}
+	if known {
+		return before.refuses(d.path, id, d.contents.commits)
+	}
+	if before != nil && before.id == id {
+		d.contents.commits = before.commits
+	}
+	d.log.Warn("memstore: the file is accepted as it is", "path", d.path)
+	return d.acceptFaces()
+}
+
+// testify begins to remember commits outside of the file.
+func (d *database) testify() error {
+	id, err := d.meta(metaFile)
+	if err == nil {
+		d.witness, err = newWitness(d.path, testimony{id, d.contents.commits})
+	}
+	return err
 }
 
 // configure sets what SQLite leaves to each connection, and the size of pages
@@ -143,7 +205,7 @@ func (d *database) close() error {
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close())
 	}
-	return errors.Join(append(errs, d.lock.Unlock())...)
+	return errors.Join(append(errs, d.witness.close(), d.lock.Unlock())...)
 }
 
 func (d *database) exec(query string, args ...any) error {

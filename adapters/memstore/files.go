@@ -60,13 +60,13 @@ func locate(path string) (string, error) {
 }
 
 // protect creates the file where missing and takes away what others may do with
-// it and with the files that SQLite keeps beside it. SQLite gives new ones the
+// it and with the files that are kept beside it. SQLite gives new ones the
 // mode of the database whatever the umask.
 func protect(path string) error {
 	if err := create(path); err != nil {
 		return err
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	for _, suffix := range []string{"", "-wal", "-shm", witnessSuffix} {
 		if err := os.Chmod(path+suffix, fileMode); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -90,9 +90,5 @@ func create(path string) error {
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncFolder(filepath.Dir(path))
 }

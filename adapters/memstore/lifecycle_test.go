@@ -147,7 +147,8 @@ func TestCloseGivenUp(t *testing.T) {
 	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 1)
 }
 
-// The file is closed properly: nothing is left beside it but the lock.
+// The file is closed properly: nothing is left beside it but
+// the lock and the witness.
 func TestCloseLeavesOneFile(t *testing.T) {
 	dir := t.TempDir()
 	s := started(t, filepath.Join(dir, "imago.db"), testSpace(2))
@@ -155,7 +156,7 @@ func TestCloseLeavesOneFile(t *testing.T) {
 	closeStore(t, s)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
-	require.Equal(t, []string{s.cfg.Path, s.cfg.Path + ".lock"}, files)
+	require.Equal(t, []string{s.cfg.Path, s.cfg.Path + ".commits", s.cfg.Path + ".lock"}, files)
 }
 
 // The errors say which call failed and keep the kind.

@@ -21,42 +21,53 @@ const lookEvery = 1024
 // in others where it cannot be seen.
 func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 	in := newIntake(x)
-	faces, err = d.read(ctx, x.dimension, in)
+	found, err := d.read(ctx, x.dimension, in)
 	in.close()
+	if err == nil {
+		err = d.contents.compare(found)
+	}
+	if err == nil {
+		err = d.loadSlots()
+	}
+	if err == nil {
+		err = d.testify()
+	}
 	if err != nil {
 		return 0, err
 	}
 	x.publish()
-	return faces, d.loadSlots()
+	return int(found.faces), nil
 }
 
-// read reads every face into an intake.
-func (d *database) read(ctx context.Context, dimension int, in *intake) (faces int, err error) {
+// read reads every face into an intake and adds up what it found.
+func (d *database) read(ctx context.Context, dimension int, in *intake) (found tally, err error) {
 	// A context that can end costs the driver a lock for each row; looking now
 	// and then is enough.
 	rows, err := d.conn.QueryContext(context.Background(), `
-		SELECT collection, user_id, face_id, owner, enrolled_at, slot, data
+		SELECT collection, user_id, face_id, owner, enrolled_at, slot, sum, data
 		FROM face LEFT JOIN vector USING (slot)
 		ORDER BY collection, user_id, face_id`)
 	if err != nil {
-		return 0, err
+		return found, err
 	}
 	defer rows.Close()
 	r := ports.Record{Vector: make([]float32, dimension)}
-	for ; rows.Next(); faces++ {
-		if faces%lookEvery == 0 && ctx.Err() != nil {
-			return 0, ctx.Err()
+	for rows.Next() {
+		if found.faces%lookEvery == 0 && ctx.Err() != nil {
+			return found, ctx.Err()
 		}
 		before := r
-		if err := d.scan(rows, &r); err != nil {
-			return 0, err
+		sum, err := d.scan(rows, &r)
+		if err != nil {
+			return found, err
 		}
 		if compareKeys(before, r) >= 0 {
-			return 0, errors.New("it is damaged: table face is out of order; restore a backup")
+			return found, errors.New("it is damaged: table face is out of order; restore a backup")
 		}
+		found.add(sum)
 		in.add(r)
 	}
-	return faces, rows.Err()
+	return found, rows.Err()
 }
 
 // compareKeys orders records as the primary key of table face does.
@@ -68,45 +79,52 @@ func compareKeys(a, b ports.Record) int {
 	)
 }
 
-// scan reads and checks one row. A bad one is named by its slot, not by the
-// user's ID, which may be personal data.
-func (d *database) scan(rows *sql.Rows, r *ports.Record) error {
+// scan reads and checks one row and returns its checksum. A bad one is named by
+// its slot, not by the user's ID, which may be personal data.
+func (d *database) scan(rows *sql.Rows, r *ports.Record) (sum uint32, err error) {
 	var enrolledAt, slot int64
 	var data sql.RawBytes
-	err := rows.Scan(&r.Collection, &r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &slot, &data)
-	if err != nil {
-		return err
+	if err := rows.Scan(&r.Collection, &r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &slot, &sum, &data); err != nil {
+		return 0, err
 	}
 	r.EnrolledAt = time.UnixMicro(enrolledAt)
 	if err = d.vault.open(r, data); err == nil {
 		err = ports.ValidateRecord(*r, len(r.Vector))
 	}
-	if err != nil {
-		return damagedRow(slot, r.Collection, err)
+	if err == nil && checksumOf(*r, slot, data) != sum {
+		err = errChecksum
 	}
-	return nil
+	if err != nil {
+		return 0, damagedRow(slot, r.Collection, err)
+	}
+	return sum, nil
 }
 
 func damagedRow(slot int64, collection string, err error) error {
-	return fmt.Errorf("the row of table face with slot %d in collection %.64q is damaged: %w; restore a backup, or delete the row",
-		slot, collection, err)
+	return fmt.Errorf("the row of table face with slot %d in collection %.64q is damaged: %w; restore a backup, or delete the row and go on with the others after: %s",
+		slot, collection, err, acceptContents)
 }
 
-// loadSlots finds the slots that can be used again.
+// loadSlots finds the slots that can be used again. They are blank: one that is
+// not belongs to a face that is missing.
 func (d *database) loadSlots() error {
 	if err := d.row("SELECT coalesce(max(slot), 0) FROM vector").Scan(&d.slots.last); err != nil {
 		return err
 	}
 	rows, err := d.conn.QueryContext(context.Background(),
-		"SELECT slot FROM vector WHERE slot NOT IN (SELECT slot FROM face)")
+		"SELECT slot, data = zeroblob(length(data)) FROM vector WHERE slot NOT IN (SELECT slot FROM face)")
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var slot int64
-		if err := rows.Scan(&slot); err != nil {
+		var blank bool
+		if err := rows.Scan(&slot, &blank); err != nil {
 			return err
+		}
+		if !blank {
+			return fmt.Errorf("it is damaged: there is a vector with slot %d, but no face; restore a backup", slot)
 		}
 		d.slots.free = append(d.slots.free, slot)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"imago/ports"
 )
@@ -79,7 +80,15 @@ func (v *vault) knows(name string) bool {
 
 // begin notes what is going to be done. From now on an interruption is made up
 // for at the next start, and an imago that knows no encryption refuses the file.
+// What is missing now would not be missed afterwards.
 func (d *database) begin(from string) error {
+	found, err := d.count()
+	if err == nil {
+		err = d.contents.compare(found)
+	}
+	if err != nil {
+		return err
+	}
 	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -144,41 +153,76 @@ func (d *database) resealSome(at *ports.Record) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for slot, r := range stale {
-		if err := d.exec("UPDATE vector SET data = ? WHERE slot = ?", d.vault.seal(r), slot); err != nil {
+	after := d.contents
+	after.commits++
+	for _, s := range stale {
+		sum, err := d.reseal(s)
+		if err != nil {
 			return false, err
 		}
+		after.remove(s.sum)
+		after.add(sum)
 	}
-	return n == resealBatch, d.exec("COMMIT")
+	if err := d.setMeta(metaContents, after.String()); err != nil {
+		return false, err
+	}
+	if err := d.exec("COMMIT"); err != nil {
+		return false, err
+	}
+	d.contents = after
+	return n == resealBatch, nil
 }
 
-// stale returns, by slot, those of the rows behind a place that are not sealed
-// with the first key, and how many rows it looked at.
-func (d *database) stale(at *ports.Record) (stale map[int64]ports.Record, n int, err error) {
+// reseal seals the vector of a row and returns the row's new checksum.
+func (d *database) reseal(s stored) (sum uint32, err error) {
+	data := d.vault.seal(s.Record)
+	sum = checksumOf(s.Record, s.slot, data)
+	if err := d.exec("UPDATE vector SET data = ? WHERE slot = ?", data, s.slot); err != nil {
+		return 0, err
+	}
+	return sum, d.exec("UPDATE face SET sum = ? WHERE (collection, user_id, face_id) = (?, ?, ?)",
+		sum, s.Collection, s.UserID, s.FaceID)
+}
+
+// stored is a record with what the file has beside it.
+type stored struct {
+	ports.Record
+	slot int64
+	sum  uint32
+}
+
+// stale returns those of the rows behind a place that are not sealed with the
+// first key, and how many rows it looked at.
+func (d *database) stale(at *ports.Record) (stale []stored, n int, err error) {
 	rows, err := d.conn.QueryContext(context.Background(), `
-		SELECT collection, user_id, face_id, slot, data FROM face LEFT JOIN vector USING (slot)
+		SELECT collection, user_id, face_id, owner, enrolled_at, slot, sum, data FROM face LEFT JOIN vector USING (slot)
 		WHERE (collection, user_id, face_id) > (?, ?, ?)
 		ORDER BY collection, user_id, face_id LIMIT ?`, at.Collection, at.UserID, at.FaceID, resealBatch)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer rows.Close()
-	stale = map[int64]ports.Record{}
 	for ; rows.Next(); n++ {
-		var slot int64
+		var s stored
+		var enrolledAt int64
 		var data sql.RawBytes
-		if err := rows.Scan(&at.Collection, &at.UserID, &at.FaceID, &slot, &data); err != nil {
+		if err := rows.Scan(&s.Collection, &s.UserID, &s.FaceID, &s.Owner, &enrolledAt, &s.slot, &s.sum, &data); err != nil {
 			return nil, 0, err
 		}
+		s.EnrolledAt = time.UnixMicro(enrolledAt)
+		*at = s.Record
 		if d.vault.current(data, d.dimension) {
 			continue
 		}
-		r := *at
-		r.Vector = make([]float32, d.dimension)
-		if err := d.vault.open(&r, data); err != nil {
-			return nil, 0, damagedRow(slot, r.Collection, err)
+		s.Vector = make([]float32, d.dimension)
+		err := d.vault.open(&s.Record, data)
+		if err == nil && checksumOf(s.Record, s.slot, data) != s.sum {
+			err = errChecksum
 		}
-		stale[slot] = r
+		if err != nil {
+			return nil, 0, damagedRow(s.slot, s.Collection, err)
+		}
+		stale = append(stale, s)
 	}
 	return stale, n, rows.Err()
 }

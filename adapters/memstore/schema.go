@@ -12,9 +12,11 @@ import (
 // is the version of the tables below; an imago that knows nothing of encryption
 // takes the other for one that is newer. Both are in the header of the file.
 const (
-	applicationID    = 0x696d6167
-	schemaVersion    = 1
-	encryptedVersion = 2 // the same tables with encrypted vectors
+	applicationID     = 0x696d6167
+	plainVersion1     = 1 // without checksums
+	encryptedVersion1 = 2
+	schemaVersion     = 3
+	encryptedVersion  = 4 // the same tables with encrypted vectors
 )
 
 // pageSize lets three vectors of 512 numbers share a page; on SQLite's default
@@ -46,6 +48,7 @@ CREATE TABLE face (
 	owner       TEXT NOT NULL,
 	enrolled_at INTEGER NOT NULL, -- microseconds since 1970, UTC
 	slot        INTEGER NOT NULL REFERENCES vector (slot),
+	sum         INTEGER NOT NULL DEFAULT 0, -- CRC-32C of all of the row and its vector; see checksum
 	PRIMARY KEY (collection, user_id, face_id)
 ) STRICT, WITHOUT ROWID;
 `
@@ -53,11 +56,12 @@ CREATE TABLE face (
 // identify finds out whose file this is before anything in it is changed. It
 // reports whether the file is still empty.
 func (d *database) identify() (fresh bool, err error) {
-	var application, version, objects int64
+	var application, objects int64
 	if err := d.row("PRAGMA application_id").Scan(&application); err != nil {
 		return false, err
 	}
-	if err := d.row("PRAGMA user_version").Scan(&version); err != nil {
+	version, err := d.version()
+	if err != nil {
 		return false, err
 	}
 	if err := d.row("SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
@@ -71,10 +75,16 @@ func (d *database) identify() (fresh bool, err error) {
 	case version > encryptedVersion:
 		return false, fmt.Errorf("it was written by a newer imago (file version %d, this imago knows %d); install that one again",
 			version, encryptedVersion)
-	case version != schemaVersion && version != encryptedVersion:
+	case version < plainVersion1:
 		return false, fmt.Errorf("its file version is %d, which no imago has written", version)
 	}
 	return false, nil
+}
+
+// version reads the version of the tables.
+func (d *database) version() (version int, err error) {
+	err = d.row("PRAGMA user_version").Scan(&version)
+	return version, err
 }
 
 // createSchema turns an empty file into a store of a space, or leaves it empty.
@@ -82,7 +92,7 @@ func (d *database) createSchema(space ports.Space) error {
 	if err := d.exec("BEGIN IMMEDIATE;" + schema); err != nil {
 		return err
 	}
-	meta, version := map[string]string{metaSpace: space.ID(), metaSpaceName: space.String()}, schemaVersion
+	meta, version := map[string]string{metaSpace: space.ID(), metaSpaceName: space.String(), metaFile: newFileID(), metaContents: tally{}.String()}, schemaVersion
 	if k := d.vault.sealing(); k != nil {
 		meta[metaKey], version = k.name(), encryptedVersion
 	}
@@ -115,6 +125,8 @@ const (
 	metaSpace     = "space"      // ports.Space.ID, by which spaces are compared
 	metaSpaceName = "space_name" // ports.Space.String, for people
 	metaKey       = "key"        // the name of the key that seals vectors; absent for none
+	metaFile      = "file"       // a random ID of this database; see witness
+	metaContents  = "contents"   // what is in the file; see tally
 	metaPending   = "resealing"  // not all vectors are sealed with that key yet; see resealAll
 )
 
