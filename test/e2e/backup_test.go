@@ -29,7 +29,13 @@ type backup struct {
 // has the answer that it had.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	steps := readmeSteps(t, "### Backup and restore")
+	var steps []step
+	for _, s := range readmeSteps(t, "### Backup and restore") {
+		save, restore, found := strings.Cut(s.commands, "\n# Back")
+		require.True(t, found, s.commands)
+		_, restore, _ = strings.Cut(restore, "\n")
+		steps = append(steps, step{commands: save}, step{commands: restore})
+	}
 	require.Len(t, steps, 6)
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()

@@ -173,7 +173,7 @@ func TestReadmeCommandLines(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
 	require.NoError(t, err)
 	var lines []string
-	comment := regexp.MustCompile(`(?m)  +#.*$`)
+	comment := regexp.MustCompile(`(?m)(^|  +)#.*$`)
 	for _, block := range fence.FindAllStringSubmatch(string(readme), -1) {
 		for _, line := range regexp.MustCompile(`(?m)(?:^|[\s(])(?:bin/)?imago ([a-z][^|>&;#)\n]*)`).FindAllStringSubmatch(comment.ReplaceAllString(block[2], ""), -1) {
 			if block[1] == "sh" {
