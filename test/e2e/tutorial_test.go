@@ -143,7 +143,8 @@ func requireShown(t *testing.T, s step, printed string) {
 	}
 }
 
-// The quickstart and the tutorial of the README do what they say in a fresh clone.
+// The tutorial of the README does what it says in a fresh clone, and so do the other
+// sections that start imago.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	nginx := servers.NginxProgram(t)
@@ -154,16 +155,40 @@ func TestTutorial(t *testing.T) {
 
 	quickstart := readmeSteps(t, "## Quickstart")
 	require.Len(t, quickstart, 2)
-	play(t, clone, filepath.Dir(nginx), []step{
-		{commands: "export IMAGO_API_KEY=" + apiKey},
-		{commands: strings.TrimSpace(quickstart[0].commands) + " > run.log 2>&1 &"},
-		{commands: "until curl -sf http://127.0.0.1:8080/readyz; do sleep 0.1; done"},
-		{
-			commands: quickstart[1].commands,
-			output: "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" + `{"matches":[{"userId":"alice","similarity":99.99…}]}` +
-				"HTTP/1.1 200 OK\n",
-		},
-	})
+	quickstart[1].output = "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" +
+		`{"matches":[{"userId":"alice","similarity":99.99…}]}HTTP/1.1 200 OK` + "\n"
+	play(t, clone, filepath.Dir(nginx), beside(t, quickstart))
+
+	tokens := readmeSteps(t, "### Tokenized pictures")
+	require.Len(t, tokens, 2)
+	tokens[1].output = "HTTP/1.1 200 OK\n"
+	play(t, clone, filepath.Dir(nginx), beside(t, tokens))
+
+	encryption := readmeSteps(t, "### Erasure and encryption")
+	require.Len(t, encryption, 1)
+	play(t, clone, filepath.Dir(nginx), beside(t, append(encryption, step{
+		commands: "grep -o '\"encrypted\":true' run.log", output: `"encrypted":true` + "\n",
+	})))
+}
+
+// beside returns steps of which the first ends in make run and the others are for
+// another terminal, as steps for one. What they write into shared folders goes
+// into one of their own, and the gallery begins empty.
+func beside(t *testing.T, steps []step) []step {
+	t.Helper()
+	first, found := strings.CutSuffix(regexp.MustCompile(`(?m)  +#.*$`).ReplaceAllString(steps[0].commands, ""), "make run\n")
+	require.True(t, found, steps[0].commands)
+	all := []step{
+		{commands: "export IMAGO_API_KEY=" + apiKey + "; rm -rf data"},
+		{commands: first + "make run > run.log 2>&1 &"},
+		{commands: "curl -sf --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/readyz"},
+	}
+	folder := t.TempDir()
+	all = append(all, steps[1:]...)
+	for i := range all {
+		all[i].commands = strings.NewReplacer("/tmp/", folder+"/", "~/", folder+"/").Replace(all[i].commands)
+	}
+	return all
 }
 
 // Every command line of imago in the README is one that imago takes: no flag and no
