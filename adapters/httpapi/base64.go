@@ -114,7 +114,18 @@ func withoutDataPrefix(text []byte) (rest []byte, ok bool) {
 	}
 	head, rest, ok := bytes.Cut(text[len(scheme):], []byte(","))
 	head = bytes.ToLower(head[:min(len(head), 256)])
-	return rest, ok && bytes.HasPrefix(head, []byte(kind)) && bytes.HasSuffix(head, []byte(marker))
+	return rest, ok && isPlain(head) && bytes.HasPrefix(head, []byte(kind)) && bytes.HasSuffix(head, []byte(marker))
+}
+
+// isPlain reports whether a text is printable ASCII and white space. The head of
+// a data URL is the one part of the body that no other check looks at.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if c >= 0x7f || c < ' ' && classes[c] != classSpace {
+			return false
+		}
+	}
+	return true
 }
 
 // withoutSpace closes the gaps that white space leaves, in place.

@@ -123,6 +123,7 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"data:text/plain;base64,QUJD"}`, []string{badBase64}},
 		{`{"face":"data:image/png,QUJD"}`, []string{badBase64}},
 		{`{"face":"data:image/png;base64"}`, []string{badBase64}},
+		{"{\"face\":\"data:image/pn\x10g;base64,QQ==\"}", []string{badBase64}}, // no JSON either
 		{`{"face":"https://example.com/a.jpg"}`, []string{badBase64}},
 		{`{"face":"QUJD.QUJD"}`, []string{badBase64}},
 		{`{"face":"eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"}`, []string{"provided token is not valid"}},

@@ -210,7 +210,8 @@ func decodeSlowly(face string) (picture []byte, ok bool) {
 	face = strings.Trim(face, " \t\r\n")
 	if strings.HasPrefix(strings.ToLower(face), "data:") {
 		head := dataPrefix.FindString(face)
-		if head == "" || len(head) > 256 {
+		strange := func(r rune) bool { return r > '~' || r < ' ' && !strings.ContainsRune("\t\r\n", r) }
+		if head == "" || len(head) > 256 || strings.ContainsFunc(head, strange) {
 			return nil, false
 		}
 		face = face[len(head):]
