@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/core/calibration"
 	"imago/test/fixture"
 )
 
@@ -192,5 +193,36 @@ func TestSixSteps(t *testing.T) {
 		require.Contains(t, content(t, "cmd", "imago", "compose.go"), folder+".Module")
 		require.Contains(t, content(t, "Makefile"), "\nCONTRACT_"+name+" := ./adapters/"+folder+"\n")
 		require.Contains(t, content(t, "test", "e2e", "migrate_test.go"), "driver: "+name)
+	}
+}
+
+// What the README says of thresholds is what the manifest of the default embedder
+// says, to the digits that are shown.
+func TestThresholdTable(t *testing.T) {
+	m, err := config.LoadManifest(config.BuiltinModels, "mobilefacenet")
+	require.NoError(t, err)
+	curve := calibration.Curve{Midpoint: m.Calibration.Midpoint, Steepness: m.Calibration.Steepness}
+	var rates calibration.Rates
+	for _, r := range m.Calibration.FMR {
+		rates = append(rates, calibration.Point{Cosine: r.Cosine, Rate: r.Rate})
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\d+) %(?: and above)? \| ([\d.]+) \| (?:at most )?([\de.-]+) \| (.+) \|$`).
+		FindAllStringSubmatch(section(t, "### Choose a threshold"), -1)
+	require.Len(t, rows, 4)
+	number := func(s string) float64 {
+		v, err := strconv.ParseFloat(strings.Trim(s, "≤ %"), 64)
+		require.NoError(t, err)
+		return v
+	}
+	for _, row := range rows {
+		cosine := curve.Cosine(number(row[1]))
+		require.InDelta(t, number(row[2]), cosine, 0.0005, row[0])
+		rate, known := rates.At(cosine)
+		require.True(t, known)
+		require.InEpsilon(t, number(row[3]), rate.Value, 0.05, row[0])
+		for i, cell := range strings.Split(row[4], " | ") {
+			n := []int{100, 1000, 10_000, 100_000}[i]
+			require.InDelta(t, number(cell), 100*calibration.Among(n, rate).Value, 0.6, "%s, %d users", row[0], n)
+		}
 	}
 }
