@@ -104,6 +104,23 @@ torture: deps servers ## kill, disturb, confuse and soak imago: make torture KIL
 	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) IMAGO_TORTURE_SOAK=$(SOAK) \
 	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak' ./test/e2e
 
+# How long each fuzz target runs, and how many of its inputs are kept for `go test`.
+FUZZTIME ?= 1m
+FUZZKEEP ?= 0
+
+.PHONY: fuzz
+fuzz: deps ## fuzz every entrance, one after the other: make fuzz FUZZTIME=10m FUZZKEEP=40
+	@test/run-fuzz $(FUZZTIME) $(FUZZKEEP)
+
+# The C code of imago, and what it does with libjpeg, libpng and ONNX Runtime, under
+# gcc's sanitizers for addresses, leaks and undefined behaviour. Fuzz targets run on
+# for SANITIZETIME each.
+SANITIZETIME ?= 1m
+
+.PHONY: sanitize
+sanitize: deps ## run the C code under the address, leak and undefined-behaviour sanitizers
+	@test/run-sanitize $(SANITIZETIME)
+
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
 CONTRACT_memory := ./adapters/memstore
 CONTRACT_pgvector := ./adapters/pgstore
@@ -125,6 +142,28 @@ check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
 .PHONY: bench
 bench: deps servers ## measure decoding, detection, alignment, embedding, search and the backends side by side
 	@IMAGO_REQUIRE=pgvector,milvus go test -run '^$$' -bench . -benchmem -timeout 2h ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
+
+# The peers of bench-peers: a Python environment with pinned versions. What cannot be
+# installed becomes a line of errors in the tables, unless IMAGO_BENCH_SKIP names it.
+PEERS := $(CACHE)/peers
+REQUIREMENTS := test/bench/peers/requirements.txt
+STAGES ?= search,pipeline
+comma := ,
+
+.PHONY: bench-peers
+bench-peers: deps servers ## measure imago beside faiss, hnswlib, usearch, Qdrant, Redis, pgvector, Milvus and a Python service
+	@cmp -s $(REQUIREMENTS) $(PEERS)/requirements.txt || $(MAKE) --no-print-directory peers
+	@cd test/bench && PYTHONPYCACHEPREFIX=$(PEERS)/pycache $(PEERS)/bin/python -m peers $(subst $(comma), ,$(STAGES))
+
+.PHONY: peers
+peers: # hnswlib is compiled here
+	@command -v g++ >/dev/null && python3 -c 'import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || \
+	  $(MAKE) --no-print-directory system-packages PACKAGES='g++ python3-dev python3-venv'
+	@echo "installing the peers of $(REQUIREMENTS)"
+	@rm -rf $(PEERS) && python3 -m venv $(PEERS)
+	@if $(PEERS)/bin/pip install -q --disable-pip-version-check -r $(REQUIREMENTS); then cp $(REQUIREMENTS) $(PEERS)/; else \
+	  sed -E '/^#|^$$/d; s/ +#.*//' $(REQUIREMENTS) | while read -r one; do \
+	    $(PEERS)/bin/pip install -q --disable-pip-version-check "$$one" || echo "bench-peers: $$one cannot be installed" >&2; done; fi
 
 .PHONY: clean
 clean: ## remove what was built, fetched and stored in this folder

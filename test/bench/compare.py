@@ -55,7 +55,7 @@ def population(rng, kind, rows, dimension):
 class Imago:
     """The Go program, driven line by line."""
 
-    def __init__(self, folder, dimension, minimum):
+    def __init__(self, folder, rows, dimension, minimum):
         binary = folder / "exactsearch"
         subprocess.run(["go", "build", "-o", binary, "./test/bench/exactsearch"], cwd=ROOT, check=True)
         self.process = subprocess.Popen(
@@ -63,6 +63,7 @@ class Imago:
              "-dimension", str(dimension), "-minimum", str(minimum)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ, GOMAXPROCS="1"))
         self.process.stdout.readline()
+        self.ask(f"load {rows}")
 
     def ask(self, what):
         print(what, file=self.process.stdin, flush=True)
@@ -140,7 +141,7 @@ def main():
         queries.tofile(folder / "queries")
         index.add(vectors)
         del vectors
-        imago = Imago(folder, options.dimension, options.minimum)
+        imago = Imago(folder, options.rows, options.dimension, options.minimum)
     level = faiss.SIMDConfig.get_level_name() if hasattr(faiss, "SIMDConfig") else faiss.get_compile_options().strip()
     print(f"{options.rows} x {options.dimension} {options.kind}, faiss {faiss.__version__} using {level}")
     print(f"found above {options.minimum}: {check(imago, index, queries, options.minimum):.1f} per query, the same by both")

@@ -1,7 +1,7 @@
-// Command exactsearch puts the memory store's exact index beside another one in the
-// same run: test/bench/compare.py starts it with vectors in a file, and tells it on
-// standard input when to measure what, so that the two take turns on a machine that
-// others use too.
+// Command exactsearch puts the memory store's exact index beside others in the same
+// run: test/bench/compare.py and test/bench/peers start it with vectors in a file,
+// and tell it on standard input when to load and to measure what, so that all take
+// turns on a machine that others use too.
 package main
 
 import (
@@ -14,6 +14,8 @@ import (
 	"log"
 	"math"
 	"os"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,9 +35,11 @@ func (r *row) ID() string         { return "" }
 func (r *row) Place() *flat.Place { return &r.place }
 
 type bench struct {
-	index   *flat.Index[*row]
-	queries [][]float32
-	minimum float64
+	index     *flat.Index[*row]
+	vectors   string // the file
+	dimension int
+	queries   [][]float32
+	minimum   float64
 }
 
 func main() {
@@ -46,15 +50,9 @@ func main() {
 	threads := flag.Int("threads", 1, "cores to use")
 	minimum := flag.Float64("minimum", 0.4, "smallest score")
 	flag.Parse()
-	b := &bench{index: flat.New[*row](*dimension, *threads), minimum: *minimum}
-	n := 0
-	must(read(*vectors, *dimension, func(v []float32) {
-		b.index.Add(&row{name: strconv.Itoa(n)}, v)
-		n++
-	}))
-	b.index.Publish()
-	must(read(*queries, *dimension, func(v []float32) { b.queries = append(b.queries, v) }))
-	fmt.Println("ready", n)
+	b := &bench{index: flat.New[*row](*dimension, *threads), vectors: *vectors, dimension: *dimension, minimum: *minimum}
+	must(read(*queries, math.MaxInt, *dimension, func(v []float32) { b.queries = append(b.queries, slices.Clone(v)) }))
+	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		b.answer(lines.Text())
@@ -67,30 +65,40 @@ func must(err error) {
 	}
 }
 
-// read calls f with each vector of a file.
-func read(path string, dimension int, f func(v []float32)) error {
+// read calls f with each of the first rows of a file; f must not keep them.
+func read(path string, rows, dimension int, f func(v []float32)) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	in, bytes := bufio.NewReaderSize(file, 1<<20), make([]byte, 4*dimension)
-	for {
+	in, bytes, v := bufio.NewReaderSize(file, 1<<20), make([]byte, 4*dimension), make([]float32, dimension)
+	for range rows {
 		if _, err := io.ReadFull(in, bytes); err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		v := make([]float32, dimension)
 		for i := range v {
 			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
 		}
 		f(v)
 	}
+	return nil
 }
 
 // answer does what a line asks and prints milliseconds per search, or what was found.
 func (b *bench) answer(line string) {
+	var seconds, minimum float64
+	var rows int
+	if n, _ := fmt.Sscanf(line, "each %g %g", &seconds, &minimum); n == 2 {
+		b.each(time.Duration(seconds*float64(time.Second)), minimum)
+		return
+	}
+	if n, _ := fmt.Sscanf(line, "load %d", &rows); n == 1 {
+		b.load(rows)
+		return
+	}
 	switch line {
 	case "alone":
 		fmt.Println(b.alone(10, b.minimum))
@@ -103,6 +111,37 @@ func (b *bench) answer(line string) {
 	default:
 		log.Fatalf("exactsearch: %q is no command", line)
 	}
+}
+
+// load fills the index with the first rows of the file and prints the seconds that
+// took.
+func (b *bench) load(rows int) {
+	began, n := time.Now(), 0
+	must(read(b.vectors, rows, b.dimension, func(v []float32) {
+		b.index.Add(&row{name: strconv.Itoa(n)}, v)
+		n++
+	}))
+	b.index.Publish()
+	took := time.Since(began)
+	debug.FreeOSMemory() // what remains is the index
+	fmt.Println(took.Seconds())
+}
+
+// each searches for the best ten of every query again and again for a while, at least
+// once, and prints milliseconds and rows of each search on one line.
+func (b *bench) each(d time.Duration, minimum float64) {
+	var out strings.Builder
+	began := time.Now()
+	for i := 0; i < len(b.queries) || time.Since(began) < d; i++ {
+		at := time.Now()
+		hits := b.search(b.queries[i%len(b.queries)], 10, minimum)
+		fmt.Fprintf(&out, "%g:", milliseconds(time.Since(at)))
+		for _, h := range hits {
+			out.WriteString(h.Item.name + ",")
+		}
+		out.WriteByte(' ')
+	}
+	fmt.Println(out.String())
 }
 
 func (b *bench) search(q []float32, k int, minimum float64) []flat.Hit[*row] {
