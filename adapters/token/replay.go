@@ -43,21 +43,24 @@ func (c *replayCache) add(id tokenID, end, now time.Time) error {
 		return refusef(CacheFull, "%d tokens are remembered; raise token.replay_cache or lower token.max_age", c.room)
 	}
 	c.seen[id] = struct{}{}
-	heap.Push(&c.ends, ending{end, id})
+	heap.Push(&c.ends, ending{at: end, elapsed: now.Add(end.Sub(now)), id: id})
 	return nil
 }
 
-// forget drops the tokens whose time is over.
+// forget drops the tokens whose time is over, by the clock and by the time that
+// has passed: a clock that leaps ahead and is set right again would otherwise have
+// all of them opened once more, and so would one that was set back.
 func (c *replayCache) forget(now time.Time) {
-	for len(c.ends) > 0 && !now.Before(c.ends[0].at) {
+	for len(c.ends) > 0 && !now.Before(c.ends[0].at) && !now.Before(c.ends[0].elapsed) {
 		delete(c.seen, heap.Pop(&c.ends).(ending).id)
 	}
 }
 
 // ending is when a token can be forgotten.
 type ending struct {
-	at time.Time
-	id tokenID
+	at      time.Time // by the clock
+	elapsed time.Time // by the monotonic clock, where now has one; see package time
+	id      tokenID
 }
 
 // endings is a heap, the earliest on top.
