@@ -181,7 +181,7 @@ func beside(t *testing.T, steps []step) []step {
 	all := []step{
 		{commands: "export IMAGO_API_KEY=" + apiKey + "; rm -rf data"},
 		{commands: first + "make run > run.log 2>&1 &"},
-		{commands: "curl -sf --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/readyz"},
+		{commands: "curl -sf --retry 180 --retry-delay 1 --retry-connrefused http://127.0.0.1:8080/readyz"},
 	}
 	folder := t.TempDir()
 	all = append(all, steps[1:]...)
