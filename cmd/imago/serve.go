@@ -53,6 +53,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	// A file that may not grow any more (ulimit -f, a quota) is a write that fails,
+	// as on a full disk, and no reason to die.
+	signal.Ignore(syscall.SIGXFSZ)
 	app := fx.New(options(cfg, models, log), reloadOn(hangups))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)

@@ -17,9 +17,10 @@ import (
 // and returns what it says.
 func refusesToStart(t *testing.T, env ...string) string {
 	t.Helper()
+	path := imago(t) // building it takes time of its own
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, imago(t), "serve")
+	cmd := exec.CommandContext(ctx, path, "serve")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append([]string{
 		"IMAGO_MODELS_DIR=" + fixture.Models(t),
