@@ -239,6 +239,9 @@ type Encryption struct {
 	Key Secret `yaml:"key" validate:"excluded_with=KeyFile"`
 	// Convert lets a file that was not encrypted be encrypted when it is opened.
 	Convert bool `yaml:"convert"`
+	// Decrypt has an encrypted file written plain when it is opened; its keys are
+	// still needed until that is done.
+	Decrypt bool `yaml:"decrypt" validate:"excluded_with=Convert"`
 }
 
 // The index kinds of the network stores.

@@ -10,8 +10,8 @@ import (
 	"imago/config"
 )
 
-// Stdout is the path that stands for standard output.
-const Stdout = "-"
+// Standard is the path that stands for a standard stream.
+const Standard = "-"
 
 // ErrClosed says that the log was closed or never started.
 var ErrClosed = errors.New("audit: the log is not open")
@@ -19,6 +19,7 @@ var ErrClosed = errors.New("audit: the log is not open")
 // Log is the audit log. It is safe for concurrent use.
 type Log struct {
 	path    string
+	stream  *os.File // what Standard stands for
 	matches bool
 	durable bool
 
@@ -43,8 +44,14 @@ type batch struct {
 
 // New returns a Log that is not open yet. An empty path makes one whose every
 // method does nothing and succeeds.
-func New(cfg config.Audit) *Log {
-	return &Log{path: cfg.Path, matches: cfg.Matches, durable: cfg.Sync && cfg.Path != Stdout, next: new(batch)}
+func New(cfg config.Audit) *Log { return newLog(cfg, os.Stdout) }
+
+// NewForCommand is New for a command whose results go to standard output: where
+// the log would, it goes to standard error.
+func NewForCommand(cfg config.Audit) *Log { return newLog(cfg, os.Stderr) }
+
+func newLog(cfg config.Audit, stream *os.File) *Log {
+	return &Log{path: cfg.Path, stream: stream, matches: cfg.Matches, durable: cfg.Sync && cfg.Path != Standard, next: new(batch)}
 }
 
 // Start opens the file.
@@ -66,8 +73,8 @@ func (l *Log) Reload() error {
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if l.path == Stdout {
-		return l.replace(os.Stdout, false)
+	if l.path == Standard {
+		return l.replace(l.stream, false)
 	}
 	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -109,7 +116,7 @@ func (l *Log) inspect(f *os.File) (torn bool, err error) {
 func (l *Log) replace(f *os.File, torn bool) error {
 	old := l.out
 	l.out, l.torn = f, torn
-	if old == nil || old == os.Stdout {
+	if old == nil || old == l.stream {
 		return nil
 	}
 	return old.Close()

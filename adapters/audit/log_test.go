@@ -229,7 +229,7 @@ func TestSyncNeedsAFile(t *testing.T) {
 
 // On standard output there is nothing to bring to disk or to close.
 func TestStdout(t *testing.T) {
-	l := audit.New(config.Audit{Path: audit.Stdout, Sync: true})
+	l := audit.New(config.Audit{Path: audit.Standard, Sync: true})
 	require.NoError(t, l.Start(t.Context()))
 	require.NoError(t, l.Reload())
 	require.NoError(t, l.Close(t.Context()))

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"imago/ports"
 )
 
 // portrait is a drawn face.
@@ -121,7 +123,7 @@ func (g *Generator) Probe(ctx context.Context, mix Mix) error {
 	o := g.send(ctx, client, search, 0)
 	switch {
 	case o.status == 0:
-		return fmt.Errorf("no answer at %s: %s", g.options.Target, o.example)
+		return fmt.Errorf("no answer at %s: %w: %s", g.options.Target, ports.ErrUnavailable, o.example)
 	case o.status == http.StatusUnauthorized:
 		return errors.New("the server does not accept the key")
 	case o.status == http.StatusForbidden && mix[search] > 0:

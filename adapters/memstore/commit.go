@@ -84,6 +84,7 @@ func (d *database) commit(changes []change) error {
 	if err := tx.run(changes); err != nil {
 		// SQLite may have rolled back by itself, and then it says so here.
 		_ = d.exec("ROLLBACK")
+		d.vault.unnote()
 		return err
 	}
 	d.witness.see(tx.contents.commits)
@@ -96,6 +97,9 @@ func (tx *transaction) run(changes []change) error {
 	if err := tx.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	if err := tx.spend(vectors(changes)); err != nil {
+		return err
+	}
 	for _, c := range changes {
 		if err := tx.make(c); err != nil {
 			return err
@@ -105,6 +109,16 @@ func (tx *transaction) run(changes []change) error {
 		return err
 	}
 	return tx.exec("COMMIT")
+}
+
+// vectors counts the changes that store a vector.
+func vectors(changes []change) (n int) {
+	for _, c := range changes {
+		if c.mode != removal {
+			n++
+		}
+	}
+	return n
 }
 
 func (tx *transaction) make(c change) error {

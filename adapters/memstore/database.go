@@ -44,7 +44,7 @@ type database struct {
 // encrypted as configured; ctx bounds the latter. On an error nothing stays open
 // or locked.
 func openDatabase(ctx context.Context, cfg config.MemoryStore, space ports.Space, log *slog.Logger) (*database, error) {
-	sealing, err := keys(cfg.Encryption)
+	vault, err := newVault(cfg.Encryption, space)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func openDatabase(ctx context.Context, cfg config.MemoryStore, space ports.Space
 	if err != nil {
 		return nil, err
 	}
-	d := &database{path: path, lock: lock, dimension: space.Dimension, vault: vault{space: space.ID(), keys: sealing}, log: log}
+	d := &database{path: path, lock: lock, dimension: space.Dimension, vault: vault, log: log}
 	err = d.open(space)
 	if err == nil {
 		err = d.bringUpToDate(ctx)

@@ -33,6 +33,10 @@ const (
 type key struct {
 	id   [keyIDBytes]byte
 	aead cipher.AEAD
+
+	// sealed is how many vectors it has sealed at most, and noted the number
+	// that the file has of it; see database.spend.
+	sealed, noted uint64
 }
 
 // name is the key's ID for people and for the table meta.
@@ -43,15 +47,14 @@ func newKey(secret []byte) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A random nonce of 96 bits in front of each ciphertext. With 2^32 of them
-	// under one key the chance that any two are equal is below 2^-32, which is
-	// the bound of NIST SP 800-38D, section 8.3.
+	// A random nonce of 96 bits in front of each ciphertext; maxSealed bounds
+	// how many there are.
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return nil, err
 	}
 	digest := sha256.Sum256(append([]byte("imago memory store key\x00"), secret...))
-	return &key{[keyIDBytes]byte(digest[:]), aead}, nil
+	return &key{id: [keyIDBytes]byte(digest[:]), aead: aead}, nil
 }
 
 // keys returns the configured keys, the one that encrypts first; none is no

@@ -10,11 +10,11 @@ import (
 	"imago/ports"
 )
 
-// The values of metaPending: what the rows were before that are to be sealed
-// with the key that metaKey names.
+// The values of metaPending: what is being done to the rows.
 const (
-	fromPlain = "plain"
-	fromKeys  = "keys"
+	fromPlain = "plain"   // plain ones are sealed with the key that metaKey names
+	fromKeys  = "keys"    // those of other keys are sealed with it
+	toPlain   = "decrypt" // sealed ones are written plain
 )
 
 // resealBatch is how many rows are sealed in one transaction.
@@ -22,20 +22,16 @@ const resealBatch = 1024
 
 // unlock makes the file's encryption and the configured one meet: it refuses a
 // file whose vectors it could not read, or may not encrypt, before anything is
-// changed, and seals every vector with the first key where some are not. That
-// is done in many small transactions and goes on where it was when it is
-// interrupted, even by a crash, as long as the keys are there.
+// changed, and seals every vector with the first key where some are not, or
+// writes them plain where that is wanted. That is done in many small
+// transactions and goes on where it was when it is interrupted, even by a
+// crash, as long as the keys are there.
 func (d *database) unlock(ctx context.Context, convert bool) error {
-	name, err := d.meta(metaKey)
+	from, err := d.plan(convert)
 	if err != nil {
 		return err
 	}
-	pending, err := d.meta(metaPending)
-	if err != nil {
-		return err
-	}
-	from, err := d.vault.plan(name, pending, convert)
-	if err != nil || from == "" {
+	if err := d.recall(); err != nil || from == "" {
 		return err
 	}
 	if err := d.begin(from); err != nil {
@@ -44,8 +40,21 @@ func (d *database) unlock(ctx context.Context, convert bool) error {
 	return d.resealAll(ctx, from)
 }
 
-// plan returns from what rows have to be sealed anew, "" for not at all, given
-// what the table meta says.
+// plan returns what has to be done to the rows, "" for nothing.
+func (d *database) plan(convert bool) (from string, err error) {
+	name, err := d.meta(metaKey)
+	if err != nil {
+		return "", err
+	}
+	pending, err := d.meta(metaPending)
+	if err != nil {
+		return "", err
+	}
+	return d.vault.plan(name, pending, convert)
+}
+
+// plan returns what has to be done to the rows, "" for nothing, given what the
+// table meta says.
 func (v *vault) plan(name, pending string, convert bool) (from string, err error) {
 	k := v.sealing()
 	switch {
@@ -56,11 +65,16 @@ func (v *vault) plan(name, pending string, convert bool) (from string, err error
 			"set store.memory.encryption.convert to true to have it encrypted, or take the key away")
 	case name == "":
 		return fromPlain, nil
-	case k == nil:
-		return "", fmt.Errorf("it is encrypted with the key %s, and store.memory.encryption has none", name)
+	case len(v.keys) == 0:
+		return "", fmt.Errorf("it is encrypted with the key %s, and store.memory.encryption has none: configure that key, "+
+			"and set store.memory.encryption.decrypt to true beside it if the file is to be written plain", name)
 	case !v.knows(name):
 		return "", fmt.Errorf("it is encrypted with the key %s, which store.memory.encryption lacks (it has %s first); "+
-			"add that key behind the first, or set store.memory.path to another file", name, k.name())
+			"add that key behind the first, or set store.memory.path to another file", name, v.keys[0].name())
+	case v.decrypt:
+		return toPlain, nil
+	case pending == toPlain: // it was interrupted and is no longer wanted
+		return fromPlain, nil
 	case pending != "":
 		return pending, nil
 	case name != k.name():
@@ -92,23 +106,48 @@ func (d *database) begin(from string) error {
 	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	for _, err := range []error{
-		d.setMeta(metaPending, from),
-		d.setMeta(metaKey, d.vault.sealing().name()),
-		d.exec(fmt.Sprintf("PRAGMA user_version = %d", encryptedVersion)),
-	} {
-		if err != nil {
+	steps := []func() error{
+		func() error { return d.setMeta(metaPending, from) },
+		func() error { return d.exec(fmt.Sprintf("PRAGMA user_version = %d", encryptedVersion)) },
+	}
+	if k := d.vault.sealing(); k != nil {
+		steps = append(steps, func() error { return d.setMeta(metaKey, k.name()) })
+	}
+	return d.together(steps...)
+}
+
+// end notes that it is done.
+func (d *database) end(from string) error {
+	steps := []func() error{func() error { return d.dropMeta(metaPending) }}
+	if from == toPlain {
+		steps = append(steps,
+			func() error { return d.dropMeta(metaKey) },
+			func() error { return d.exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)) })
+	}
+	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	return d.together(steps...)
+}
+
+// together ends a transaction that was begun after some more steps: all of it
+// happens or nothing.
+func (d *database) together(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
 			return errors.Join(err, d.exec("ROLLBACK"))
 		}
 	}
 	return d.exec("COMMIT")
 }
 
-// resealAll seals every vector and cleans up. Sealed vectors are longer than
-// plain ones, so that rows move and may leave copies behind; VACUUM writes the
+func (d *database) dropMeta(key string) error { return d.exec("DELETE FROM meta WHERE key = ?", key) }
+
+// resealAll seals every vector, or opens it, and cleans up. Sealed vectors are
+// longer than plain ones, so that rows move and may leave copies behind; VACUUM writes the
 // whole file anew and leaves none. It takes as much memory as the file is large.
 func (d *database) resealAll(ctx context.Context, from string) error {
-	d.log.Info("memstore: encrypting the vectors of the file", "path", d.path, "key", d.vault.sealing().name(), "from", from)
+	d.announce(from)
 	d.vault.plain = from == fromPlain
 	defer func() { d.vault.plain = false }()
 	var at ports.Record
@@ -122,7 +161,7 @@ func (d *database) resealAll(ctx context.Context, from string) error {
 		}
 		d.log.Debug("memstore: encrypted some vectors", "path", d.path)
 	}
-	if from == fromPlain {
+	if from == fromPlain || from == toPlain {
 		if err := d.exec("DELETE FROM vector WHERE slot NOT IN (SELECT slot FROM face)"); err != nil {
 			return err
 		}
@@ -133,17 +172,27 @@ func (d *database) resealAll(ctx context.Context, from string) error {
 	if err := d.truncateLog(); err != nil {
 		return err
 	}
-	return d.exec("DELETE FROM meta WHERE key = ?", metaPending)
+	return d.end(from)
+}
+
+// announce says what is going to take a while.
+func (d *database) announce(from string) {
+	if from == toPlain {
+		d.log.Warn("memstore: decrypting the vectors of the file; when that is done they are there for everybody who can read it", "path", d.path)
+		return
+	}
+	d.log.Info("memstore: encrypting the vectors of the file", "path", d.path, "key", d.vault.sealing().name(), "from", from)
 }
 
 // rollback ends a transaction that may be open.
 func (d *database) rollback() error {
 	// SQLite may have rolled back by itself, and then it says so here.
 	_ = d.exec("ROLLBACK")
+	d.vault.unnote()
 	return nil
 }
 
-// resealSome seals the vectors of the rows behind a place in one transaction,
+// resealSome stores the vectors of the rows behind a place anew in one transaction,
 // and moves the place. It reports whether there may be more.
 func (d *database) resealSome(at *ports.Record) (more bool, err error) {
 	if err := d.exec("BEGIN IMMEDIATE"); err != nil {
@@ -151,6 +200,9 @@ func (d *database) resealSome(at *ports.Record) (more bool, err error) {
 	}
 	stale, n, err := d.stale(at)
 	if err != nil {
+		return false, err
+	}
+	if err := d.spend(len(stale)); err != nil {
 		return false, err
 	}
 	after := d.contents
@@ -173,7 +225,7 @@ func (d *database) resealSome(at *ports.Record) (more bool, err error) {
 	return n == resealBatch, nil
 }
 
-// reseal seals the vector of a row and returns the row's new checksum.
+// reseal stores the vector of a row anew and returns the row's new checksum.
 func (d *database) reseal(s stored) (sum uint32, err error) {
 	data := d.vault.seal(s.Record)
 	sum = checksumOf(s.Record, s.slot, data)
@@ -191,8 +243,8 @@ type stored struct {
 	sum  uint32
 }
 
-// stale returns those of the rows behind a place that are not sealed with the
-// first key, and how many rows it looked at.
+// stale returns those of the rows behind a place that are not stored as
+// they would be now, and how many rows it looked at.
 func (d *database) stale(at *ports.Record) (stale []stored, n int, err error) {
 	rows, err := d.conn.QueryContext(context.Background(), `
 		SELECT collection, user_id, face_id, owner, enrolled_at, slot, sum, data FROM face LEFT JOIN vector USING (slot)

@@ -127,7 +127,8 @@ const (
 	metaKey       = "key"        // the name of the key that seals vectors; absent for none
 	metaFile      = "file"       // a random ID of this database; see witness
 	metaContents  = "contents"   // what is in the file; see tally
-	metaPending   = "resealing"  // not all vectors are sealed with that key yet; see resealAll
+	metaPending   = "resealing"  // not all vectors are as they are to be; see resealAll
+	metaSealed    = "sealed "    // and the name of a key: how many vectors it has sealed at most
 )
 
 // checkSpace compares the space of the file with the one configured.

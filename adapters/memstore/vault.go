@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"imago/config"
 	"imago/ports"
 )
 
@@ -17,9 +18,10 @@ import (
 // collection, the user and the face: a row that was put in the place of another
 // does not open. It is for one goroutine at a time.
 type vault struct {
-	space string
-	keys  []*key // the one that seals first; none for no encryption
-	plain bool   // rows without encryption open too, although there are keys
+	space   string
+	keys    []*key // the one that seals first; none for no encryption
+	decrypt bool   // nothing is sealed: the keys only open what is
+	plain   bool   // rows without encryption open too, although there are keys
 
 	opened, about []byte // memory that is used again
 }
@@ -27,20 +29,23 @@ type vault struct {
 // errSealed says why a row does not open; the key is known.
 var errSealed = errors.New("its vector was not encrypted for this row with this key, or is damaged")
 
+// newVault returns the vault of a space under the configured keys.
+func newVault(cfg config.Encryption, space ports.Space) (vault, error) {
+	all, err := keys(cfg)
+	return vault{space: space.ID(), keys: all, decrypt: cfg.Decrypt}, err
+}
+
 // sealing is the key that seals, nil for none.
 func (v *vault) sealing() *key {
-	if len(v.keys) == 0 {
+	if len(v.keys) == 0 || v.decrypt {
 		return nil
 	}
 	return v.keys[0]
 }
 
-// size is how many bytes the file keeps of a vector.
-func (v *vault) size(dimension int) int {
-	if k := v.sealing(); k != nil {
-		return keyIDBytes + 4*dimension + k.aead.Overhead()
-	}
-	return 4 * dimension
+// sealedSize is how many bytes the file keeps of a vector that is sealed.
+func (v *vault) sealedSize(dimension int) int {
+	return keyIDBytes + 4*dimension + v.keys[0].aead.Overhead()
 }
 
 // seal returns what is stored of a record's vector.
@@ -50,7 +55,7 @@ func (v *vault) seal(r ports.Record) []byte {
 	if k == nil {
 		return plain
 	}
-	sealed := make([]byte, keyIDBytes, v.size(len(r.Vector)))
+	sealed := make([]byte, keyIDBytes, v.sealedSize(len(r.Vector)))
 	copy(sealed, k.id[:])
 	return k.aead.Seal(sealed, nil, plain, v.identity(r))
 }
@@ -59,14 +64,14 @@ func (v *vault) seal(r ports.Record) []byte {
 // the dimension. Whether what it reads makes sense is not judged.
 func (v *vault) open(r *ports.Record, data []byte) error {
 	plain := 4 * len(r.Vector)
-	if len(v.keys) == 0 || v.plain && len(data) == plain {
+	if len(v.keys) == 0 || (v.plain || v.decrypt) && len(data) == plain {
 		if len(data) != plain {
 			return fmt.Errorf("a vector of %d bytes where %d are expected", len(data), plain)
 		}
 		decode(r.Vector, data)
 		return nil
 	}
-	if want := v.size(len(r.Vector)); len(data) != want {
+	if want := v.sealedSize(len(r.Vector)); len(data) != want {
 		return fmt.Errorf("an encrypted vector of %d bytes where %d are expected", len(data), want)
 	}
 	id := [keyIDBytes]byte(data)
@@ -82,9 +87,14 @@ func (v *vault) open(r *ports.Record, data []byte) error {
 	return nil
 }
 
-// current reports whether a stored vector is sealed with the first key.
+// current reports whether a stored vector is as it would be stored now: sealed
+// with the first key, or plain.
 func (v *vault) current(data []byte, dimension int) bool {
-	return len(data) == v.size(dimension) && [keyIDBytes]byte(data) == v.sealing().id
+	k := v.sealing()
+	if k == nil {
+		return len(data) == 4*dimension
+	}
+	return len(data) == v.sealedSize(dimension) && [keyIDBytes]byte(data) == k.id
 }
 
 // identity is the additional data of a row, until the next call. None of its

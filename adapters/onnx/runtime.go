@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 
+	ort "github.com/yalue/onnxruntime_go"
+
 	"imago/config"
 )
 
@@ -69,4 +71,15 @@ func (r *Runtime) hold() error {
 	}
 	process.join()
 	return nil
+}
+
+// Version returns the version of ONNX Runtime, as in 1.27.0, and nothing while
+// the Runtime is not started.
+func (r *Runtime) Version() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.started {
+		return ""
+	}
+	return ort.GetVersion()
 }

@@ -54,7 +54,8 @@ func benchCommand() *cobra.Command {
 			loadgen.Prefix + "…, there are at most 10,000, and they are removed at the end, also\n" +
 			"after an interruption. Pictures without a face, or which the quality gate refuses,\n" +
 			"count as failed.\n\n" +
-			"Exit code 0 means that all requests were served or shed, 3 that some failed.",
+			"Exit code 0 means that all requests were served or shed, 3 that some failed, 4 that\n" +
+			"nobody answers.",
 		Example: "  imago bench --url 127.0.0.1:8080 --concurrency 1,2,8 --duration 30s\n" +
 			"  imago bench --pictures faces/ --mix search=8,enrol=1,unenrol=1 --concurrency 64 --rate 40 --chart latency.png",
 		Args: cobra.NoArgs,
@@ -73,8 +74,12 @@ func benchCommand() *cobra.Command {
 	f.DurationVar(&b.duration, "duration", 10*time.Second, "how long each number of connections is measured")
 	f.DurationVar(&b.warmup, "warmup", 2*time.Second, "time before that, not measured")
 	f.DurationVar(&b.timeout, "timeout", 30*time.Second, "bound of each request")
-	f.StringVar(&b.format, "format", "text", "text or json")
 	f.StringVar(&b.chart, "chart", "", "file for a chart of the latencies, as PNG")
+	formatFlag(cmd, &b.format)
+	completeFlag(cmd, "collection", configuredCollections)
+	completeFlag(cmd, "pictures", folders)
+	completeFlag(cmd, "chart", filesWith("png"))
+	completeFlag(cmd, "mix", oneOf("search=1", "enrol=1,unenrol=1", "search=8,enrol=1,unenrol=1"))
 	return cmd
 }
 
@@ -102,9 +107,6 @@ func (b benchmark) run(cmd *cobra.Command) error {
 func (b benchmark) options() (loadgen.Options, error) {
 	o := loadgen.Options{Collection: b.collection, Users: benchUsers, Timeout: b.timeout}
 	var err error
-	if b.format != "text" && b.format != "json" {
-		return o, errors.New("--format must be text or json")
-	}
 	if o.Target, err = b.target(); err != nil {
 		return o, err
 	}
@@ -217,7 +219,7 @@ func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (r
 		}
 		runs = append(runs, r)
 		if ctx.Err() != nil {
-			return runs, errors.New("interrupted")
+			return runs, context.Canceled
 		}
 	}
 	return runs, nil

@@ -24,7 +24,6 @@ func TestBenchChecksItsFlags(t *testing.T) {
 		spoil func(*benchmark)
 		says  string
 	}{
-		"format":          {func(b *benchmark) { b.format = "xml" }, "--format"},
 		"url":             {func(b *benchmark) { b.url = "ftp://a" }, "--url"},
 		"no CA file":      {func(b *benchmark) { b.caFile = filepath.Join(empty, "ca.pem") }, "--ca-file"},
 		"no key file":     {func(b *benchmark) { b.keyFile = filepath.Join(empty, "key") }, "--key-file"},

@@ -36,6 +36,7 @@ type enrollment struct {
 	dir, collection, client, report string
 	workers                         int
 	add                             bool
+	format                          string
 }
 
 func enrollCommand() *cobra.Command {
@@ -53,7 +54,7 @@ func enrollCommand() *cobra.Command {
 			"Every file that was not enrolled is in the report, one JSON object a line:\n" +
 			"{\"path\", \"userId\", \"reason\"}.\n\n" +
 			"Exit code 0 means that everything is enrolled, 3 that it is done but for what was\n" +
-			"refused, 1 that it failed on the way.",
+			"refused, 4 that the store does not answer.",
 		Example: "  imago enroll --config config/pgvector.yaml --report refusals.jsonl pictures/\n" +
 			"  imago enroll --collection blacklist --client gateway pictures/",
 		Args: cobra.ExactArgs(1),
@@ -67,6 +68,9 @@ func enrollCommand() *cobra.Command {
 	cmd.Flags().IntVar(&e.workers, "workers", 0, "pictures worked on at once (default inference.workers)")
 	cmd.Flags().StringVar(&e.report, "report", "", "file for the refusals, as JSON Lines")
 	cmd.Flags().BoolVar(&e.add, "add", false, "add pictures to users who are enrolled with other faces")
+	formatFlag(cmd, &e.format)
+	completeFlag(cmd, "collection", configuredCollections)
+	cmd.ValidArgsFunction = first(folders)
 	return cmd
 }
 
@@ -97,7 +101,12 @@ func (e enrollment) run(cmd *cobra.Command) (err error) {
 		return fmt.Errorf("cannot start: %w", err)
 	}
 	defer func() { err = errors.Join(err, stop()) }()
+	trail, err := beginTrail(cmd.Context(), cfg.Audit, trailEnroll, e.collection, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
 	tally, err := e.enrol(cmd.Context(), cfg, root, g, report)
+	err = errors.Join(err, trail.conclude(cmd.Context(), []touched{{e.collection, tally.Enrolled, tally.Refused > 0}}, err))
 	return errors.Join(repeatable(err), e.conclude(cmd, tally, report, err == nil))
 }
 
@@ -154,7 +163,7 @@ func (e enrollment) conclude(cmd *cobra.Command, t bulk.Tally, report *refusals,
 	if more := t.Refused - len(report.first); more > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "refused: %d more\n", more)
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: users %d: %s\n", e.collection, t.Users, words(t)); err != nil {
+	if err := e.print(cmd, t, complete); err != nil {
 		return err
 	}
 	switch {
@@ -164,6 +173,26 @@ func (e enrollment) conclude(cmd *cobra.Command, t bulk.Tally, report *refusals,
 		return partialError{fmt.Errorf("%d files were refused; --report FILE keeps the reasons", t.Refused)}
 	}
 	return partialError{fmt.Errorf("%d files were refused; the reasons are in %s", t.Refused, e.report)}
+}
+
+// print prints the numbers.
+func (e enrollment) print(cmd *cobra.Command, t bulk.Tally, complete bool) error {
+	if e.format == "json" {
+		return printJSON(cmd.OutOrStdout(), enrollmentResult{e.collection, t.Users, t.Enrolled, t.Present, t.Refused, complete})
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: users %d: %s\n", e.collection, t.Users, words(t))
+	return err
+}
+
+// enrollmentResult is the result in JSON; but for the users, the numbers are of
+// pictures.
+type enrollmentResult struct {
+	Collection string `json:"collection"`
+	Users      int    `json:"users"`
+	Enrolled   int    `json:"enrolled"`
+	Present    int    `json:"present"`
+	Refused    int    `json:"refused"`
+	Complete   bool   `json:"complete"` // the run got to its end
 }
 
 // refusals is the report of a run: a file, where one is wanted, and the first

@@ -61,9 +61,12 @@ func evaluateCommand() *cobra.Command {
 	f.IntVar(&a.gallery, "gallery", 10_000, "people in the gallery that search errors are stated for")
 	f.Float64SliceVar(&a.fmr, "fmr", []float64{1e-2, 1e-3, 1e-4, 1e-5, 1e-6}, "false match rates to give thresholds for")
 	f.Float64SliceVar(&a.fpir, "fpir", []float64{0.1, 0.01, 0.001}, "false positive identification rates to give thresholds for")
-	f.StringVar(&a.format, "format", "text", "summary on standard output: text or json")
-	f.StringVar(&a.groups, "groups", string(evaluation.GroupsAuto), "whether the folders in DIR are groups of people: auto, yes or no")
 	f.IntVar(&a.workers, "workers", 0, "pictures worked on at once (default inference.workers)")
+	formatFlag(cmd, &a.format)
+	chooseFlag(cmd, &a.groups, "groups", []string{string(evaluation.GroupsAuto), string(evaluation.GroupsYes), string(evaluation.GroupsNo)},
+		"whether the folders in DIR are groups of people")
+	completeFlag(cmd, "out", folders)
+	cmd.ValidArgsFunction = first(folders)
 	return cmd
 }
 
@@ -92,7 +95,7 @@ func (a assessment) run(cmd *cobra.Command) error {
 	}
 	report, err := a.evaluate(cmd.Context(), cfg, root.FS(), folder)
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted; nothing was written")
+		return fmt.Errorf("interrupted; nothing was written: %w", err)
 	}
 	if err != nil {
 		return err
@@ -117,13 +120,6 @@ func (a assessment) check() error {
 		return fmt.Errorf("--gallery must be 1 to %d", maxGallery)
 	case a.workers < 0 || a.workers > 1024:
 		return errors.New("--workers must be 1 to 1024")
-	case a.format != "text" && a.format != "json":
-		return errors.New("--format must be text or json")
-	}
-	switch evaluation.Grouping(a.groups) {
-	case evaluation.GroupsAuto, evaluation.GroupsYes, evaluation.GroupsNo:
-	default:
-		return errors.New("--groups must be auto, yes or no")
 	}
 	return a.outside()
 }

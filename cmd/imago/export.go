@@ -20,7 +20,8 @@ import (
 const standardStream = "-"
 
 func exportCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use:   "export [FILE]",
 		Short: "Write the gallery as JSON Lines",
 		Long: "Writes all configured collections of the store to FILE, or to standard output\n" +
@@ -39,12 +40,15 @@ func exportCommand() *cobra.Command {
 			} else if terminal(os.Stdout) {
 				return usageError{errors.New("name a FILE, or - to write to the terminal")}
 			}
-			return exportTo(cmd, path)
+			return exportTo(cmd, path, format)
 		},
+		ValidArgsFunction: first(filesWith("jsonl")),
 	}
+	formatFlag(cmd, &format)
+	return cmd
 }
 
-func exportTo(cmd *cobra.Command, path string) (err error) {
+func exportTo(cmd *cobra.Command, path, format string) (err error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -62,17 +66,34 @@ func exportTo(cmd *cobra.Command, path string) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 
+	trail, err := beginTrail(cmd.Context(), cfg.Audit, trailExport, "", cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	sums, err := exportAll(cmd, path, format, access, store)
+	return errors.Join(err, trail.conclude(cmd.Context(), read(sums), err))
+}
+
+// read is what an export has read.
+func read(sums []transfer.Sum) (all []touched) {
+	for _, s := range sums {
+		all = append(all, touched{collection: s.Collection, faces: s.Faces})
+	}
+	return all
+}
+
+// exportAll writes the export and prints what is in it.
+func exportAll(cmd *cobra.Command, path, format string, access storeAccess, store ports.VectorStore) (sums []transfer.Sum, err error) {
 	write := func(w io.Writer) ([]transfer.Sum, error) { return export(cmd.Context(), w, access, store) }
 	if path == standardStream {
 		sums, err := write(cmd.OutOrStdout())
-		return errors.Join(err, printSums(cmd.ErrOrStderr(), sums))
+		return sums, errors.Join(err, printSums(cmd.ErrOrStderr(), sums, format))
 	}
-	var sums []transfer.Sum
 	err = writeFile(path, func(w io.Writer) (err error) {
 		sums, err = write(w)
 		return err
 	})
-	return errors.Join(err, printSums(cmd.OutOrStdout(), sums))
+	return sums, errors.Join(err, printSums(cmd.OutOrStdout(), sums, format))
 }
 
 func export(ctx context.Context, w io.Writer, access storeAccess, store ports.VectorStore) ([]transfer.Sum, error) {
@@ -82,18 +103,9 @@ func export(ctx context.Context, w io.Writer, access storeAccess, store ports.Ve
 		Progress: bar.show, Retry: retry.Default,
 	})
 	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
+		err = fmt.Errorf("interrupted; there is no export: %w", err)
 	}
 	return sums, err
-}
-
-func printSums(w io.Writer, sums []transfer.Sum) error {
-	for _, s := range sums {
-		if _, err := fmt.Fprintln(w, s); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeFile writes a file that is there completely or not at all, readable for

@@ -22,8 +22,8 @@ func healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Ask a running imago whether it is ready",
-		Long: "Asks the server of this configuration for /readyz. Exit code 0 means ready,\n" +
-			"1 not ready or not there. Where clients must present a certificate, it needs\n" +
+		Long: "Asks the server of this configuration for /readyz. Exit code 0 means ready, 4 not\n" +
+			"ready or not there. Where clients must present a certificate, it needs\n" +
 			"server.ops_listen.",
 		Example: "  imago healthcheck --config config/memory.yaml",
 		Args:    cobra.NoArgs,
@@ -69,11 +69,11 @@ func checkReady(ctx context.Context, server config.Server) error {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("no answer at %s: is imago running?", listen)
+		return unavailableError{fmt.Errorf("no answer at %s: is imago running?", listen)}
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: %s", res.Status)
+		return unavailableError{fmt.Errorf("not ready: %s", res.Status)}
 	}
 	return nil
 }

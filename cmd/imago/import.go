@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +16,7 @@ import (
 
 func importCommand() *cobra.Command {
 	var workers int
+	var format string
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add the faces of an export to the gallery",
@@ -27,12 +27,14 @@ func importCommand() *cobra.Command {
 			"left alone and reported as a conflict. In the end the store is read again to prove\n" +
 			"that it holds everything.\n\n" +
 			"Exit code 0 means that all faces of the file are in the store, 3 that it was done\n" +
-			"but for conflicts, 1 that it failed.",
+			"but for conflicts, 4 that the store does not answer.",
 		Example: "  imago import --config config/pgvector.yaml gallery.jsonl\n" +
 			"  zstd -dc gallery.jsonl.zst | imago import --config config/milvus.yaml -",
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return importFrom(cmd, args[0], workers) },
+		Args:              cobra.ExactArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return importFrom(cmd, args[0], workers, format) },
+		ValidArgsFunction: first(filesWith("jsonl")),
 	}
+	formatFlag(cmd, &format)
 	addWorkersFlag(cmd, &workers)
 	return cmd
 }
@@ -49,7 +51,7 @@ func checkWorkers(workers int) error {
 	return nil
 }
 
-func importFrom(cmd *cobra.Command, path string, workers int) (err error) {
+func importFrom(cmd *cobra.Command, path string, workers int, format string) (err error) {
 	if err := checkWorkers(workers); err != nil {
 		return err
 	}
@@ -72,14 +74,28 @@ func importFrom(cmd *cobra.Command, path string, workers int) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeStore()) }()
 
+	trail, err := beginTrail(cmd.Context(), cfg.Audit, trailImport, "", cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
 	report, err := importAll(cmd.Context(), source, users, access, store, workers)
-	if printed := printReport(cmd, report, access.names()); printed != nil || err != nil {
+	err = errors.Join(err, trail.conclude(cmd.Context(), written(report), err))
+	complain(cmd.ErrOrStderr(), report, access.names())
+	if printed := printReport(cmd.OutOrStdout(), report, format); printed != nil || err != nil {
 		return errors.Join(repeatable(err), printed)
 	}
 	if n := report.Conflicts(); n > 0 {
 		return partialError{fmt.Errorf("%d faces are in conflict with the store and were left out", n)}
 	}
 	return nil
+}
+
+// written is what an import or a migration has written.
+func written(report transfer.Report) (all []touched) {
+	for _, o := range report {
+		all = append(all, touched{o.Collection, o.Added, o.Conflicts > 0})
+	}
+	return all
 }
 
 func importAll(ctx context.Context, source io.Reader, users int, access storeAccess, store ports.VectorStore, workers int) (transfer.Report, error) {
@@ -118,31 +134,4 @@ func inspect(ctx context.Context, file *os.File, space ports.Space) (transfer.Co
 		return transfer.Contents{}, usageError{errors.Join(err, errors.New("not a regular file; redirect it to -"))}
 	}
 	return transfer.Inspect(ctx, file, space)
-}
-
-// printReport prints what became of each collection, and the conflicts by name.
-func printReport(cmd *cobra.Command, report transfer.Report, configured []string) error {
-	for _, o := range report {
-		line := fmt.Sprintf("%s: users %d, faces %d: %d added, %d there already, %d in conflict", o.Collection, o.Users, o.Faces, o.Added, o.Same, o.Conflicts)
-		if o.Extra > 0 {
-			line += fmt.Sprintf("; the target has %d other faces", o.Extra)
-		}
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
-			return err
-		}
-		printConflicts(cmd.ErrOrStderr(), o)
-		if !slices.Contains(configured, o.Collection) && o.Faces > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: the target's configuration has no collection %s: no request reaches it until it does\n", o.Collection)
-		}
-	}
-	return nil
-}
-
-func printConflicts(w io.Writer, o transfer.Outcome) {
-	for _, c := range o.Examples {
-		fmt.Fprintf(w, "conflict in %s: user %q, face %q: %s\n", c.Collection, c.UserID, c.FaceID, c.Reason)
-	}
-	if more := o.Conflicts - len(o.Examples); more > 0 {
-		fmt.Fprintf(w, "conflict in %s: %d more\n", o.Collection, more)
-	}
 }

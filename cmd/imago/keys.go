@@ -14,7 +14,10 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make and list API keys"}
+	cmd := &cobra.Command{
+		Use: "keys", Short: "Make and list API keys",
+		Example: "  imago keys new gateway\n  imago keys list --config config/memory.yaml",
+	}
 	cmd.AddCommand(keysNewCommand(), keysListCommand())
 	return cmd
 }
@@ -24,6 +27,7 @@ func keysNewCommand() *cobra.Command {
 	var expires string
 	var rate float64
 	var burst int
+	var format string
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Make a key and print its stanza for the keys file",
@@ -42,7 +46,7 @@ func keysNewCommand() *cobra.Command {
 			if cmd.Flags().Changed("burst") {
 				key.Burst = &burst
 			}
-			return newKey(cmd, key, expires)
+			return newKey(cmd, key, expires, format)
 		},
 	}
 	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use (default all)")
@@ -50,10 +54,13 @@ func keysNewCommand() *cobra.Command {
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key stops being valid, as in 2027-01-31T00:00:00Z (default never)")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second, 0 for any number (default auth.rate)")
 	cmd.Flags().IntVar(&burst, "burst", 0, "requests at once after a pause, 0 for those of one second (default auth.burst)")
+	completeFlag(cmd, "collections", several(configuredCollections))
+	completeFlag(cmd, "operations", several(oneOf("enrol", "search", "unenrol", "read")))
+	formatFlag(cmd, &format)
 	return cmd
 }
 
-func newKey(cmd *cobra.Command, key config.Key, expires string) error {
+func newKey(cmd *cobra.Command, key config.Key, expires, format string) error {
 	if expires != "" {
 		at, err := time.Parse(time.RFC3339, expires)
 		if err != nil {
@@ -70,9 +77,18 @@ func newKey(cmd *cobra.Command, key config.Key, expires string) error {
 	if err != nil {
 		return err
 	}
+	if format == "json" {
+		return printJSON(cmd.OutOrStdout(), newKeyResult{secret, stanza})
+	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(),
 		"key: %s\n\nThis is the only time it is shown. Put this under `keys:` in the keys file:\n\n%s", secret, stanza)
 	return err
+}
+
+// newKeyResult is the result in JSON.
+type newKeyResult struct {
+	Key    string `json:"key"`
+	Stanza string `json:"stanza"` // YAML for the keys file
 }
 
 // stanza returns the lines of a key for the keys file, indented to stand under

@@ -78,7 +78,7 @@ func TestListKeys(t *testing.T) {
 	require.NoError(t, err)
 
 	var out bytes.Buffer
-	require.NoError(t, listKeys(&out, config.Auth{KeysFile: path, Rate: 5, Burst: 10}, true, now))
+	require.NoError(t, listKeys(&out, config.Auth{KeysFile: path, Rate: 5, Burst: 10}, true, now, "text"))
 	var got [][]string
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.Fields(line))
@@ -99,9 +99,9 @@ func TestListKeys(t *testing.T) {
 
 func TestListKeysWithoutKeys(t *testing.T) {
 	var out bytes.Buffer
-	require.ErrorAs(t, listKeys(&out, config.Auth{}, false, time.Now()), new(usageError))
-	require.ErrorAs(t, listKeys(&out, config.Auth{KeysFile: keysFile(t, "garbage")}, false, time.Now()), new(usageError))
+	require.ErrorAs(t, listKeys(&out, config.Auth{}, false, time.Now(), "text"), new(usageError))
+	require.ErrorAs(t, listKeys(&out, config.Auth{KeysFile: keysFile(t, "garbage")}, false, time.Now(), "text"), new(usageError))
 	require.Empty(t, out.String())
-	require.NoError(t, listKeys(&out, config.Auth{}, true, time.Now()))
+	require.NoError(t, listKeys(&out, config.Auth{}, true, time.Now(), "text"))
 	require.Contains(t, out.String(), "any")
 }

@@ -22,7 +22,8 @@ import (
 const shownHash = 8
 
 func keysListCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show the keys of the keys file: names, scopes, limits, expiry",
 		Long: "Lists the clients of the file that auth.keys_file names, what each may do, how often,\n" +
@@ -35,30 +36,80 @@ func keysListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return listKeys(cmd.OutOrStdout(), cfg.Auth, os.Getenv("IMAGO_API_KEY") != "", time.Now())
+			return listKeys(cmd.OutOrStdout(), cfg.Auth, os.Getenv("IMAGO_API_KEY") != "", time.Now(), format)
 		},
 	}
+	formatFlag(cmd, &format)
+	return cmd
 }
 
-// listKeys prints a table of all keys, that of the environment first.
-func listKeys(out io.Writer, auth config.Auth, environment bool, now time.Time) error {
-	var keys config.Keys
-	if auth.KeysFile != "" {
-		var err error
-		if keys, err = config.LoadKeys(auth.KeysFile); err != nil {
-			return usageError{err}
-		}
-	} else if !environment {
-		return usageError{errors.New("no keys are configured: set auth.keys_file or IMAGO_API_KEY")}
+// listKeys prints all keys, that of the environment first.
+func listKeys(out io.Writer, auth config.Auth, environment bool, now time.Time, format string) error {
+	keys, err := readKeys(auth, environment)
+	if err != nil {
+		return err
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES")
+	list := describeKeys(keys, auth, environment, now)
+	if format == "json" {
+		return printJSON(out, list)
+	}
+	return printKeys(out, list)
+}
+
+// readKeys reads the keys file, where there is one.
+func readKeys(auth config.Auth, environment bool) (config.Keys, error) {
+	if auth.KeysFile == "" {
+		if !environment {
+			return config.Keys{}, usageError{errors.New("no keys are configured: set auth.keys_file or IMAGO_API_KEY")}
+		}
+		return config.Keys{}, nil
+	}
+	keys, err := config.LoadKeys(auth.KeysFile)
+	if err != nil {
+		return config.Keys{}, usageError{err}
+	}
+	return keys, nil
+}
+
+// describedKey is what is shown of a key. Empty lists stand for everything.
+type describedKey struct {
+	Name        string     `json:"name"`
+	Fingerprint string     `json:"fingerprint,omitempty"` // empty for the key of the environment
+	Collections []string   `json:"collections"`
+	Operations  []string   `json:"operations"`
+	Rate        float64    `json:"rate"` // 0 for any
+	Burst       int        `json:"burst"`
+	Expires     *time.Time `json:"expires,omitempty"`
+	Expired     bool       `json:"expired"`
+}
+
+// describeKeys says what there is to say of each key.
+func describeKeys(keys config.Keys, auth config.Auth, environment bool, now time.Time) []describedKey {
+	list := []describedKey{}
 	if environment {
-		fmt.Fprintf(table, "%s\t(IMAGO_API_KEY)\tall\tall\t%s\tnever\n", apikey.EnvironmentClient, rateOf(config.Key{}, auth))
+		list = append(list, describedKey{Name: apikey.EnvironmentClient, Rate: auth.Rate, Burst: auth.Burst})
 	}
 	for _, key := range keys.Keys {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, key.SHA256[:shownHash],
-			scopeOf(key.Collections), scopeOf(key.Operations), rateOf(key, auth), expiryOf(key.Expires, now))
+		one := describedKey{Name: key.Name, Fingerprint: key.SHA256[:shownHash], Collections: key.Collections, Operations: key.Operations}
+		one.Rate, one.Burst = key.Limit(auth)
+		if !key.Expires.IsZero() {
+			one.Expires, one.Expired = &key.Expires, !now.Before(key.Expires)
+		}
+		list = append(list, one)
+	}
+	for i := range list {
+		list[i].Collections, list[i].Operations = append([]string{}, list[i].Collections...), append([]string{}, list[i].Operations...)
+	}
+	return list
+}
+
+// printKeys prints them as a table.
+func printKeys(out io.Writer, list []describedKey) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES")
+	for _, key := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, cmp.Or(key.Fingerprint, "(IMAGO_API_KEY)"),
+			scopeOf(key.Collections), scopeOf(key.Operations), rateOf(key), expiryOf(key))
 	}
 	return table.Flush()
 }
@@ -66,24 +117,24 @@ func listKeys(out io.Writer, auth config.Auth, environment bool, now time.Time) 
 func scopeOf(names []string) string { return cmp.Or(strings.Join(names, ","), "all") }
 
 // rateOf is the limit that holds for a key, as in "5/s, burst 10".
-func rateOf(key config.Key, auth config.Auth) string {
-	rate, burst := key.Limit(auth)
-	if rate == 0 {
+func rateOf(key describedKey) string {
+	if key.Rate == 0 {
 		return "any"
 	}
-	text := strconv.FormatFloat(rate, 'g', -1, 64) + "/s"
-	if burst > 0 {
-		text += ", burst " + strconv.Itoa(burst)
+	text := strconv.FormatFloat(key.Rate, 'g', -1, 64) + "/s"
+	if key.Burst > 0 {
+		text += ", burst " + strconv.Itoa(key.Burst)
 	}
 	return text
 }
 
-func expiryOf(at, now time.Time) string {
-	switch {
-	case at.IsZero():
+func expiryOf(key describedKey) string {
+	if key.Expires == nil {
 		return "never"
-	case !now.Before(at):
-		return at.Format(time.RFC3339) + " (expired)"
 	}
-	return at.Format(time.RFC3339)
+	text := key.Expires.Format(time.RFC3339)
+	if key.Expired {
+		text += " (expired)"
+	}
+	return text
 }

@@ -7,54 +7,30 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker.
-var version = "dev"
-
-// The exit codes, for scripts.
-const (
-	exitFailed  = 1 // the command was understood and failed
-	exitUsage   = 2 // the command line or the configuration is wrong
-	exitPartial = 3 // the command is done, but something was refused
-)
-
-// usageError marks an error that is the caller's to mend.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-// partialError marks an error that says what a command has left out.
-type partialError struct{ error }
-
-func (e partialError) Unwrap() error { return e.error }
+// version and commit are set by the linker.
+var version, commit = "dev", ""
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx))
+	ctx, stop := interruptible(context.Background())
+	code := run(ctx, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-func run(ctx context.Context) int {
+// run executes the command line and says on errs, once, what went wrong.
+func run(ctx context.Context, errs io.Writer) int {
 	err := root().ExecuteContext(ctx)
-	if err == nil {
-		return 0
+	if err != nil {
+		fmt.Fprintln(errs, "imago:", sentence(ctx, err))
 	}
-	fmt.Fprintln(os.Stderr, "imago:", err)
-	if errors.As(err, new(usageError)) {
-		return exitUsage
-	}
-	if errors.As(err, new(partialError)) {
-		return exitPartial
-	}
-	return exitFailed
+	return exitCode(ctx, err)
 }
 
 func root() *cobra.Command {
@@ -62,30 +38,23 @@ func root() *cobra.Command {
 		Use:   "imago",
 		Short: "Face search sidecar",
 		Long: "imago enrols faces into collections, searches them 1:N and unenrols them,\n" +
-			"over a small JSON API.",
-		SilenceErrors: true,
-		SilenceUsage:  true,
+			"over a small JSON API.\n\n" +
+			"Results go to standard output; errors, warnings and progress to standard error.\n\n" +
+			exitCodes,
+		Example: "  imago models pull\n" +
+			"  imago serve --config config/memory.yaml\n" +
+			"  imago help keys new",
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	cmd.PersistentFlags().String("config", os.Getenv("IMAGO_CONFIG"), "configuration file (env IMAGO_CONFIG); without one the defaults hold")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	completeFlag(cmd, "config", filesWith("yaml", "yml"))
 	cmd.AddCommand(serveCommand(), keysCommand(), tokenCommand(), modelsCommand(), healthcheckCommand(), versionCommand(),
-		benchCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand())
+		benchCommand(), checkCommand(), completionCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand())
+	cmd.SetHelpCommand(helpCommand())
+	cmd.SetFlagErrorFunc(flagError)
 	markUsage(cmd)
 	return cmd
-}
-
-// markUsage makes wrong arguments of a command and those below it the caller's
-// to mend.
-func markUsage(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		markUsage(sub)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ const (
 func migrateCommand() *cobra.Command {
 	var from, to string
 	var workers int
+	var format string
 	cmd := &cobra.Command{
 		Use:   "migrate --from FILE --to FILE",
 		Short: "Copy the gallery from one store to another",
@@ -38,7 +40,8 @@ func migrateCommand() *cobra.Command {
 			"Both configurations must name the same embedder. Environment variables hold for\n" +
 			"both sides; IMAGO_FROM_… and IMAGO_TO_… instead of IMAGO_… hold for one of them,\n" +
 			"as in IMAGO_TO_STORE_PGVECTOR_DSN.\n\n" +
-			"Exit code 0 means that both stores hold the same, 1 that they do not.",
+			"Exit code 0 means that both stores hold the same, 1 that they do not, 4 that a store\n" +
+			"does not answer.",
 		Example: "  imago migrate --from config/memory.yaml --to config/pgvector.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,12 +55,15 @@ func migrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return migrate(cmd, a, b, workers)
+			return migrate(cmd, a, b, workers, format)
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "configuration file of the store to copy")
 	cmd.Flags().StringVar(&to, "to", "", "configuration file of the store to fill")
 	addWorkersFlag(cmd, &workers)
+	formatFlag(cmd, &format)
+	completeFlag(cmd, "from", filesWith("yaml", "yml"))
+	completeFlag(cmd, "to", filesWith("yaml", "yml"))
 	return cmd
 }
 
@@ -131,7 +137,7 @@ func absolute(path string) string {
 	return path
 }
 
-func migrate(cmd *cobra.Command, a, b storeAccess, workers int) (err error) {
+func migrate(cmd *cobra.Command, a, b storeAccess, workers int, format string) (err error) {
 	ctx := cmd.Context()
 	from, closeFrom, err := a.open(ctx)
 	if err != nil {
@@ -144,16 +150,49 @@ func migrate(cmd *cobra.Command, a, b storeAccess, workers int) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeTo()) }()
 
-	report, err := copyAll(ctx, from, to, a.names(), workers)
-	if printed := printReport(cmd, report, b.names()); printed != nil || err != nil {
-		return errors.Join(repeatable(err), printed)
+	report, err := copyAudited(cmd, a, b, from, to, workers)
+	complain(cmd.ErrOrStderr(), report, b.names())
+	if format == "text" {
+		err = errors.Join(err, printOutcomes(cmd.OutOrStdout(), report))
 	}
-	sums, err := verifyAll(ctx, from, to, a.names())
+	var sums []transfer.Sum
+	if err == nil {
+		sums, err = verifyAll(ctx, from, to, a.names())
+	}
+	return errors.Join(repeatable(err), printMigration(cmd.OutOrStdout(), report, sums, format))
+}
+
+// printMigration prints what the verification has found, and in JSON everything.
+func printMigration(out io.Writer, report transfer.Report, sums []transfer.Sum, format string) error {
+	switch {
+	case format == "json":
+		return printJSON(out, transferResult{outcomes(report), sumResults(sums)})
+	case len(sums) == 0:
+		return nil
+	}
+	if _, err := fmt.Fprintln(out, "verified, both sides:"); err != nil {
+		return err
+	}
+	return printSums(out, sums, format)
+}
+
+// copyAudited copies, and has both sides' audit logs tell of it.
+func copyAudited(cmd *cobra.Command, a, b storeAccess, from, to ports.VectorStore, workers int) (transfer.Report, error) {
+	ctx := cmd.Context()
+	out, err := beginTrail(ctx, a.cfg.Audit, trailMigrateOut, "", cmd.ErrOrStderr())
 	if err != nil {
-		return repeatable(err)
+		return nil, err
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "verified, both sides:")
-	return printSums(cmd.OutOrStdout(), sums)
+	in, err := beginTrail(ctx, b.cfg.Audit, trailMigrateIn, "", cmd.ErrOrStderr())
+	if err != nil {
+		return nil, errors.Join(err, out.conclude(ctx, nil, err))
+	}
+	report, err := copyAll(ctx, from, to, a.names(), workers)
+	var all []touched
+	for _, o := range report {
+		all = append(all, touched{collection: o.Collection, faces: o.Faces})
+	}
+	return report, errors.Join(err, out.conclude(ctx, all, err), in.conclude(ctx, written(report), err))
 }
 
 func copyAll(ctx context.Context, from, to ports.VectorStore, names []string, workers int) (transfer.Report, error) {

@@ -18,13 +18,17 @@ import (
 )
 
 func modelsCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "models", Short: "List, fetch and verify models"}
+	cmd := &cobra.Command{
+		Use: "models", Short: "List, fetch and verify models",
+		Example: "  imago models pull\n  imago models verify",
+	}
 	cmd.AddCommand(modelsListCommand(), modelsPullCommand(), modelsVerifyCommand())
 	return cmd
 }
 
 func modelsListCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the models that imago knows",
 		Example: "  imago models list",
@@ -38,21 +42,52 @@ func modelsListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printModels(cmd.OutOrStdout(), entries, cfg.Models)
+			list := describeModels(entries, cfg.Models)
+			if format == "json" {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			return printModels(cmd.OutOrStdout(), list)
 		},
 	}
+	formatFlag(cmd, &format)
+	return cmd
 }
 
-func printModels(out io.Writer, entries []modelzoo.Entry, chosen config.Models) error {
+// describedModel is what is shown of a model. Problem says why its manifest is of
+// no use.
+type describedModel struct {
+	Name    string      `json:"name"`
+	Kind    config.Kind `json:"kind,omitempty"`
+	File    string      `json:"file,omitempty"`
+	Here    bool        `json:"here"`
+	Used    bool        `json:"used"`
+	Licence string      `json:"licence,omitempty"`
+	Problem string      `json:"problem,omitempty"`
+}
+
+func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedModel {
+	list := []describedModel{}
+	for _, e := range entries {
+		one := describedModel{Name: e.Name, Used: e.Name == chosen.Detector || e.Name == chosen.Embedder}
+		if e.Err != nil {
+			one.Problem = e.Err.Error()
+		} else {
+			one.Kind, one.File, one.Here, one.Licence = e.Manifest.Kind, e.Manifest.File, e.Present, e.Manifest.Licence
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+func printModels(out io.Writer, list []describedModel) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tKIND\tFILE\tHERE\tUSED\tLICENCE")
-	for _, e := range entries {
-		if e.Err != nil {
-			fmt.Fprintf(w, "%s\t%v\n", e.Name, e.Err)
+	for _, m := range list {
+		if m.Problem != "" {
+			fmt.Fprintf(w, "%s\t%s\n", m.Name, m.Problem)
 			continue
 		}
-		used := e.Name == chosen.Detector || e.Name == chosen.Embedder
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Manifest.Kind, e.Manifest.File, yesNo(e.Present), yesNo(used), e.Manifest.Licence)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, m.File, yesNo(m.Here), yesNo(m.Used), m.Licence)
 	}
 	return w.Flush()
 }
@@ -71,7 +106,8 @@ func modelsPullCommand() *cobra.Command {
 		Long: "Downloads the named models, or those that the configuration uses, from the\n" +
 			"source in their manifests. An interrupted download goes on where it stopped;\n" +
 			"what arrives is verified by size and SHA-256. What is there and right is kept.",
-		Example: "  imago models pull\n  imago models pull opencv-yunet opencv-sface",
+		Example:           "  imago models pull\n  imago models pull opencv-yunet opencv-sface",
+		ValidArgsFunction: knownModels,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return eachModel(cmd, names, func(ctx context.Context, zoo *modelzoo.Zoo, name string) error {
 				bar := newBar(name)
@@ -91,7 +127,8 @@ func modelsVerifyCommand() *cobra.Command {
 		Short: "Check models against their manifests",
 		Long: "Checks size and SHA-256 of the named models, or of those that the configuration\n" +
 			"uses.",
-		Example: "  imago models verify",
+		Example:           "  imago models verify",
+		ValidArgsFunction: knownModels,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return eachModel(cmd, names, func(ctx context.Context, zoo *modelzoo.Zoo, name string) error {
 				return zoo.Verify(ctx, name)
@@ -117,7 +154,9 @@ func eachModel(cmd *cobra.Command, names []string, do func(context.Context, *mod
 			failed = append(failed, err)
 			continue
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", name)
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", name); err != nil {
+			return err
+		}
 	}
 	return errors.Join(failed...)
 }

@@ -138,7 +138,7 @@ func startApp(ctx context.Context, app *fx.App) (stop func() error, err error) {
 // command may be repeated.
 func repeatable(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted; run the same command again to go on")
+		return fmt.Errorf("interrupted; run the same command again to go on: %w", err)
 	}
 	if errors.Is(err, ports.ErrUnavailable) {
 		return fmt.Errorf("%w; run the same command again to go on when the store answers", err)

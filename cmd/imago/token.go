@@ -20,6 +20,8 @@ func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Make keys for encrypted pictures, and encrypt pictures",
+		Example: "  imago token keygen keys.json --device device.json\n" +
+			"  imago token seal face.jpg --jwk device.json",
 	}
 	cmd.AddCommand(tokenKeygenCommand(), tokenSealCommand())
 	return cmd
@@ -43,6 +45,8 @@ func tokenKeygenCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&algorithm, "alg", "ECDH-ES+A256KW", "algorithm: "+strings.Join(token.Algorithms(), ", "))
+	completeFlag(cmd, "alg", oneOf(token.Algorithms()...))
+	cmd.ValidArgsFunction = first(filesWith("json"))
 	cmd.Flags().StringVar(&kid, "kid", "", "name of the key (default the date and time)")
 	cmd.Flags().StringVar(&device, "device", "", "new file for the device's key")
 	return cmd
@@ -104,6 +108,8 @@ func tokenSealCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&jwk, "jwk", "", "file with the key")
+	completeFlag(cmd, "jwk", filesWith("json", "jwk"))
+	cmd.ValidArgsFunction = first(filesWith("jpg", "jpeg", "png"))
 	cmd.Flags().StringVar(&kid, "kid", "", "which key of a set (default the only one)")
 	cmd.Flags().DurationVar(&ttl, "ttl", defaultTTL, "how long the token is valid; imago may allow less")
 	return cmd

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestExitCodes(t *testing.T) {
+	text := root().Long
+	for code, said := range map[int]string{exitFailed: "1 failed", exitUsage: "2 the command line", exitPartial: "3 done but", exitUnavailable: "4 a server", exitSignal + 2: "130 and"} {
+		require.Contains(t, text, said, code)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(interruption{syscall.SIGTERM})
+	require.Equal(t, 143, exitCode(ctx, ctx.Err()))
+	require.Equal(t, "interrupted by a signal: terminated", sentence(ctx, ctx.Err()))
+	require.Zero(t, exitCode(ctx, nil), "it came too late")
+}
+
+// A process tells a script by its exit code and a person by one line on standard
+// error what went wrong; standard output has results only.
+func TestProcessesSayWhatWentWrong(t *testing.T) {
+	imago, dir := self(t), t.TempDir()
+	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	closed := nowhere.Addr().String()
+	require.NoError(t, nowhere.Close())
+	broken := filepath.Join(dir, "broken.yaml")
+	require.NoError(t, os.WriteFile(broken, []byte("nonsense: true\n"), 0o600))
+	damaged := filepath.Join(dir, "damaged.jsonl")
+	require.NoError(t, os.WriteFile(damaged, []byte("{}\n"), 0o600))
+	for _, c := range []struct {
+		line, env, says string
+		code            int
+	}{
+		{"version", "", "", 0},
+		{"--version", "", "", 0},
+		{"nonsense", "", "unknown command", exitUsage},
+		{"serve --config " + broken, "", "nonsense", exitUsage},
+		{"check --config " + broken, "", "nonsense", exitUsage},
+		{"import " + damaged, "", "damaged.jsonl", exitFailed},
+		{"models verify", "", "models pull", exitFailed},
+		{"healthcheck", "IMAGO_SERVER_LISTEN=" + closed, "no answer at " + closed, exitUnavailable},
+		{"bench --url " + closed, "IMAGO_API_KEY=a-key-of-sixteen-characters", "no answer at", exitUnavailable},
+		{"models pull", "https_proxy=http://" + closed, "pull", exitUnavailable},
+	} {
+		cmd := imago.command(t, strings.Fields(c.line)...)
+		cmd.Env = append(cmd.Env, c.env)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		err := cmd.Run()
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%s: %v: %s", c.line, err, errs.String())
+		if c.code == 0 {
+			require.Empty(t, errs.String(), c.line)
+			require.NotEmpty(t, out.String(), c.line)
+			continue
+		}
+		require.Empty(t, out.String(), c.line)
+		require.Contains(t, errs.String(), c.says, c.line)
+		require.True(t, strings.HasPrefix(errs.String(), "imago: "), errs.String())
+		require.NotContains(t, errs.String(), "\nimago:", "once")
+	}
+}
+
+// A signal ends a command that waits, with the code that shells give it.
+func TestSignalsEndCommands(t *testing.T) {
+	imago := self(t)
+	for signal, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		cmd := imago.command(t, "import", "-")
+		_, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		require.NoError(t, cmd.Start())
+		// Once it waits for its input it has made the file.
+		require.Eventually(t, func() bool {
+			_, err := os.Stat(filepath.Join(cmd.Dir, "data", "imago.db-wal"))
+			return err == nil
+		}, eventually, tick)
+		require.NoError(t, cmd.Process.Signal(signal))
+		require.Error(t, cmd.Wait())
+		require.Equal(t, code, cmd.ProcessState.ExitCode(), errs.String())
+		require.Contains(t, errs.String(), "imago: interrupted")
+	}
+}
