@@ -98,12 +98,17 @@ func TestChipGeometry(t *testing.T) {
 			for i := range l {
 				img := ports.NewImage(size, size)
 				drawDisc(img, l[i], 5*c.scale)
-				got := centreOfMass(alignment.Warp(img, tr))
+				got := centreOfMass(warp(img, tr))
 				require.InDelta(t, alignment.Template[i].X, got.X, 0.1, "landmark %d", i)
 				require.InDelta(t, alignment.Template[i].Y, got.Y, 0.1, "landmark %d", i)
 			}
 		})
 	}
+}
+
+// warp samples with a Sampler of its own.
+func warp(img *ports.Image, t alignment.Transform) *ports.Chip {
+	return new(alignment.Sampler).Warp(img, t)
 }
 
 func shift(l ports.Landmarks, dx, dy float64) ports.Landmarks {
@@ -150,7 +155,7 @@ func TestWarpDoesNotAlias(t *testing.T) {
 		}
 		tr, err := alignment.Fit(place(scale, 0, 10, 10))
 		require.NoError(t, err)
-		chip := alignment.Warp(img, tr)
+		chip := warp(img, tr)
 		low, high := byte(255), byte(0)
 		for _, v := range chip {
 			low, high = min(low, v), max(high, v)
@@ -170,7 +175,7 @@ func TestWarpIsBlackOutsideThePicture(t *testing.T) {
 	for _, scale := range []float64{0.3, 1, 5} {
 		tr, err := alignment.Fit(place(scale, 0, 5000, -5000))
 		require.NoError(t, err)
-		require.Equal(t, ports.Chip{}, *alignment.Warp(img, tr))
+		require.Equal(t, ports.Chip{}, *warp(img, tr))
 	}
 }
 
@@ -186,7 +191,7 @@ func TestWarpHonoursStride(t *testing.T) {
 	for _, scale := range []float64{0.5, 2.5} {
 		tr, err := alignment.Fit(place(scale, 12, 4, 4))
 		require.NoError(t, err)
-		require.Equal(t, alignment.Warp(img, tr), alignment.Warp(padded, tr))
+		require.Equal(t, warp(img, tr), warp(padded, tr))
 	}
 }
 
@@ -203,8 +208,9 @@ func BenchmarkWarp(b *testing.B) {
 		require.NoError(b, err)
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
+			var s alignment.Sampler
 			for b.Loop() {
-				alignment.Warp(img, tr)
+				s.Warp(img, tr)
 			}
 		})
 	}

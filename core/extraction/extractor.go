@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"imago/core/alignment"
@@ -38,6 +39,7 @@ type Extractor struct {
 	admission *admission
 	sizes     []int
 	refine    bool
+	spaces    sync.Pool // of *workspace
 }
 
 // New returns an Extractor over the three ports.
@@ -45,6 +47,7 @@ func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder
 	return &Extractor{
 		decoder: decoder, detector: detector, embedder: embedder,
 		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine,
+		spaces: sync.Pool{New: func() any { return new(workspace) }},
 	}
 }
 
@@ -142,8 +145,10 @@ func (x *Extractor) sample(ctx context.Context, picture []byte, f found) (qualit
 	if err != nil {
 		return quality.Sample{}, nil, err
 	}
+	w := x.spaces.Get().(*workspace)
+	defer x.spaces.Put(w)
 	if x.refine {
-		if err := x.refineLandmarks(ctx, finer, &face.Landmarks); err != nil {
+		if err := x.refineLandmarks(ctx, w, finer, &face.Landmarks); err != nil {
 			return quality.Sample{}, nil, err
 		}
 	}
@@ -151,7 +156,7 @@ func (x *Extractor) sample(ctx context.Context, picture []byte, f found) (qualit
 	if err != nil {
 		return quality.Sample{}, nil, err
 	}
-	chip := alignment.Warp(finer, t)
+	chip := w.sampler.Warp(finer, t)
 	return quality.Sample{Face: face, Others: f.faces[1:], Reduction: reduction, Chip: chip}, finer, nil
 }
 

@@ -3,6 +3,7 @@ package extraction
 import (
 	"context"
 	"math"
+	"slices"
 
 	"imago/core/alignment"
 	"imago/ports"
@@ -32,8 +33,8 @@ const (
 
 // refineLandmarks replaces the landmarks by what the looks measure. A look that
 // does not find the face leaves them as they were.
-func (x *Extractor) refineLandmarks(ctx context.Context, img *ports.Image, l *ports.Landmarks) error {
-	first, err := newView(img, *l, firstSize)
+func (x *Extractor) refineLandmarks(ctx context.Context, w *workspace, img *ports.Image, l *ports.Landmarks) error {
+	first, err := w.view(img, *l, firstSize)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (x *Extractor) refineLandmarks(ctx context.Context, img *ports.Image, l *po
 	}
 	var all tally
 	for _, size := range finalSizes {
-		v, err := newView(img, upright, size)
+		v, err := w.view(img, upright, size)
 		if err != nil {
 			return err
 		}
@@ -60,6 +61,12 @@ func (x *Extractor) refineLandmarks(ctx context.Context, img *ports.Image, l *po
 	}
 	all.mean(l)
 	return nil
+}
+
+// workspace is memory that one picture needs and the next can use again.
+type workspace struct {
+	sampler alignment.Sampler
+	pix     []byte // of a crop
 }
 
 // look measures the landmarks of the face in a view once. Without a face in the
@@ -84,13 +91,17 @@ type view struct {
 	mirrored bool
 }
 
-func newView(img *ports.Image, l ports.Landmarks, size int) (*view, error) {
+// view makes a view, which lasts until the next of this workspace.
+func (w *workspace) view(img *ports.Image, l ports.Landmarks, size int) (*view, error) {
 	t, err := alignment.Fit(l)
 	if err != nil {
 		return nil, err
 	}
 	toCrop := cropTransform(t, size)
-	return &view{from: l, crop: alignment.Crop(img, toCrop, size), toImage: toCrop.Inverse()}, nil
+	w.pix = slices.Grow(w.pix[:0], 3*size*size)[:3*size*size]
+	crop := &ports.Image{Pix: w.pix, Stride: 3 * size, Width: size, Height: size, FullWidth: size, FullHeight: size}
+	w.sampler.Crop(crop, img, toCrop)
+	return &view{from: l, crop: crop, toImage: toCrop.Inverse()}, nil
 }
 
 // mirror exchanges left and right.
