@@ -21,9 +21,11 @@ type AuditEntry struct {
 	// Client is empty where no valid key was presented. Address is that of the
 	// client, not of a proxy that is trusted; it is "unix" for a socket.
 	Client, Address string
-	// Operation is enrol, replace, add_face, search, unenrol, read or list.
+	// Operation is enrol, replace, add_face, search, unenrol, read, list, detect,
+	// collections or calibration.
 	Operation string
-	// Collection and UserID are what the client wrote in the path.
+	// Collection and UserID are what the client wrote in the path; where it asks
+	// about no collection it is empty.
 	Collection, UserID string
 	// Status is the HTTP status of an outcome, Reasons are the codes of what
 	// was wrong.
@@ -32,7 +34,7 @@ type AuditEntry struct {
 	// Threshold and Limit are those of a search.
 	Threshold float64
 	Limit     int
-	// Faces is how many faces were stored or shown.
+	// Faces is how many faces were stored, shown or detected.
 	Faces int
 	// Matches are what the answer to a search says.
 	Matches []ports.Candidate
@@ -67,7 +69,7 @@ func (s *Server) audited(op ports.Operation, next handler) handler {
 			Address: nameOf(x.from), Operation: operationName(op, r),
 			Collection: r.PathValue("list"), UserID: r.PathValue("userId"),
 		}
-		if x.entry.Collection == "" {
+		if x.entry.Collection == "" && !ofNoCollection(r.Pattern) {
 			x.entry.Collection = inventory
 		}
 		return next(x, r)
@@ -77,6 +79,12 @@ func (s *Server) audited(op ports.Operation, next handler) handler {
 // operationName tells apart what needs the same permission.
 func operationName(op ports.Operation, r *http.Request) string {
 	switch {
+	case r.Pattern == patternDetect:
+		return "detect"
+	case r.Pattern == patternCollections:
+		return "collections"
+	case strings.HasPrefix(r.Pattern, patternCalibration):
+		return "calibration"
 	case r.Method == http.MethodPut:
 		return "replace"
 	case op == ports.OpEnrol && strings.HasSuffix(r.Pattern, "/faces"):
@@ -85,6 +93,18 @@ func operationName(op ports.Operation, r *http.Request) string {
 		return "list"
 	}
 	return string(op)
+}
+
+// The paths of what is audited under a name of its own.
+const (
+	patternDetect      = "/faces/detect"
+	patternCollections = "/collections"
+	patternCalibration = "/calibration"
+)
+
+// ofNoCollection reports whether a path is about none rather than the inventory.
+func ofNoCollection(pattern string) bool {
+	return pattern == patternDetect || pattern == patternCollections
 }
 
 // announce writes down that a change is about to be made, where no change may

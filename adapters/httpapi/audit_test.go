@@ -73,6 +73,10 @@ func TestEveryOperationIsAudited(t *testing.T) {
 		{"GET", "/users/u1", "", "read", "users", "u1", false},
 		{"GET", "/users", "", "list", "users", "", false},
 		{"GET", "/users/blacklist", "", "list", "blacklist", "", false},
+		{"POST", "/faces/detect", face(), "detect", "", "", false},
+		{"GET", "/collections", "", "collections", "", "", false},
+		{"GET", "/calibration", "", "calibration", "users", "", false},
+		{"GET", "/calibration/blacklist", "", "calibration", "blacklist", "", false},
 	} {
 		for _, required := range []bool{false, true} {
 			b := &book{}
@@ -177,6 +181,7 @@ func TestAuditThatCannotBeWritten(t *testing.T) {
 			request("POST", "/users/u1", face()), request("PUT", "/users/u1", face()), request("POST", "/users/u1/faces", face()),
 			request("DELETE", "/users/u1", ""), request("POST", "/users/search", face()),
 			request("GET", "/users/u1", ""), request("GET", "/users", ""),
+			request("POST", "/faces/detect", face()), request("GET", "/collections", ""), request("GET", "/calibration", ""),
 		} {
 			name := r.Method + " " + r.URL.Path
 			a := do(h, r)

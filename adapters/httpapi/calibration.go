@@ -54,6 +54,9 @@ func (s *Server) assessThreshold(x *exchange, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
+	if err := s.disclose(x); err != nil {
+		return err
+	}
 	writeJSON(x, http.StatusOK, mediaJSON, newAssessment(a))
 	return nil
 }

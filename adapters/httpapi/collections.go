@@ -22,6 +22,9 @@ func (s *Server) collections(x *exchange, r *http.Request, c caller) error {
 			out.Collections = append(out.Collections, collection{Name: one.Name, Shared: one.Shared, Operations: ops})
 		}
 	}
+	if err := s.disclose(x); err != nil {
+		return err
+	}
 	writeJSON(x, http.StatusOK, mediaJSON, out)
 	return nil
 }

@@ -33,6 +33,10 @@ func (s *Server) detectFaces(x *exchange, r *http.Request, c caller) error {
 	if err != nil {
 		return err
 	}
+	x.entry.Faces = len(found.Faces)
+	if err := s.disclose(x); err != nil {
+		return err
+	}
 	writeJSON(x, http.StatusOK, mediaJSON, newDetection(found))
 	return nil
 }

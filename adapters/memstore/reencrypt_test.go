@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,11 +16,12 @@ import (
 	"imago/config"
 )
 
-// In a child process, rotateEnv holds the path of the file to open, and
-// keysEnv the keys.
+// In a child process, rotateEnv holds the path of the file to open, keysEnv the
+// keys, and decryptEnv whether they only open.
 const (
-	rotateEnv = "IMAGO_TEST_ROTATE_FILE"
-	keysEnv   = "IMAGO_TEST_ROTATE_KEYS"
+	rotateEnv  = "IMAGO_TEST_ROTATE_FILE"
+	keysEnv    = "IMAGO_TEST_ROTATE_KEYS"
+	decryptEnv = "IMAGO_TEST_ROTATE_DECRYPT"
 )
 
 // TestCrashWhileEncrypting kills a process in the middle of encrypting a file,
@@ -48,7 +50,7 @@ func TestCrashWhileEncrypting(t *testing.T) {
 func killEncrypting(t *testing.T, path string, n int, e config.Encryption) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEncryptingChild$", "-test.count=1")
-	cmd.Env = append(os.Environ(), rotateEnv+"="+path, keysEnv+"="+e.Key.Reveal())
+	cmd.Env = append(os.Environ(), rotateEnv+"="+path, keysEnv+"="+e.Key.Reveal(), decryptEnv+"="+strconv.FormatBool(e.Decrypt))
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	on, err := cmd.StdinPipe()
@@ -74,7 +76,7 @@ func TestEncryptingChild(t *testing.T) {
 	if path == "" {
 		t.Skip("this test is the child of TestCrashWhileEncrypting")
 	}
-	e := config.Encryption{Key: config.Secret(os.Getenv(keysEnv)), Convert: true}
+	e := config.Encryption{Key: config.Secret(os.Getenv(keysEnv)), Convert: true, Decrypt: os.Getenv(decryptEnv) == "true"}
 	s := New(config.MemoryStore{Path: path, Encryption: e}, testSpace(128), slog.New(batches{slog.DiscardHandler}))
 	require.NoError(t, s.Start(t.Context()))
 	closeStore(t, s)
