@@ -27,7 +27,7 @@ func (m Model) read() ([]byte, error) {
 	}
 	sum := sha256.Sum256(data)
 	if got := hex.EncodeToString(sum[:]); got != m.Manifest.SHA256 {
-		return nil, m.fault(fmt.Errorf("%s has SHA-256 %s, its manifest says %s; fetch the file again or correct the manifest", m.Manifest.File, got, m.Manifest.SHA256))
+		return nil, m.fault(fmt.Errorf("%s has SHA-256 %s, its manifest says %s; %s", m.Manifest.File, got, m.Manifest.SHA256, m.remedy()))
 	}
 	return data, nil
 }
@@ -46,11 +46,16 @@ func (m Model) readSized() ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() != m.Manifest.Size || m.Manifest.Size <= 0 {
-		return nil, fmt.Errorf("%s has %d bytes, its manifest says %d; fetch the file again or correct the manifest", m.Manifest.File, info.Size(), m.Manifest.Size)
+		return nil, fmt.Errorf("%s has %d bytes, its manifest says %d; %s", m.Manifest.File, info.Size(), m.Manifest.Size, m.remedy())
 	}
 	data := make([]byte, m.Manifest.Size)
 	_, err = io.ReadFull(file, data)
 	return data, err
+}
+
+// remedy is what to do about a file that is not the manifest's.
+func (m Model) remedy() string {
+	return fmt.Sprintf("run \"imago models pull %s\" to fetch the file again, or correct the manifest", m.Manifest.Name)
 }
 
 // fault puts the model's name before an error.

@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
+)
+
+// modelFolder is a folder with copies of the development models.
+func modelFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"yunet.onnx", "mobilefacenet.onnx"} {
+		data, err := os.ReadFile(filepath.Join(fixture.Models(t), name))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	return dir
+}
+
+// rewrite replaces a file by what change makes of it.
+func rewrite(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, change(data), 0o600))
+}
+
+// requireRefusal checks that imago says at last what is wrong and what
+// to do, and did not crash.
+func requireRefusal(t *testing.T, out string, says ...string) {
+	t.Helper()
+	_, sentence, ok := strings.Cut("\n"+out, "\nimago: ")
+	require.True(t, ok, out)
+	for _, s := range says {
+		require.Contains(t, sentence, s)
+	}
+	for _, crash := range []string{"goroutine ", "SIGSEGV", "terminate called"} {
+		require.NotContains(t, out, crash)
+	}
+}
+
+// A model file that is not what its manifest says is refused before ONNX Runtime
+// sees it, whatever has happened to it.
+func TestModelFileFaults(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(6, 7))
+	for name, c := range map[string]struct {
+		file   string
+		change func([]byte) []byte
+		says   []string
+	}{
+		"bytes are flipped": {"mobilefacenet.onnx", func(b []byte) []byte {
+			for range 1 + random.IntN(20) {
+				b[random.IntN(len(b))] ^= byte(1 + random.IntN(255))
+			}
+			return b
+		}, []string{"mobilefacenet", "SHA-256", "models pull"}},
+		"the end is missing": {"yunet.onnx", func(b []byte) []byte { return b[:random.IntN(len(b))] }, []string{"yunet", "bytes", "models pull"}},
+		"it is empty":        {"yunet.onnx", func([]byte) []byte { return nil }, []string{"yunet", "bytes", "models pull"}},
+		"it is longer":       {"yunet.onnx", func(b []byte) []byte { return append(b, 0) }, []string{"yunet", "bytes", "models pull"}},
+		"it is a page of an error": {"yunet.onnx", func(b []byte) []byte {
+			return append([]byte("<html>404</html>"), b[16:]...)
+		}, []string{"yunet", "SHA-256", "models pull"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := modelFolder(t)
+			rewrite(t, filepath.Join(dir, c.file), c.change)
+			requireRefusal(t, refusesToStart(t, "IMAGO_MODELS_DIR="+dir), c.says...)
+		})
+	}
+	t.Run("it is missing", func(t *testing.T) {
+		dir := modelFolder(t)
+		require.NoError(t, os.Remove(filepath.Join(dir, "yunet.onnx")))
+		requireRefusal(t, refusesToStart(t, "IMAGO_MODELS_DIR="+dir), "yunet", "models pull")
+	})
+	t.Run("it is a folder", func(t *testing.T) {
+		dir := modelFolder(t)
+		require.NoError(t, os.Remove(filepath.Join(dir, "yunet.onnx")))
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "yunet.onnx"), 0o700))
+		requireRefusal(t, refusesToStart(t, "IMAGO_MODELS_DIR="+dir), "yunet")
+	})
+}
+
+// A manifest that does not fit its file, or names the one for the other, is refused
+// in words, also where the digest is right.
+func TestWrongModels(t *testing.T) {
+	t.Parallel()
+	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+	read := func(dir, name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		return b
+	}
+	manifest := func(t *testing.T, dir, name string) string {
+		b, err := os.ReadFile(filepath.Join(fixture.Root(t), "config", "models", name+".yaml"))
+		require.NoError(t, err)
+		return string(b)
+	}
+	for name, c := range map[string]struct {
+		prepare func(t *testing.T, dir string) (env []string)
+		says    []string
+	}{
+		"an embedder for the detector": {func(t *testing.T, dir string) []string {
+			return []string{"IMAGO_MODELS_DETECTOR=mobilefacenet"}
+		}, []string{"mobilefacenet", "models.detector"}},
+		"a detector for the embedder": {func(t *testing.T, dir string) []string {
+			return []string{"IMAGO_MODELS_EMBEDDER=yunet"}
+		}, []string{"yunet", "models.embedder"}},
+		"the embedder's file under the detector's manifest": {func(t *testing.T, dir string) []string {
+			other := read(dir, "mobilefacenet.onnx")
+			text := manifest(t, dir, "yunet")
+			own := read(dir, "yunet.onnx")
+			text = strings.ReplaceAll(text, sum(own), sum(other))
+			text = strings.ReplaceAll(text, fmt.Sprintf("size: %d", len(own)), fmt.Sprintf("size: %d", len(other)))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "yunet.yaml"), []byte(text), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "yunet.onnx"), other, 0o600))
+			return nil
+		}, []string{"model yunet"}},
+		"another digest in the manifest": {func(t *testing.T, dir string) []string {
+			text := strings.ReplaceAll(manifest(t, dir, "yunet"), sum(read(dir, "yunet.onnx")), strings.Repeat("0f", 32))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "yunet.yaml"), []byte(text), 0o600))
+			return nil
+		}, []string{"yunet", "SHA-256"}},
+		"a manifest of garbage": {func(t *testing.T, dir string) []string {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "yunet.yaml"), []byte("\x00garbage: ["), 0o600))
+			return nil
+		}, []string{"yunet.yaml"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := modelFolder(t)
+			env := c.prepare(t, dir)
+			requireRefusal(t, refusesToStart(t, append(env, "IMAGO_MODELS_DIR="+dir)...), c.says...)
+		})
+	}
+}
