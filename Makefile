@@ -112,9 +112,8 @@ FUZZKEEP ?= 0
 fuzz: deps ## fuzz every entrance, one after the other: make fuzz FUZZTIME=10m FUZZKEEP=40
 	@test/run-fuzz $(FUZZTIME) $(FUZZKEEP)
 
-# The C code of imago, and what it does with libjpeg, libpng and ONNX Runtime, under
-# gcc's sanitizers for addresses, leaks and undefined behaviour. Fuzz targets run on
-# for SANITIZETIME each.
+# The C code of imago, and what it does with libjpeg and libpng, under gcc's
+# sanitizers; each fuzz target of it goes on for SANITIZETIME.
 SANITIZETIME ?= 1m
 
 .PHONY: sanitize
