@@ -103,7 +103,7 @@ func openNetworks(tb testing.TB, p *pipeline.Pipeline) *networks {
 	open := func(model string) *bare.Network {
 		m, err := config.LoadManifest(config.BuiltinModels, model)
 		require.NoError(tb, err)
-		n, err := bare.Open(filepath.Join(fixture.Models(tb), m.File))
+		n, err := bare.Open(filepath.Join(fixture.Models(tb), m.File), 1)
 		require.NoError(tb, err)
 		tb.Cleanup(func() { require.NoError(tb, n.Close()) })
 		return n
@@ -121,7 +121,7 @@ func (n *networks) fresh(tb testing.TB) *networks {
 
 func (n *networks) prepare(tb testing.TB, net *bare.Network, sides [2]int) *bare.Run {
 	tb.Helper()
-	r, err := net.Prepare(sides[0], sides[1])
+	r, err := net.Prepare(1, sides[0], sides[1])
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, r.Close()) })
 	return r

@@ -6,16 +6,17 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// Network is a network in an ONNX Runtime session of one thread with the
-// runtime's own settings. Its environment must have been made by somebody else.
+// Network is a network in an ONNX Runtime session with the runtime's own settings
+// but for the threads of a run. Its environment must have been made by somebody else.
 // It is safe for concurrent use.
 type Network struct {
 	session *ort.DynamicAdvancedSession
 	outputs int
 }
 
-// Open loads the network in a file with one input. Close frees it.
-func Open(path string) (*Network, error) {
+// Open loads the network in a file with one input, for runs of so many threads.
+// Close frees it.
+func Open(path string, threads int) (*Network, error) {
 	inputs, outputs, err := ort.GetInputOutputInfo(path)
 	if err != nil {
 		return nil, fmt.Errorf("bare: %w", err)
@@ -25,7 +26,7 @@ func Open(path string) (*Network, error) {
 		return nil, fmt.Errorf("bare: %w", err)
 	}
 	defer options.Destroy()
-	if err := options.SetIntraOpNumThreads(1); err != nil {
+	if err := options.SetIntraOpNumThreads(threads); err != nil {
 		return nil, fmt.Errorf("bare: %w", err)
 	}
 	var names []string
@@ -49,10 +50,11 @@ type Run struct {
 	inputs, outputs []ort.Value
 }
 
-// Prepare makes the tensors of a run over 1 x 3 x height x width numbers, which
-// are the same in every run, and runs it once.
-func (n *Network) Prepare(height, width int) (*Run, error) {
-	input, err := ort.NewEmptyTensor[float32](ort.NewShape(1, 3, int64(height), int64(width)))
+// Prepare makes the tensors of a run over batch x 3 x height x width numbers, which
+// are the same in every run, and runs it once. A network that does not take such a
+// batch is an error.
+func (n *Network) Prepare(batch, height, width int) (*Run, error) {
+	input, err := ort.NewEmptyTensor[float32](ort.NewShape(int64(batch), 3, int64(height), int64(width)))
 	if err != nil {
 		return nil, fmt.Errorf("bare: %w", err)
 	}
