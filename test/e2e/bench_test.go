@@ -86,7 +86,7 @@ func TestBenchInterrupted(t *testing.T) {
 	require.Eventually(t, func() bool { return s.metric(`imago_gallery_users{collection="users"}`) >= 5 }, startTimeout, 20*time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	require.Error(t, cmd.Wait())
-	require.Equal(t, 1, cmd.ProcessState.ExitCode())
+	require.Equal(t, 130, cmd.ProcessState.ExitCode())
 	require.True(t, parseBench(t, out.String()).Runs[0].Interrupted)
 	require.Zero(t, s.metric(`imago_gallery_users{collection="users"}`), "nobody is left behind")
 }
