@@ -79,8 +79,8 @@ func TestReadmeLinks(t *testing.T) {
 
 // Every target of make that the README names is in the Makefile.
 func TestReadmeNamesTargetsThatExist(t *testing.T) {
-	targets := strings.Join(regexp.MustCompile("(?m)^[a-z]+: ").FindAllString(content(t, "Makefile"), -1), "\n")
-	named := regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)").FindAllStringSubmatch(content(t, "README.md"), -1)
+	targets := strings.Join(regexp.MustCompile("(?m)^[a-z-]+: ").FindAllString(content(t, "Makefile"), -1), "\n")
+	named := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(content(t, "README.md"), -1)
 	require.Greater(t, len(named), 5)
 	for _, target := range named {
 		require.Regexp(t, "(?m)^"+target[1]+": ", targets, "make %s", target[1])
