@@ -159,6 +159,7 @@ func (b *batch[T]) run(ctx context.Context) {
 	b.merge(b.workers[:n])
 	for _, w := range b.workers[:n] {
 		clear(w.scan.queries) // see query.forget
+		clear(w.vectors)
 	}
 	b.chunks = nil
 }

@@ -56,14 +56,22 @@ AVX512 INLINE void add_avx512(__m512i *sum, __m512i codes, int32_t query)
 	__asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(codes), "v"(_mm512_set1_epi32(query)));
 }
 
+// ahead_t is memory that is needed soon: run_avx512 asks for a line at a time, so many
+// bytes after the last. Compilers drop it where stride is the constant 0.
+typedef struct { const uint8_t *at; int64_t stride; } ahead_t;
+
+static const ahead_t nothing_ahead = {0, 0};
+
 // run_avx512 multiplies r blocks, size bytes apart, with n queries, width numbers
 // apart, over some groups. The constants r and n are such that all sums stay in
 // registers; they take turns, so that no instruction waits for the one before.
-AVX512 INLINE void run_avx512(const uint8_t *codes, int64_t size, const int8_t *queries, int64_t width, int groups, const int n, const int r, __m512i *sums)
+AVX512 INLINE void run_avx512(const uint8_t *codes, int64_t size, const int8_t *queries, int64_t width, int groups, const int n, const int r, __m512i *sums, ahead_t ahead)
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
-	for (int g = 0; g < groups; g++, codes += GROUP_BYTES, queries += 8) {
+	for (int g = 0; g < groups; g++, codes += GROUP_BYTES, queries += 8, ahead.at += ahead.stride) {
 		__m512i low[2], high[2];
+		if (ahead.stride)
+			_mm_prefetch(ahead.at, _MM_HINT_T0);
 #pragma GCC unroll 2
 		for (int j = 0; j < r; j++) {
 			__m512i v = _mm512_loadu_si512(codes + j * size);
@@ -79,21 +87,60 @@ AVX512 INLINE void run_avx512(const uint8_t *codes, int64_t size, const int8_t *
 	}
 }
 
-// kept_avx512 finishes a block that passed the first test, and keeps what survives.
-AVX512 static __attribute__((noinline)) void kept_avx512(const flat_scan_t *s, int block, int query, uint32_t mask, __m512i *products)
+// late_t are blocks that passed the first test and wait for the rest of their codes, which
+// has been asked for: it lies in another plane.
+enum { LATE = 32, LATE_LINES = 12 };
+
+typedef struct {
+	int n;
+	struct { int32_t block, query; uint32_t mask; } what[LATE];
+	__m512i products[LATE];
+} late_t;
+
+// finish_avx512 finishes the blocks that wait, in the order in which they came.
+AVX512 static __attribute__((noinline)) void finish_avx512(const flat_scan_t *s, late_t *late)
 {
+	const __m512i nibble = _mm512_set1_epi8(15);
 	int32_t lanes[ROWS];
-	if (s->two) {
-		s->passed[query]++;
-		run_avx512(rest_codes(s, block), 0, query_of(s, query) + s->prefix * 8, 0, s->groups - s->prefix, 1, 1, products);
-		mask &= survives_avx512(*products, terms_of(s, block), s->bounds + query * 8);
+	for (int i = 0; i < late->n; i++) {
+		const int block = late->what[i].block, query = late->what[i].query;
+		const uint8_t *codes = rest_codes(s, block);
+		const int8_t *numbers = query_of(s, query) + s->prefix * 8;
+		__m512i low = late->products[i], high = _mm512_setzero_si512();
+		for (int g = s->prefix; g < s->groups; g++, codes += GROUP_BYTES, numbers += 8) {
+			__m512i v = _mm512_loadu_si512(codes);
+			add_avx512(&low, _mm512_and_si512(v, nibble), four(numbers));
+			add_avx512(&high, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble), four(numbers + 4));
+		}
+		low = _mm512_add_epi32(low, high);
+		uint32_t mask = late->what[i].mask & survives_avx512(low, terms_of(s, block), s->bounds + query * 8);
+		_mm512_storeu_si512(lanes, low);
+		emit(s, query, block, mask, lanes);
 	}
-	_mm512_storeu_si512(lanes, *products);
-	emit(s, query, block, mask, lanes);
+	late->n = 0;
+}
+
+// kept_avx512 keeps what survives of a block, or has it wait.
+AVX512 static __attribute__((noinline)) void kept_avx512(const flat_scan_t *s, late_t *late, int block, int query, uint32_t mask, const __m512i *products)
+{
+	if (!s->two) {
+		emit(s, query, block, mask, (const int32_t *)products);
+		return;
+	}
+	s->passed[query]++;
+	const uint8_t *codes = rest_codes(s, block);
+	for (int g = 0; g < s->groups - s->prefix && g < LATE_LINES; g++)
+		_mm_prefetch(codes + g * GROUP_BYTES, _MM_HINT_T0);
+	late->what[late->n].block = block;
+	late->what[late->n].query = query;
+	late->what[late->n].mask = mask;
+	late->products[late->n] = *products;
+	if (++late->n == LATE)
+		finish_avx512(s, late);
 }
 
 // judge_avx512 applies the first test, or the only one, to the sums of a tile.
-AVX512 INLINE void judge_avx512(const flat_scan_t *s, int block, int first, const int n, const int r, const int two, const __m512i *sums)
+AVX512 INLINE void judge_avx512(const flat_scan_t *s, late_t *late, int block, int first, const int n, const int r, const int two, const __m512i *sums)
 {
 	const float *terms = two ? first_terms_of(s, block) : terms_of(s, block);
 	const float *bounds = s->bounds + first * 8;
@@ -112,44 +159,52 @@ AVX512 INLINE void judge_avx512(const flat_scan_t *s, int block, int first, cons
 		spilled[i] = sums[i];
 	for (int i = 0; i < n * r; i++)
 		if (masks[i])
-			kept_avx512(s, block + i % r, first + i / r, masks[i], &spilled[i]);
+			kept_avx512(s, late, block + i % r, first + i / r, masks[i], &spilled[i]);
 }
 
 // tile_avx512 compares r blocks with n queries.
-AVX512 INLINE void tile_avx512(const flat_scan_t *s, int block, int first, const int n, const int r, const int two)
+AVX512 INLINE void tile_avx512(const flat_scan_t *s, late_t *late, int block, int first, const int n, const int r, const int two, ahead_t ahead)
 {
 	const int64_t width = (int64_t)s->groups * 8;
 	__m512i sums[16];
 #pragma GCC unroll 16
 	for (int i = 0; i < n * r; i++)
 		sums[i] = _mm512_setzero_si512();
-	run_avx512(prefix_codes(s, block), (int64_t)s->prefix * GROUP_BYTES, query_of(s, first), width, s->prefix, n, r, sums);
+	run_avx512(prefix_codes(s, block), (int64_t)s->prefix * GROUP_BYTES, query_of(s, first), width, s->prefix, n, r, sums, ahead);
 	if (!two && s->prefix < s->groups)
-		run_avx512(rest_codes(s, block), (int64_t)(s->groups - s->prefix) * GROUP_BYTES, query_of(s, first) + s->prefix * 8, width, s->groups - s->prefix, n, r, sums);
-	judge_avx512(s, block, first, n, r, two, sums);
+		run_avx512(rest_codes(s, block), (int64_t)(s->groups - s->prefix) * GROUP_BYTES, query_of(s, first) + s->prefix * 8, width, s->groups - s->prefix, n, r, sums, nothing_ahead);
+	judge_avx512(s, late, block, first, n, r, two, sums);
 }
 
-AVX512 INLINE void blocks_avx512(const flat_scan_t *s, const int two)
+// blocks_avx512 takes two blocks at a time. While eights of queries work at those, the next
+// two are asked for: waiting for them took a tenth of the time for 512 numbers.
+AVX512 INLINE void blocks_avx512(const flat_scan_t *s, late_t *late, const int two)
 {
+	const int64_t stride = s->count < 8 ? 0 : 2 * GROUP_BYTES / (s->count / 8);
 	for (int block = 0; block < s->blocks; block += 2) {
 		int q = 0;
-		for (; q + 8 <= s->count; q += 8)
-			tile_avx512(s, block, q, 8, 2, two);
+		ahead_t ahead = {prefix_codes(s, block + 2), stride};
+		for (; q + 8 <= s->count; q += 8, ahead.at += stride * s->prefix)
+			tile_avx512(s, late, block, q, 8, 2, two, ahead);
 		for (; q + 2 <= s->count; q += 2)
-			tile_avx512(s, block, q, 2, 2, two);
+			tile_avx512(s, late, block, q, 2, 2, two, nothing_ahead);
 		if (q < s->count) {
-			tile_avx512(s, block, q, 1, 1, two);
-			tile_avx512(s, block + 1, q, 1, 1, two);
+			tile_avx512(s, late, block, q, 1, 1, two, nothing_ahead);
+			tile_avx512(s, late, block + 1, q, 1, 1, two, nothing_ahead);
 		}
 	}
 }
 
 AVX512 static void scan_avx512(const flat_scan_t *s)
 {
-	if (s->two)
-		blocks_avx512(s, 1);
-	else
-		blocks_avx512(s, 0);
+	late_t late;
+	late.n = 0;
+	if (s->two) {
+		blocks_avx512(s, &late, 1);
+		finish_avx512(s, &late);
+	} else {
+		blocks_avx512(s, &late, 0);
+	}
 }
 
 AVX512 static void dots_avx512(const float *query, const float *vectors, int32_t n, int32_t count, float *scores)

@@ -21,9 +21,8 @@ type worker[T Item] struct {
 	split   int       // how many these are
 	changed bool      // the order must change
 	scan    scan
-	// gathered are slots of rows that are about to be compared, vectors their
-	// vectors.
-	gathered []uint32
+	// gathered are rows that are about to be compared, vectors their vectors.
+	gathered []gathered
 	vectors  []float32
 	scores   []float32
 	// compared counts the float32 comparisons, for benchmarks.
@@ -46,6 +45,12 @@ type lane[T Item] struct {
 	waited  float64 // the floor that the first of them survived
 }
 
+// gathered is a row to compare with the query of a lane.
+type gathered struct {
+	lane int32
+	slot uint32
+}
+
 // waiting is a row that survived the tests, with its sum u.d.
 type waiting struct {
 	slot    uint32
@@ -55,7 +60,7 @@ type waiting struct {
 func newWorker[T Item](b *batch[T]) *worker[T] {
 	s := b.index.shape
 	w := &worker[T]{
-		batch: b, scan: scan{shape: s}, gathered: make([]uint32, 0, gatherRows),
+		batch: b, scan: scan{shape: s}, gathered: make([]gathered, 0, gatherRows),
 		vectors: make([]float32, gatherRows*s.dimension), scores: make([]float32, gatherRows),
 	}
 	w.helping = func() {
@@ -80,11 +85,12 @@ func (w *worker[T]) run(ctx context.Context) {
 			w.chunk(i)
 		}
 	}
+	w.flush()
 	for i := range w.lanes {
 		if w.stop(ctx) {
 			return
 		}
-		w.settle(&w.lanes[i])
+		w.settle(i)
 	}
 }
 
@@ -102,7 +108,7 @@ func (w *worker[T]) prepare() {
 	if n > cap(w.lanes) {
 		w.lanes = slices.Grow(w.lanes[:cap(w.lanes)], n-cap(w.lanes))
 	}
-	w.lanes = w.lanes[:n]
+	w.lanes, w.gathered = w.lanes[:n], w.gathered[:0]
 	if len(w.scan.counts) < n {
 		w.scan.found = newFound(n)
 	}
@@ -198,7 +204,7 @@ func (w *worker[T]) part(i int, order []int, queries []int8, two bool) {
 			w.changed = true
 		}
 		rows, products := s.survivors(at)
-		w.weigh(i, &w.lanes[l], rows, products)
+		w.weigh(i, l, rows, products)
 	}
 }
 
@@ -228,13 +234,13 @@ func (c *chunk[T]) visible(rows []uint16, products []int32, version uint64) int3
 }
 
 // weigh compares the rows that may well reach the floor, and has the others wait.
-func (w *worker[T]) weigh(i int, l *lane[T], rows []uint16, products []int32) {
-	terms := w.batch.chunks[i].terms
+func (w *worker[T]) weigh(i, lane int, rows []uint16, products []int32) {
+	l, terms := &w.lanes[lane], w.batch.chunks[i].terms
 	for at, row := range rows {
 		slot := uint32(i*chunkRows) + uint32(row)
 		alpha, beta := terms[termAt(int(row), 0)], terms[termAt(int(row), 1)]
 		if beta == unbounded || l.job.query.estimate(products[at], alpha, beta) >= l.floor {
-			w.compare(l, slot)
+			w.compare(lane, slot)
 		} else {
 			if len(l.pending) == 0 {
 				l.waited = l.floor
@@ -242,14 +248,14 @@ func (w *worker[T]) weigh(i int, l *lane[T], rows []uint16, products []int32) {
 			l.pending = append(l.pending, waiting{slot, products[at]})
 		}
 	}
-	w.flush(l)
 	if len(l.pending) > maxPending-chunkRows {
-		w.settle(l)
+		w.settle(lane)
 	}
 }
 
 // settle compares the pending rows that may still reach the floor.
-func (w *worker[T]) settle(l *lane[T]) {
+func (w *worker[T]) settle(lane int) {
+	l := &w.lanes[lane]
 	for _, p := range l.pending {
 		l.follow(w.scan.shape)
 		if l.floor > l.waited {
@@ -258,37 +264,49 @@ func (w *worker[T]) settle(l *lane[T]) {
 				continue
 			}
 		}
-		w.compare(l, p.slot)
+		w.compare(lane, p.slot)
 	}
-	w.flush(l)
+	w.flush()
 	l.pending = l.pending[:0]
 }
 
-// gatherRows is how many vectors are compared at a time. They are brought together first:
-// copies of far-off memory overlap, where a comparison would wait for each.
+// gatherRows is how many vectors are compared at a time, of whichever lanes. They are
+// brought together first: copies of far-off memory overlap, with each other and with the
+// next chunk, where a comparison would wait for each.
 const gatherRows = 32
 
 // compare has a row compared, together with others.
-func (w *worker[T]) compare(l *lane[T], slot uint32) {
+func (w *worker[T]) compare(lane int, slot uint32) {
 	n, dimension := len(w.gathered), w.scan.dimension
-	w.gathered = append(w.gathered, slot)
+	w.gathered = append(w.gathered, gathered{int32(lane), slot})
 	copy(w.vectors[n*dimension:], w.batch.chunks[slot/chunkRows].vector(w.scan.shape, int(slot%chunkRows)))
 	if n+1 == gatherRows {
-		w.flush(l)
+		w.flush()
 	}
 }
 
-// flush offers the gathered rows with their float32 scores.
-func (w *worker[T]) flush(l *lane[T]) {
-	scores := w.scores[:len(w.gathered)]
-	w.batch.index.kernel.dots(l.job.query.vector, w.vectors, scores)
-	for at, slot := range w.gathered {
+// flush offers the gathered rows with their float32 scores, a lane at a time.
+func (w *worker[T]) flush() {
+	for from, to := 0, 0; from < len(w.gathered); from = to {
+		lane := w.gathered[from].lane
+		for to = from + 1; to < len(w.gathered) && w.gathered[to].lane == lane; {
+			to++
+		}
+		w.offer(&w.lanes[lane], w.gathered[from:to], w.vectors[from*w.scan.dimension:])
+	}
+	w.compared += len(w.gathered)
+	w.gathered = w.gathered[:0]
+}
+
+// offer offers rows of one lane.
+func (w *worker[T]) offer(l *lane[T], rows []gathered, vectors []float32) {
+	scores := w.scores[:len(rows)]
+	w.batch.index.kernel.dots(l.job.query.vector, vectors, scores)
+	for at, row := range rows {
 		score := max(-1, min(1, float64(scores[at])))
 		if score >= l.best.floor {
-			l.best.offer(w.batch.chunks[slot/chunkRows].items[slot%chunkRows], score)
+			l.best.offer(w.batch.chunks[row.slot/chunkRows].items[row.slot%chunkRows], score)
 		}
 	}
-	w.compared += len(scores)
-	w.gathered = w.gathered[:0]
 	l.job.lift(l.best.floor)
 }
