@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import sys
 import time
 
@@ -33,6 +34,7 @@ def main():
     unknown = set(stages) - STAGES.keys()
     if unknown:
         sys.exit(f"peers: no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("peers: terminated"))
     settings = Settings()
     began = time.monotonic()
 
@@ -40,8 +42,8 @@ def main():
         print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)
 
     results = {"date": datetime.date.today().isoformat(), "machine": machine(), "cores": os.cpu_count(),
-               "load": os.getloadavg()[0], "ran": stages, "skipped": settings.skip,
-               "caps": {"all": settings.faces, "graphs": settings.graph_faces, "servers": settings.server_faces, "huge": settings.huge_faces}}
+               "load": os.getloadavg()[0], "ran": stages, "kinds": settings.kinds, "skipped": settings.skip,
+               "caps": {"all": settings.faces, "graphs": settings.graph_faces, "databases": settings.database_faces, "huge": settings.huge_faces}}
     try:
         for stage in stages:
             results[stage] = STAGES[stage](settings, note)

@@ -28,7 +28,7 @@ class Gallery:
     def __init__(self, settings, kind):
         self.kind, self.dimension = kind, settings.dimension
         self.path = settings.folder / f"{kind}.f32"
-        rows = max(settings.sizes())
+        rows = max(settings.sizes(kind))
         self.origin = self._write(rows)
         self.rows = numpy.memmap(self.path, dtype=numpy.float32, mode="r").reshape(-1, self.dimension)[:rows]
 

@@ -12,13 +12,15 @@ CORES = sorted(os.sched_getaffinity(0))
 CLIENT_CORE, SERVER_CORE = CORES[0], CORES[-1]
 
 
-def command(program, core):
-    """The command line that runs a program on one core, tied to this process."""
-    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *map(str, program)]
+def command(program, core, tied=True):
+    """The command line that runs a program on one core, and no longer than this
+    process unless it is not to be tied."""
+    tie = ["setpriv", "--pdeathsig", "KILL"] if tied else []
+    return [*tie, "taskset", "-c", str(core), *map(str, program)]
 
 
-def start(program, core, **options):
-    return subprocess.Popen(command(program, core), text=True, **options)
+def start(program, core, tied=True, **options):
+    return subprocess.Popen(command(program, core, tied), text=True, **options)
 
 
 def stop(process, patience=60):

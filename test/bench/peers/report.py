@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from .settings import FURTHER_GRAPH_FACES
+
 # Colours that can be told apart with any kind of colour vision (Okabe and Ito, 2008);
 # a product has one, exact searches have solid lines and graphs dashed ones.
 COLOURS = {"imago": "#d55e00", "faiss": "#0072b2", "usearch": "#56b4e9", "hnswlib": "#009e73", "qdrant": "#b0578d",
@@ -35,8 +37,10 @@ def introduction(results):
     caps = results["caps"]
     text = (f"{results['date']}, {results['machine']}, {results['cores']} cores, load {results['load']:.1f} at the start, {results['seconds']} s. "
             f"Galleries up to {caps['all']:,}, of graphs up to {caps['graphs']:,} (IMAGO_BENCH_GRAPH_FACES), "
-            f"of servers up to {caps['servers']:,} (IMAGO_BENCH_SERVER_FACES)")
+            f"of databases up to {caps['databases']:,} (IMAGO_BENCH_DATABASE_FACES)")
     text += f", of imago and faiss one of {caps['huge']:,}" if caps["huge"] else ""
+    if len(results.get("kinds", [])) > 1:
+        text += f"; on {' and '.join(results['kinds'][1:])} vectors no databases, and graphs up to {FURTHER_GRAPH_FACES:,}"
     text += f". Left out: {', '.join(results['skipped'])}" if results["skipped"] else ""
     return text + ". Not to be had from a package registry: the Qdrant server (its engine is, as Qdrant Edge).\n\n"
 
@@ -109,21 +113,19 @@ def plot(results, path):
     axes.grid(True, color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     label_ends(axes, ends)
-    figure.tight_layout()
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    figure.savefig(path, format=path.suffix[1:], bbox_inches="tight", **({"metadata": {"Date": None}} if path.suffix == ".svg" else {}))
     pyplot.close(figure)
 
 
 def label_ends(axes, ends):
-    """Writes each line's name in a column at the right, moved apart where ends meet."""
+    """Writes the names of the lines in a column at the right, in the order of their
+    ends, each tied to its own."""
     bottom, top = axes.get_ylim()
     right = max(x for x, *_ in ends)
-    apart = (top / bottom) ** 0.042
-    at = 0
-    for x, y, label, colour in sorted(ends, key=lambda end: end[1]):
-        at = max(y, at * apart)
-        axes.annotate(label, xy=(x, y), xytext=(right * 1.5, at), color=colour, va="center", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2})
+    for i, (x, y, label, colour) in enumerate(sorted(ends, key=lambda end: end[1])):
+        at = bottom * (top / bottom) ** ((i + 0.5) / len(ends))
+        axes.annotate(label, xy=(x, y), xytext=(right * 2.2, at), color=colour, va="center", annotation_clip=False,
+                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 2})
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ def run(settings, note):
     build_tools(settings)
     chosen, results = load_engines(settings)
     for kind in settings.kinds:
-        note(f"{kind}: writing {max(settings.sizes()):,} vectors")
+        note(f"{kind}: writing {max(settings.sizes(kind)):,} vectors")
         gallery = Gallery(settings, kind)
-        for rows in settings.sizes():
+        for rows in settings.sizes(kind):
             folder = settings.folder / f"{kind}-{rows}"
             sample = Sample.prepare(gallery, rows, folder)
             for module, engine in chosen:
-                if rows <= settings.cap(engine):
+                if rows <= settings.cap(engine, kind):
                     results.append({"kind": kind, "vectors": gallery.origin, **one(settings, module, engine, kind, sample, note)})
             shutil.rmtree(folder)
         os.remove(gallery.path)
@@ -68,7 +68,7 @@ def one(settings, module, engine, kind, sample, note):
     specification = {"path": str(sample.path), "rows": sample.rows, "dimension": sample.dimension, "folder": str(folder),
                      "patience": settings.patience, "seconds": settings.seconds}
     (folder / "specification").write_text(json.dumps(specification))
-    result = {"engine": engine.name, "label": engine.label, "graph": engine.graph, "server": engine.server, "rows": sample.rows}
+    result = {"engine": engine.name, "label": engine.label, "graph": engine.graph, "database": engine.database, "rows": sample.rows}
     try:
         work(settings, module, engine, folder)
         result.update(json.loads((folder / "result").read_text()))

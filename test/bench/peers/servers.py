@@ -8,8 +8,9 @@ PATIENCE = 120
 
 
 def start(name, settings):
-    """Starts a server on its core; returns the process and where it listens."""
-    process = processes.start([settings.folder / "startserver", name], processes.SERVER_CORE,
+    """Starts a server on its core; returns the process and where it listens. It is
+    not killed with this process: it has to remove its data first."""
+    process = processes.start([settings.folder / "startserver", name], processes.SERVER_CORE, tied=False,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         return process, processes.line(process, PATIENCE)

@@ -20,7 +20,7 @@ class Engine:
     name = ""  # what it is called in IMAGO_BENCH_ENGINES and IMAGO_BENCH_SKIP
     label = ""  # in tables
     graph = False  # finds approximately, by a graph
-    server = False  # is asked over a socket
+    database = False  # takes vectors as records, most of them over a socket
     huge = False  # takes part in IMAGO_BENCH_HUGE
     minimum = None  # smallest score that a search accepts
 

@@ -9,7 +9,7 @@ from . import EF, EF_CONSTRUCTION, Engine, M
 
 
 class Flat(Engine):
-    name, label, server = "milvus", "Milvus FLAT", True
+    name, label, database = "milvus", "Milvus FLAT", True
     kind, parameters, search_parameters = "FLAT", {}, {}
 
     def __init__(self, settings, gallery):

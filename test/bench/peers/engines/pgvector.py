@@ -9,7 +9,7 @@ from . import EF, EF_CONSTRUCTION, Engine, M
 
 
 class Exact(Engine):
-    name, label, server = "pgvector", "pgvector, exact", True
+    name, label, database = "pgvector", "pgvector, exact", True
 
     def __init__(self, settings, gallery):
         super().__init__(settings, gallery)

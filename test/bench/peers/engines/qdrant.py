@@ -12,7 +12,7 @@ NEVER = 1 << 40  # KiB of vectors
 
 
 class Exact(Engine):
-    name, label = "qdrant", "Qdrant Edge, exact"
+    name, label, database = "qdrant", "Qdrant Edge, exact", True
     params = SearchParams(exact=True)
     indexed_from = NEVER
 

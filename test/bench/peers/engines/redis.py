@@ -28,7 +28,7 @@ def openssl(folder):
 
 
 class Flat(Engine):
-    name, label, server = "redis", "Redis Stack FLAT", True
+    name, label, database = "redis", "Redis Stack FLAT", True
     algorithm, parameters = "FLAT", {}
 
     def __init__(self, settings, gallery):
