@@ -82,7 +82,7 @@ func (w *worker[T]) run(ctx context.Context) {
 			if w.stop(ctx) {
 				return
 			}
-			w.chunk(i)
+			w.chunk(ctx, i)
 		}
 	}
 	w.flush()
@@ -90,7 +90,7 @@ func (w *worker[T]) run(ctx context.Context) {
 		if w.stop(ctx) {
 			return
 		}
-		w.settle(i)
+		w.settle(ctx, i)
 	}
 }
 
@@ -155,11 +155,11 @@ func (w *worker[T]) arrange() {
 }
 
 // chunk scans a chunk for all jobs.
-func (w *worker[T]) chunk(i int) {
+func (w *worker[T]) chunk(ctx context.Context, i int) {
 	w.refresh()
 	all, width := w.scan.queries, w.scan.width()
-	w.part(i, w.order[:w.split], all[:w.split*width], true)
-	w.part(i, w.order[w.split:], all[w.split*width:], false)
+	w.part(ctx, i, w.order[:w.split], all[:w.split*width], true)
+	w.part(ctx, i, w.order[w.split:], all[w.split*width:], false)
 	w.scan.queries = all
 }
 
@@ -178,7 +178,7 @@ func (w *worker[T]) refresh() {
 }
 
 // part scans chunk i for some lanes.
-func (w *worker[T]) part(i int, order []int, queries []int8, two bool) {
+func (w *worker[T]) part(ctx context.Context, i int, order []int, queries []int8, two bool) {
 	if len(order) == 0 {
 		return
 	}
@@ -204,7 +204,7 @@ func (w *worker[T]) part(i int, order []int, queries []int8, two bool) {
 			w.changed = true
 		}
 		rows, products := s.survivors(at)
-		w.weigh(i, l, rows, products)
+		w.weigh(ctx, i, l, rows, products)
 	}
 }
 
@@ -234,7 +234,7 @@ func (c *chunk[T]) visible(rows []uint16, products []int32, version uint64) int3
 }
 
 // weigh compares the rows that may well reach the floor, and has the others wait.
-func (w *worker[T]) weigh(i, lane int, rows []uint16, products []int32) {
+func (w *worker[T]) weigh(ctx context.Context, i, lane int, rows []uint16, products []int32) {
 	l, terms := &w.lanes[lane], w.batch.chunks[i].terms
 	for at, row := range rows {
 		slot := uint32(i*chunkRows) + uint32(row)
@@ -249,14 +249,18 @@ func (w *worker[T]) weigh(i, lane int, rows []uint16, products []int32) {
 		}
 	}
 	if len(l.pending) > maxPending-chunkRows {
-		w.settle(lane)
+		w.settle(ctx, lane)
 	}
 }
 
-// settle compares the pending rows that may still reach the floor.
-func (w *worker[T]) settle(lane int) {
+// settle compares the pending rows that may still reach the floor. Without a threshold
+// these are so many that it looks now and then whether anybody waits for them.
+func (w *worker[T]) settle(ctx context.Context, lane int) {
 	l := &w.lanes[lane]
-	for _, p := range l.pending {
+	for i, p := range l.pending {
+		if i%settleRows == 0 && (l.job.left.Load() || w.stop(ctx)) {
+			break
+		}
 		l.follow(w.scan.shape)
 		if l.floor > l.waited {
 			terms, row := w.batch.chunks[p.slot/chunkRows].terms, int(p.slot%chunkRows)
@@ -269,6 +273,10 @@ func (w *worker[T]) settle(lane int) {
 	w.flush()
 	l.pending = l.pending[:0]
 }
+
+// settleRows is how many rows are settled between two such looks: at 512 numbers, half a
+// megabyte.
+const settleRows = 256
 
 // gatherRows is how many vectors are compared at a time, of whichever lanes. They are
 // brought together first: copies of far-off memory overlap, with each other and with the
