@@ -75,6 +75,17 @@ func (a *admission) enter(ctx context.Context) error {
 	return nil
 }
 
+// spare takes an idle worker, if there is one, for work that could be done without.
+// release gives it back.
+func (a *admission) spare() (release func(), ok bool) {
+	select {
+	case a.workers <- struct{}{}:
+		return func() { <-a.workers }, true
+	default:
+		return nil, false
+	}
+}
+
 // inTime reports whether those who wait will probably have had their turn before
 // ctx ends.
 func (a *admission) inTime(ctx context.Context) bool {

@@ -19,7 +19,8 @@ const ReasonNoFace = "no face detected in the provided image"
 
 // Options size an Extractor.
 type Options struct {
-	// Workers is how many pictures are worked on at once, at least 1.
+	// Workers is how many pictures are worked on at once, at least 1. One that
+	// would be idle helps with a picture that another works on.
 	Workers int
 	// Queue is how many more may wait.
 	Queue int
@@ -72,7 +73,7 @@ func (x *Extractor) Enrol(ctx context.Context, picture []byte, gate quality.Gate
 	})
 }
 
-// Load returns how many pictures are worked on now and how many wait.
+// Load returns how many workers are busy now and how many pictures wait.
 func (x *Extractor) Load() (working, waiting int) {
 	return len(x.admission.workers), len(x.admission.waiting)
 }

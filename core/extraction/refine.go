@@ -1,6 +1,7 @@
 package extraction
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // templates of copy and original from 0.836 to 0.994 (8 degrees: 0.951 to
 // 0.997; 8 times larger or smaller: 0.977 to 0.994), and on the 45 labelled stills and
 // portraits it moved strangers and same persons apart (d' 5.38 to 5.87).
-var finalSizes = []int{160, 224}
+var finalSizes = [...]int{160, 224}
 
 const (
 	// firstSize is the side of the crop of the first look in pixels.
@@ -34,7 +35,7 @@ const (
 // refineLandmarks replaces the landmarks by what the looks measure. A look that
 // does not find the face leaves them as they were.
 func (x *Extractor) refineLandmarks(ctx context.Context, w *workspace, img *ports.Image, l *ports.Landmarks) error {
-	first, err := w.view(img, *l, firstSize)
+	first, err := w.view(0, img, *l, firstSize)
 	if err != nil {
 		return err
 	}
@@ -42,31 +43,86 @@ func (x *Extractor) refineLandmarks(ctx context.Context, w *workspace, img *port
 	if err != nil {
 		return err
 	}
-	var all tally
-	for _, size := range finalSizes {
-		v, err := w.view(img, upright, size)
+	var straight, mirrored [len(finalSizes)]*view
+	for i, size := range finalSizes {
+		if straight[i], err = w.view(i, img, upright, size); err != nil {
+			return err
+		}
+		mirrored[i] = w.mirror(i, straight[i])
+	}
+	var measured [2]tally
+	err = x.besides(
+		func() error { return x.looks(ctx, straight[:], &measured[0]) },
+		func() error { return x.looks(ctx, mirrored[:], &measured[1]) })
+	if err != nil {
+		return err
+	}
+	measured[0].merge(measured[1])
+	measured[0].mean(l)
+	return nil
+}
+
+// besides does two parts of the work on one picture, at the same time where a worker is
+// idle: what it would do otherwise is wait for the next picture. Both have ended when
+// it returns, and a panic of either is the caller's.
+func (x *Extractor) besides(a, b func() error) error {
+	release, ok := x.admission.spare()
+	if !ok {
+		if err := a(); err != nil {
+			return err
+		}
+		return b()
+	}
+	type end struct {
+		err      error
+		panicked any
+	}
+	ended := make(chan end)
+	go func() {
+		var e end
+		defer func() {
+			e.panicked = recover()
+			release()
+			ended <- e
+		}()
+		e.err = b()
+	}()
+	var e end
+	err := func() error {
+		defer func() { e = <-ended }()
+		return a()
+	}()
+	if e.panicked != nil {
+		panic(e.panicked)
+	}
+	return cmp.Or(err, e.err)
+}
+
+// looks adds up what the looks at some views measure.
+func (x *Extractor) looks(ctx context.Context, views []*view, all *tally) error {
+	for _, v := range views {
+		measured, ok, err := x.look(ctx, v)
 		if err != nil {
 			return err
 		}
-		for range 2 {
-			measured, ok, err := x.look(ctx, v)
-			if err != nil {
-				return err
-			}
-			if ok {
-				all.add(measured)
-			}
-			v.mirror()
+		if ok {
+			all.add(measured)
 		}
 	}
-	all.mean(l)
 	return nil
 }
 
 // workspace is memory that one picture needs and the next can use again.
 type workspace struct {
 	sampler alignment.Sampler
-	pix     []byte // of a crop
+	crops   [2 * len(finalSizes)][]byte
+}
+
+// take returns memory for the i-th crop.
+func (w *workspace) take(i, size int) *ports.Image {
+	n := 3 * size * size
+	w.crops[i] = slices.Grow(w.crops[i][:0], n)[:n]
+	return &ports.Image{Pix: w.crops[i], Stride: 3 * size, Width: size, Height: size, FullWidth: size, FullHeight: size}
 }
 
 // look measures the landmarks of the face in a view once. Without a face in the
@@ -91,23 +147,24 @@ type view struct {
 	mirrored bool
 }
 
-// view makes a view, which lasts until the next of this workspace.
-func (w *workspace) view(img *ports.Image, l ports.Landmarks, size int) (*view, error) {
+// view makes a view in the i-th place, which lasts until the next one there.
+func (w *workspace) view(i int, img *ports.Image, l ports.Landmarks, size int) (*view, error) {
 	t, err := alignment.Fit(l)
 	if err != nil {
 		return nil, err
 	}
 	toCrop := cropTransform(t, size)
-	w.pix = slices.Grow(w.pix[:0], 3*size*size)[:3*size*size]
-	crop := &ports.Image{Pix: w.pix, Stride: 3 * size, Width: size, Height: size, FullWidth: size, FullHeight: size}
+	crop := w.take(i, size)
 	w.sampler.Crop(crop, img, toCrop)
 	return &view{from: l, crop: crop, toImage: toCrop.Inverse()}, nil
 }
 
-// mirror exchanges left and right.
-func (v *view) mirror() {
-	mirror(v.crop)
-	v.mirrored = !v.mirrored
+// mirror makes the mirrored view of the one in the i-th place.
+func (w *workspace) mirror(i int, v *view) *view {
+	mirrored := *v
+	mirrored.crop, mirrored.mirrored = w.take(len(finalSizes)+i, v.crop.Width), true
+	mirror(mirrored.crop, v.crop)
+	return &mirrored
 }
 
 // back carries landmarks of the crop to the image.
@@ -130,6 +187,14 @@ type tally struct {
 func (t *tally) add(l ports.Landmarks) {
 	t.n++
 	for i, p := range l {
+		t.sum[i].X += p.X
+		t.sum[i].Y += p.Y
+	}
+}
+
+func (t *tally) merge(o tally) {
+	t.n += o.n
+	for i, p := range o.sum {
 		t.sum[i].X += p.X
 		t.sum[i].Y += p.Y
 	}
@@ -164,14 +229,12 @@ func central(faces []ports.Face, size int) (nearest ports.Face, ok bool) {
 	return nearest, ok
 }
 
-// mirror exchanges left and right in place.
-func mirror(img *ports.Image) {
+// mirror fills out with img, left and right exchanged.
+func mirror(out, img *ports.Image) {
 	for y := range img.Height {
-		row := img.Pix[y*img.Stride:][:3*img.Width]
-		for a, b := 0, len(row)-3; a < b; a, b = a+3, b-3 {
-			row[a], row[b] = row[b], row[a]
-			row[a+1], row[b+1] = row[b+1], row[a+1]
-			row[a+2], row[b+2] = row[b+2], row[a+2]
+		from, to := img.Pix[y*img.Stride:][:3*img.Width], out.Pix[y*out.Stride:][:3*img.Width]
+		for a, b := 0, len(to)-3; b >= 0; a, b = a+3, b-3 {
+			to[b], to[b+1], to[b+2] = from[a], from[a+1], from[a+2]
 		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -140,4 +142,75 @@ func TestRefinementKeepsTheLandmarksWhereNoLookFindsTheFace(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, chips[0].chip, chips[1].chip)
+}
+
+// crowd is a detector that sees a painted face in every crop; from the second look on,
+// each goes through meet first.
+func crowd(img *ports.Image, face ports.Face, meet func()) (detect detectFunc, looks *atomic.Int32) {
+	looks = new(atomic.Int32)
+	return func(_ context.Context, crop *ports.Image, _ int) ([]ports.Face, error) {
+		if crop == img {
+			return []ports.Face{face}, nil
+		}
+		if looks.Add(1) > 1 {
+			meet()
+		}
+		middle := float64(crop.Width) / 2
+		return []ports.Face{{Score: 0.8, Box: ports.Box{X0: middle - 40, Y0: middle - 40, X1: middle + 40, Y1: middle + 40}, Landmarks: seen(crop)}}, nil
+	}, looks
+}
+
+// An idle worker takes half of the looks: each of them meets one of the other half.
+// The landmarks are the same, bit by bit, as when one worker does it all.
+func TestAnIdleWorkerHelps(t *testing.T) {
+	truth := faceOf(150, 130, 200)
+	img := painted(500, truth.Landmarks, 14)
+	pair := make(chan struct{})
+	meet := func() {
+		select {
+		case pair <- struct{}{}:
+		case <-pair:
+		case <-time.After(testWait):
+			t.Error("nobody looks at the same time")
+		}
+	}
+	var chips [2]ports.Chip
+	for i, meet := range []func(){func() {}, meet} {
+		detect, looks := crowd(img, truth, meet)
+		r := new(recorder)
+		x := extraction.New(whole{img}, detect, r, extraction.Options{Workers: 1 + i, DetectSizes: []int{640}, Refine: true})
+		_, err := x.Probe(t.Context(), nil)
+		require.NoError(t, err)
+		require.EqualValues(t, 5, looks.Load())
+		working, _ := x.Load()
+		require.Zero(t, working)
+		chips[i] = r.chip
+	}
+	require.Equal(t, chips[0], chips[1])
+}
+
+// Whichever half of the looks panics, it is the caller's panic, after both have ended.
+func TestAPanicOfAHelperIsTheCallers(t *testing.T) {
+	truth := faceOf(150, 130, 200)
+	img := painted(500, truth.Landmarks, 14)
+	for range 20 {
+		pair, other := make(chan struct{}), new(atomic.Bool)
+		detect, _ := crowd(img, truth, func() {
+			if other.Load() {
+				return
+			}
+			select {
+			case pair <- struct{}{}:
+				other.Store(true)
+			case <-pair:
+				panic("broken")
+			case <-time.After(testWait):
+			}
+		})
+		x := extraction.New(whole{img}, detect, new(recorder), extraction.Options{Workers: 2, DetectSizes: []int{640}, Refine: true})
+		require.PanicsWithValue(t, "broken", func() { _, _ = x.Probe(t.Context(), nil) })
+		require.True(t, other.Load())
+		working, _ := x.Load()
+		require.Zero(t, working)
+	}
 }
