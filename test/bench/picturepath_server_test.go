@@ -39,9 +39,11 @@ func serve(b *testing.B) running {
 	require.NoError(b, err, string(out))
 	cmd := exec.Command(binary, "serve")
 	cmd.Dir = b.TempDir()
-	cmd.Env = append(os.Environ(),
-		"IMAGO_MODELS_DIR="+fixture.Models(b), "IMAGO_ONNXRUNTIME_LIB="+fixture.ONNXRuntime(b),
-		"IMAGO_SERVER_LISTEN=127.0.0.1:0", "IMAGO_STORE_MEMORY_PATH=", "IMAGO_API_KEY="+benchKey)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
+		"IMAGO_MODELS_DIR=" + fixture.Models(b), "IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(b),
+		"IMAGO_SERVER_LISTEN=127.0.0.1:0", "IMAGO_STORE_MEMORY_PATH=", "IMAGO_API_KEY=" + benchKey,
+	}
 	log, err := cmd.StderrPipe()
 	require.NoError(b, err)
 	require.NoError(b, cmd.Start())
