@@ -102,7 +102,8 @@ SOAK ?= 60m
 .PHONY: torture
 torture: deps servers ## kill, disturb, confuse and soak imago: make torture KILLS=200 REQUESTS=100000 SOAK=60m
 	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) IMAGO_TORTURE_SOAK=$(SOAK) \
-	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak' ./test/e2e
+	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak|NothingStaysOpen' ./test/e2e
+	@IMAGO_TORTURE_DAMAGES=50 go test -count=1 -v -run DamagedFiles ./adapters/memstore
 
 # How long each fuzz target runs, and how many of its inputs are kept for `go test`.
 FUZZTIME ?= 1m
