@@ -258,7 +258,7 @@ func (w *worker[T]) weigh(ctx context.Context, i, lane int, rows []uint16, produ
 func (w *worker[T]) settle(ctx context.Context, lane int) {
 	l := &w.lanes[lane]
 	for i, p := range l.pending {
-		if i%settleRows == 0 && (l.job.left.Load() || w.stop(ctx)) {
+		if i%settleRows == settleRows-1 && (l.job.left.Load() || w.stop(ctx)) {
 			break
 		}
 		l.follow(w.scan.shape)
