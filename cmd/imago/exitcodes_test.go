@@ -91,3 +91,24 @@ func TestSignalsEndCommands(t *testing.T) {
 		require.Contains(t, errs.String(), "imago: interrupted")
 	}
 }
+
+// A read that already waits for input ends with the context.
+func TestInterruptibly(t *testing.T) {
+	in, out, err := os.Pipe()
+	require.NoError(t, err)
+	defer in.Close()
+	defer out.Close()
+	_ = in.Fd() // takes it from the poller, as standard input is
+	ctx, cancel := context.WithCancel(t.Context())
+	stream := interruptibly(ctx, in)
+	_, err = out.WriteString("a")
+	require.NoError(t, err)
+	one := make([]byte, 1)
+	_, err = stream.Read(one)
+	require.NoError(t, err)
+	require.Equal(t, "a", string(one))
+	cancel()
+	_, err = stream.Read(one)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, out.Close()) // lets the goroutine go
+}

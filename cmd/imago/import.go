@@ -109,11 +109,9 @@ func importAll(ctx context.Context, source io.Reader, users int, access storeAcc
 
 // openImport opens what is to be imported and returns how many users are in it,
 // 0 where that is not known. What can be read twice is checked before.
-func openImport(ctx context.Context, path string, space ports.Space) (*os.File, int, error) {
+func openImport(ctx context.Context, path string, space ports.Space) (io.ReadCloser, int, error) {
 	if path == standardStream {
-		// Closing the stream ends a read that waits for input.
-		context.AfterFunc(ctx, func() { os.Stdin.Close() })
-		return os.Stdin, 0, nil
+		return interruptibly(ctx, os.Stdin), 0, nil
 	}
 	file, err := os.Open(path)
 	if err != nil {
@@ -127,6 +125,19 @@ func openImport(ctx context.Context, path string, space ports.Space) (*os.File, 
 		return nil, 0, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return file, contents.Users(), nil
+}
+
+// interruptibly returns a stream that ends with ctx, also while somebody waits for
+// input: a read from a pipe or a terminal is not ended by closing it. The goroutine
+// that is left in such a read ends with the process.
+func interruptibly(ctx context.Context, in io.Reader) io.ReadCloser {
+	out, feed := io.Pipe()
+	go func() {
+		_, err := io.Copy(feed, in)
+		feed.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { feed.CloseWithError(ctx.Err()) })
+	return out
 }
 
 func inspect(ctx context.Context, file *os.File, space ports.Space) (transfer.Contents, error) {
