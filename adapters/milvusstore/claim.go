@@ -66,7 +66,7 @@ type timing struct {
 
 func productionTiming() timing {
 	return timing{
-		window: claimWindow, lease: claimLease, sweep: claimLease / 2,
+		window: claimWindow, lease: claimLease, sweep: claimLease / 5,
 		patience: writePatience, pause: pauseLimit,
 	}
 }

@@ -30,7 +30,7 @@ const (
 // A user can have at most 1000 faces. What is promised of changes that several
 // instances make to one user at the same moment is written at claimWindow; after
 // an instance has died in the middle of one, the user cannot be changed for 10 to
-// 20 seconds.
+// 12 seconds.
 type Store struct {
 	cfg    config.MilvusStore
 	space  ports.Space
