@@ -207,7 +207,7 @@ func TestEvaluateSaysWhatIsWrong(t *testing.T) {
 		{[]string{dir, "--fpir", "NaN"}, 2, "not between 0 and 1"},
 		{[]string{dir, "--gallery", "0"}, 2, "--gallery"},
 		{[]string{dir, "--format", "xml"}, 2, "one of text, json"},
-		{[]string{dir, "--groups", "maybe"}, 2, "auto, yes or no"},
+		{[]string{dir, "--groups", "maybe"}, 2, "one of auto, yes, no"},
 		{[]string{dir}, 1, "8 of 8 pictures have a face, which makes 0 pairs of one person and 28 of strangers"},
 	} {
 		r := finish(t, command(t, "", pipelineEnvironment(t), append([]string{"evaluate"}, c.args...)...))
