@@ -110,7 +110,7 @@ func (m *Metrics) WatchQueue(load func() (working, waiting int), workers, queue 
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
 			func() float64 { return float64(value()) }))
 	}
-	gauge("imago_inference_working", "Pictures that are worked on.", func() int { working, _ := load(); return working })
+	gauge("imago_inference_working", "Workers that are busy with pictures.", func() int { working, _ := load(); return working })
 	gauge("imago_inference_queue_depth", "Pictures that wait for a worker.", func() int { _, waiting := load(); return waiting })
 	gauge("imago_inference_workers", "Pictures that can be worked on at once.", func() int { return workers })
 	gauge("imago_inference_queue_limit", "Pictures that can wait; one more is answered 503.", func() int { return queue })
