@@ -308,10 +308,10 @@ func (x *soak) besideFresh(load loadgen.Load) (aged, fresh float64) {
 	return median(of[0]), median(of[1])
 }
 
-// median returns the middle value.
+// median returns the middle value, or the mean of the middle two.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // judge holds the last window against the first one, and where its p99 is worse,
