@@ -108,10 +108,8 @@ func (s *Store) obtain(ctx context.Context, c claim, decide decision) (plan, err
 	if err := s.table.insert(ctx, claimsPartition, row{id: c.id, vector: s.filler()}); err != nil {
 		return plan{}, err
 	}
-	place := c.key.span(facesPartition, claimsPartition)
-	place.owners = true
 	for time.Since(c.made) < s.timing.window/2 {
-		rows, err := s.table.read(ctx, place, maxUserRows)
+		rows, err := s.table.users(ctx, c.key)
 		if err != nil {
 			return plan{}, err
 		}

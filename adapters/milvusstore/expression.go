@@ -24,13 +24,22 @@ func quote(text string) string {
 
 var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
 
-// expression returns the condition that a row lies in the span.
+// expression returns the condition that a row lies in the span. One with both ends
+// has the server go through its rows once, where two conditions have it do so twice.
 func (s span) expression() string {
-	condition := idField + " >= " + quote(s.from)
-	if s.to != "" {
-		condition += " and " + idField + " < " + quote(s.to)
+	if s.to == "" {
+		return idField + " >= " + quote(s.from)
 	}
-	return condition
+	return quote(s.from) + " <= " + idField + " < " + quote(s.to)
+}
+
+// ofAny returns the condition that a row is of one of some users. It nests no deeper
+// than it must: a server refuses what it would have to descend a hundred levels for.
+func ofAny(keys []key) string {
+	if n := len(keys); n > 1 {
+		return "(" + ofAny(keys[:n/2]) + ") or (" + ofAny(keys[n/2:]) + ")"
+	}
+	return keys[0].span().expression()
 }
 
 // inCollection returns the condition that a row is a face of a collection.

@@ -48,8 +48,10 @@ func FuzzQuote(f *testing.F) {
 }
 
 func TestExpressions(t *testing.T) {
-	require.Equal(t, `id >= "a\tb\t" and id < "a\tb\n"`, key{"a", "b"}.span().expression())
+	require.Equal(t, `"a\tb\t" <= id < "a\tb\n"`, key{"a", "b"}.span().expression())
 	require.Equal(t, `id >= ""`, span{}.expression())
+	require.Equal(t, `("a\tb\t" <= id < "a\tb\n") or (("a\tc\t" <= id < "a\tc\n") or ("a\td\t" <= id < "a\td\n"))`,
+		ofAny([]key{{"a", "b"}, {"a", "c"}, {"a", "d"}}))
 	require.Equal(t, `collection == "people"`, inCollection("people"))
 	require.Equal(t, `id in ["a","\""]`, anyOf([]string{"a", `"`}))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -82,15 +83,18 @@ func (f *fakeTable) do(ctx context.Context, call, about string, effect func()) e
 	return nil
 }
 
-func (f *fakeTable) insert(ctx context.Context, partition string, r row) error {
+func (f *fakeTable) insert(ctx context.Context, partition string, rows ...row) error {
 	again := false
-	err := f.do(ctx, "insert "+partition, r.id, func() {
-		again = f.used[r.id]
-		f.used[r.id] = true
-		r.vector = slices.Clone(r.vector)
-		f.rows[r.id] = fakeRow{r, partition}
-		if partition == facesPartition {
-			f.inserted = append(f.inserted, r.id)
+	ids := each(rows, func(r row) string { return r.id })
+	err := f.do(ctx, "insert "+partition, strings.Join(ids, " "), func() {
+		for _, r := range rows {
+			again = again || f.used[r.id]
+			f.used[r.id] = true
+			r.vector = slices.Clone(r.vector)
+			f.rows[r.id] = fakeRow{r, partition}
+			if partition == facesPartition {
+				f.inserted = append(f.inserted, r.id)
+			}
 		}
 	})
 	if again {
@@ -126,11 +130,22 @@ func wanted(r row, s span) row {
 	if s.faces {
 		return r
 	}
-	some := row{id: r.id, generation: r.generation}
-	if s.owners {
-		some.owner = r.owner
-	}
-	return some
+	return row{id: r.id, generation: r.generation}
+}
+
+func (f *fakeTable) users(ctx context.Context, keys ...key) (rows []row, err error) {
+	err = f.do(ctx, "read", fmt.Sprint(keys), func() {
+		for _, r := range f.rows {
+			if slices.Contains(keys, r.key()) {
+				rows = append(rows, row{id: r.id, generation: r.generation, owner: r.owner})
+			}
+		}
+		slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.id, b.id) })
+		if len(keys) > 1 {
+			rows = rows[:min(maxRead, len(rows))]
+		}
+	})
+	return rows, err
 }
 
 func (f *fakeTable) heads(ctx context.Context, collection string) (n int, err error) {

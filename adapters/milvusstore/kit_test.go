@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/milvus-io/milvus-sdk-go/v2/entity"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -262,24 +261,4 @@ func pour(tb testing.TB, s *Store, records []ports.Record) {
 		_, err := connection.Insert(tb.Context(), s.cfg.Collection, facesPartition, columnsOf(rows, s.space.Dimension)...)
 		require.NoError(tb, err)
 	}
-}
-
-func columnsOf(rows []row, dimension int) []entity.Column {
-	return []entity.Column{
-		entity.NewColumnVarChar(idField, each(rows, func(r row) string { return r.id })),
-		entity.NewColumnVarChar(collectionField, each(rows, func(r row) string { return r.key().collection })),
-		entity.NewColumnVarChar(ownerField, each(rows, func(r row) string { return r.owner })),
-		entity.NewColumnInt64(enrolledAtField, each(rows, func(r row) int64 { return r.enrolledAt })),
-		entity.NewColumnInt64(generationField, each(rows, func(r row) int64 { return r.generation })),
-		entity.NewColumnBool(headField, each(rows, func(r row) bool { return r.head })),
-		entity.NewColumnFloatVector(vectorField, dimension, each(rows, func(r row) []float32 { return r.vector })),
-	}
-}
-
-func each[V any](rows []row, f func(row) V) []V {
-	values := make([]V, len(rows))
-	for i, r := range rows {
-		values[i] = f(r)
-	}
-	return values
 }

@@ -64,23 +64,40 @@ func strong() client.SearchQueryOptionFunc {
 	return client.WithSearchQueryConsistencyLevel(entity.ClStrong)
 }
 
-func (t *remote) insert(ctx context.Context, partition string, r row) error {
+func (t *remote) insert(ctx context.Context, partition string, rows ...row) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	collection := ""
-	if !r.isClaim() {
-		collection = r.key().collection
-	}
-	_, err := t.sdk.Insert(ctx, t.collection, partition,
-		entity.NewColumnVarChar(idField, []string{r.id}),
-		entity.NewColumnVarChar(collectionField, []string{collection}),
-		entity.NewColumnVarChar(ownerField, []string{r.owner}),
-		entity.NewColumnInt64(enrolledAtField, []int64{r.enrolledAt}),
-		entity.NewColumnInt64(generationField, []int64{r.generation}),
-		entity.NewColumnBool(headField, []bool{r.head}),
-		entity.NewColumnFloatVector(vectorField, t.dimension, [][]float32{r.vector}),
-	)
+	_, err := t.sdk.Insert(ctx, t.collection, partition, columnsOf(rows, t.dimension)...)
 	return err
+}
+
+// columnsOf returns rows as Milvus takes them.
+func columnsOf(rows []row, dimension int) []entity.Column {
+	return []entity.Column{
+		entity.NewColumnVarChar(idField, each(rows, func(r row) string { return r.id })),
+		entity.NewColumnVarChar(collectionField, each(rows, row.collection)),
+		entity.NewColumnVarChar(ownerField, each(rows, func(r row) string { return r.owner })),
+		entity.NewColumnInt64(enrolledAtField, each(rows, func(r row) int64 { return r.enrolledAt })),
+		entity.NewColumnInt64(generationField, each(rows, func(r row) int64 { return r.generation })),
+		entity.NewColumnBool(headField, each(rows, func(r row) bool { return r.head })),
+		entity.NewColumnFloatVector(vectorField, dimension, each(rows, func(r row) []float32 { return r.vector })),
+	}
+}
+
+func each[V any](rows []row, f func(row) V) []V {
+	values := make([]V, len(rows))
+	for i, r := range rows {
+		values[i] = f(r)
+	}
+	return values
+}
+
+// collection is what the field says, which claims leave empty: they are no faces.
+func (r row) collection() string {
+	if r.isClaim() {
+		return ""
+	}
+	return r.key().collection
 }
 
 func (t *remote) remove(ctx context.Context, ids []string) error {
@@ -90,16 +107,26 @@ func (t *remote) remove(ctx context.Context, ids []string) error {
 }
 
 func (t *remote) read(ctx context.Context, s span, limit int) ([]row, error) {
+	fields := []string{idField, generationField}
+	if s.faces {
+		fields = append(fields, ownerField, enrolledAtField, vectorField)
+	}
+	return t.query(ctx, s.partitions, s.expression(), fields, limit)
+}
+
+func (t *remote) users(ctx context.Context, keys ...key) ([]row, error) {
+	limit := maxRead
+	if len(keys) == 1 {
+		limit = maxUserRows
+	}
+	return t.query(ctx, []string{facesPartition, claimsPartition}, ofAny(keys), []string{idField, generationField, ownerField}, limit)
+}
+
+// query returns rows in the order of their IDs.
+func (t *remote) query(ctx context.Context, partitions []string, expression string, fields []string, limit int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	fields := []string{idField, generationField}
-	if s.faces || s.owners {
-		fields = append(fields, ownerField)
-	}
-	if s.faces {
-		fields = append(fields, enrolledAtField, vectorField)
-	}
-	columns, err := t.sdk.Query(ctx, t.collection, s.partitions, s.expression(), fields, strong(), client.WithLimit(int64(limit)))
+	columns, err := t.sdk.Query(ctx, t.collection, partitions, expression, fields, strong(), client.WithLimit(int64(limit)))
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (s *Store) open(ctx context.Context) (table, error) {
 	if err := t.setUp(ctx, s.space); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
-	return t, nil
+	return newGathering(t), nil
 }
 
 // setUp makes the collection ready for use. Any number of instances may do so at

@@ -17,12 +17,15 @@ const maxRead = 16384
 // sees all that was acknowledged to anybody before it began, and the state of
 // one moment. Errors are the client's own.
 type table interface {
-	// insert adds a row whose ID is new.
-	insert(ctx context.Context, partition string, r row) error
+	// insert adds rows whose IDs are new, all at the same moment.
+	insert(ctx context.Context, partition string, rows ...row) error
 	// remove deletes rows of any partition, all at the same moment.
 	remove(ctx context.Context, ids []string) error
 	// read returns the first rows of a span, ordered by ID bytewise.
 	read(ctx context.Context, s span, limit int) ([]row, error)
+	// users returns all rows of some users, claims too and with owners, ordered by
+	// ID bytewise; of several users maxRead rows at most.
+	users(ctx context.Context, keys ...key) ([]row, error)
 	// heads counts the rows of a collection that stand for their user.
 	heads(ctx context.Context, collection string) (int, error)
 	// nearest returns the faces of a collection that Milvus finds nearest to a
@@ -36,9 +39,9 @@ type table interface {
 
 // span is the rows of some partitions whose IDs are at least from and less than
 // to, which has no end when empty. Only with faces set are all fields of the rows
-// wanted, otherwise ID and generation, and with owners set the owner too.
+// wanted, otherwise ID and generation.
 type span struct {
-	partitions    []string
-	from, to      string
-	faces, owners bool
+	partitions []string
+	from, to   string
+	faces      bool
 }
