@@ -73,11 +73,12 @@ func examples(t *testing.T) (all []example) {
 }
 
 // calls has bash run lines in a folder of its own, where imago and every other
-// program only say what they were called with, and returns the calls of imago.
+// program only say what they were called with, and returns the calls of imago. Each
+// says it in one write: <(imago …) runs beside the lines around it.
 func calls(t *testing.T, lines string) (all [][]string) {
 	t.Helper()
 	const pretend = `
-	imago() { { printf '%s\0' "$@"; echo; } >> calls; }
+	imago() { printf '%s\0' "$@" $'\x1e' >> calls; }
 	zstd() { :; }; systemctl() { :; }; curl() { cat > /dev/null; }; source() { :; }
 	fpath=("$PWD"); HOME=$PWD; mkdir -p .config/fish/completions
 	`
@@ -87,8 +88,8 @@ func calls(t *testing.T, lines string) (all [][]string) {
 	require.NoError(t, err, "%s: %s", lines, out)
 	content, err := os.ReadFile(filepath.Join(bash.Dir, "calls"))
 	require.NoError(t, err, lines)
-	for call := range strings.Lines(string(content)) {
-		all = append(all, strings.Split(strings.TrimSuffix(call, "\x00\n"), "\x00"))
+	for call := range strings.SplitSeq(strings.TrimSuffix(string(content), "\x1e\x00"), "\x1e\x00") {
+		all = append(all, strings.Split(strings.TrimSuffix(call, "\x00"), "\x00"))
 	}
 	return all
 }
