@@ -2,6 +2,7 @@ package alignment
 
 import (
 	"math"
+	"slices"
 
 	"imago/ports"
 )
@@ -14,11 +15,11 @@ import (
 // direction while more than one pixel still falls on a pixel of the result. The
 // image is only read.
 //
-// A Sampler keeps its memory for the next call: 8 bytes for each pixel that the
+// A Sampler keeps its memory for the next call: 3 bytes for each pixel that the
 // largest result so far covered, after the reduction. Its zero value is ready; it
 // is used by one goroutine at a time.
 type Sampler struct {
-	src  source
+	pix  []byte
 	sums []uint32 // of one row of cells
 }
 
@@ -50,18 +51,18 @@ const cropStep = 4. / 3
 func (s *Sampler) warp(out []byte, size int, img *ports.Image, t Transform, maxStep float64) {
 	inv := t.Inverse()
 	f := max(1, int(inv.Scale()))
-	s.prepare(img, inv, size, f)
+	src := s.source(img, inv, size, f)
 	// Pixel (x, y) of the source is centred on image position
 	// (originX + f*x + (f-1)/2, …).
 	half := float64(f-1) / 2
 	inv.A, inv.B = inv.A/float64(f), inv.B/float64(f)
-	inv.TX = (inv.TX - half - float64(s.src.originX)) / float64(f)
-	inv.TY = (inv.TY - half - float64(s.src.originY)) / float64(f)
+	inv.TX = (inv.TX - half - float64(src.originX)) / float64(f)
+	inv.TY = (inv.TY - half - float64(src.originY)) / float64(f)
 	taps := 1
 	if inv.Scale() > maxStep {
 		taps = 2
 	}
-	s.src.sample(out, size, inv, taps)
+	src.sample(out, size, inv, taps)
 }
 
 // footprint returns the box of image pixels that the result covers, with a
@@ -80,66 +81,58 @@ func footprint(inv Transform, size float64, f int) (x0, y0, x1, y1 int) {
 // clampInt keeps far-out coordinates within what integer arithmetic bears.
 func clampInt(v float64) int { return int(math.Max(-1<<30, math.Min(1<<30, v))) }
 
-// prepare makes the source for a result: the cells of f x f pixels of the image
-// in its footprint, averaged.
-func (s *Sampler) prepare(img *ports.Image, inv Transform, size, f int) {
+// source makes the source for a result: the cells of f x f pixels of the image in its
+// footprint, averaged. Single pixels stay where they are unless some of the footprint
+// lies outside the image.
+func (s *Sampler) source(img *ports.Image, inv Transform, size, f int) source {
 	x0, y0, x1, y1 := footprint(inv, float64(size), f)
-	r := &s.src
-	r.originX, r.originY = x0, y0
-	r.width, r.height = (x1-x0+f-1)/f, (y1-y0+f-1)/f
-	if n := r.width * r.height; cap(r.pix) < n {
-		r.pix = make([]uint64, n)
-	} else {
-		r.pix = r.pix[:n]
+	if f == 1 && x0 >= 0 && y0 >= 0 && x1 <= img.Width-slack && y1 <= img.Height && img.Stride <= maxStride {
+		return source{img.Pix[y0*img.Stride+3*x0:], img.Stride, x1 - x0, y1 - y0, x0, y0}
 	}
+	width, height := (x1-x0+f-1)/f, (y1-y0+f-1)/f
+	n := 3 * (width*height + slack)
+	s.pix = slices.Grow(s.pix[:0], n)[:n]
+	r := source{s.pix, 3 * width, width, height, x0, y0}
 	if f == 1 {
 		r.take(img)
-		return
+		return r
 	}
-	if n := 3 * r.width; cap(s.sums) < n {
-		s.sums = make([]uint32, n)
-	}
-	r.reduce(img, f, s.sums[:3*r.width])
+	s.sums = slices.Grow(s.sums[:0], 3*width)[:3*width]
+	r.reduce(img, f, s.sums)
+	return r
 }
 
-// source is a picture to sample from, black where its image has no pixels. Each
-// pixel is a word that holds red, green and blue in lanes: weighted sums of all
-// three cost one multiplication and one addition, a third of what they cost one
-// by one (BenchmarkWarp).
+// source is a picture to sample from, black where its image has no pixels. Behind its
+// last pixel there are slack more, which may be read.
 type source struct {
-	pix              []uint64
+	pix              []byte // red, green, blue
+	stride           int    // bytes from a row to the next, up to maxStride
 	width, height    int
 	originX, originY int // in pixels of the image
 }
 
-// Lanes are 21 bits wide, which holds 8 bits of colour times weights that add up
-// to one in 13 bits, and half of the last place for rounding.
 const (
-	lane       = 21
-	weightBits = 13
+	slack     = 1
+	maxStride = math.MaxInt16
 )
-
-func pack(r, g, b uint64) uint64 { return r | g<<lane | b<<(2*lane) }
 
 // take copies pixels as they are.
 func (s *source) take(img *ports.Image) {
 	from, to := max(0, -s.originX), min(s.width, img.Width-s.originX)
 	for y := range s.height {
-		row, iy := s.pix[y*s.width:][:s.width], s.originY+y
+		row, iy := s.row(y), s.originY+y
 		if iy < 0 || iy >= img.Height || from >= to {
 			clear(row)
 			continue
 		}
-		clear(row[:from])
-		clear(row[to:])
-		row = row[from:to]
-		pix := img.Pix[iy*img.Stride+3*(s.originX+from):][:3*len(row)]
-		for i := range row {
-			p := pix[3*i : 3*i+3 : 3*i+3]
-			row[i] = pack(uint64(p[0]), uint64(p[1]), uint64(p[2]))
-		}
+		clear(row[:3*from])
+		copy(row[3*from:3*to], img.Pix[iy*img.Stride+3*(s.originX+from):])
+		clear(row[3*to:])
 	}
 }
+
+// row returns the pixels of row y.
+func (s *source) row(y int) []byte { return s.pix[y*s.stride:][:3*s.width] }
 
 // reduce averages cells of f x f pixels.
 func (s *source) reduce(img *ports.Image, f int, sums []uint32) {
@@ -150,10 +143,9 @@ func (s *source) reduce(img *ports.Image, f int, sums []uint32) {
 		for iy := max(0, top); iy < min(top+f, img.Height); iy++ {
 			addRow(sums, img.Pix[iy*img.Stride:][:3*img.Width], s.originX, f)
 		}
-		row := s.pix[y*s.width:][:s.width]
-		for i := range row {
-			c := sums[3*i : 3*i+3 : 3*i+3]
-			row[i] = pack(uint64((c[0]+area/2)/area), uint64((c[1]+area/2)/area), uint64((c[2]+area/2)/area))
+		row := s.row(y)
+		for i, sum := range sums {
+			row[i] = byte((sum + area/2) / area)
 		}
 	}
 }
@@ -176,56 +168,21 @@ func addRow(sums []uint32, row []byte, x, f int) {
 	}
 }
 
-// Positions are fixed-point numbers with fraction bits: exact enough for
-// pictures of any size that decoders accept, and several times faster than
-// floating point (BenchmarkWarp).
-const (
-	fraction = 16
-	unit     = 1 << fraction
-)
-
 // sample fills out, taps x taps bilinear samples a pixel (1 or 2).
 func (s *source) sample(out []byte, size int, inv Transform, taps int) {
-	var sums [MaxSize]uint64
-	half := pack(1, 1, 1) << (weightBits - 1)
-	shift := uint(16 - weightBits + 2*(taps-1))
+	var sums [MaxSize]sum
+	shift := uint(weightBits + 2*(taps-1))
 	for v := range size {
 		row := sums[:size]
-		for i := range row {
-			row[i] = half
-		}
+		clear(row)
 		for i := range taps * taps {
 			start := inv.Apply(ports.Point{X: subpixel(0, i%taps, taps), Y: subpixel(v, i/taps, taps)})
 			// One step to the right in the result moves (A, B) in the source.
-			s.addLine(row, fixed(start.X), fixed(start.Y), fixed(inv.A), fixed(inv.B), shift)
+			s.addLine(row, line{fixed(start.X), fixed(start.Y), fixed(inv.A), fixed(inv.B)})
 		}
-		to := out[3*v*size:][:3*size]
-		for i, sum := range row {
-			p := to[3*i : 3*i+3 : 3*i+3]
-			p[0], p[1], p[2] = byte(sum>>weightBits), byte(sum>>(lane+weightBits)), byte(sum>>(2*lane+weightBits))
-		}
+		round(out[3*v*size:][:3*size], row, shift)
 	}
 }
-
-func fixed(v float64) int { return int(math.Floor(v*unit + 0.5)) }
 
 // subpixel returns the position of the i-th of n samples spread over pixel p.
 func subpixel(p, i, n int) float64 { return float64(p) + (float64(i)+0.5)/float64(n) - 0.5 }
-
-// addLine adds to sums the bilinear samples along a line that starts at the
-// fixed-point position (x, y) and advances by (dx, dy). The weights of a sample,
-// products of two fractions of 8 bits, lose shift bits; they add up to one
-// exactly. The footprint has the line inside the source.
-func (s *source) addLine(sums []uint64, x, y, dx, dy int, shift uint) {
-	shift &= 63 // spares the compiler a comparison
-	for i := range sums {
-		fx, fy := uint64(x>>(fraction-8)&255), uint64(y>>(fraction-8)&255)
-		w11 := fx * fy >> shift
-		w01, w10 := fx<<8>>shift-w11, fy<<8>>shift-w11
-		w00 := 1<<16>>shift - w11 - w01 - w10
-		at := y>>fraction*s.width + x>>fraction
-		above, below := s.pix[at:at+2:at+2], s.pix[at+s.width:at+s.width+2:at+s.width+2]
-		sums[i] += above[0]*w00 + above[1]*w01 + below[0]*w10 + below[1]*w11
-		x, y = x+dx, y+dy
-	}
-}
