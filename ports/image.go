@@ -59,4 +59,8 @@ type Decoder interface {
 	// ErrUnavailable when memory for it is not to be had; the context's error
 	// when it ends first.
 	Decode(ctx context.Context, data []byte, longSide int) (*Image, error)
+	// Release gives back a result of Decode, so that a later one may have its
+	// memory: nothing reads the image from then on. An image that is not given back
+	// is the garbage collector's. A nil image is none.
+	Release(img *Image)
 }

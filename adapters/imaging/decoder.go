@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"context"
+	"sync"
 
 	"golang.org/x/sync/semaphore"
 
@@ -13,8 +14,9 @@ import (
 var _ ports.Decoder = (*Decoder)(nil)
 
 // Decoder decodes JPEG and PNG pictures. What a file is, is decided by its
-// first bytes alone. It is safe for concurrent use and holds no memory between
-// calls.
+// first bytes alone. It is safe for concurrent use. Between calls it holds released
+// images of up to maxKept bytes, as many as were in use at once, until the garbage
+// collector has gone round twice.
 //
 // A reduced copy is smaller by a whole number: 1, 2, 4 or 8 for JPEG, any for
 // PNG. Its sides are rounded up, so that the last column and row may stand for
@@ -27,6 +29,7 @@ type Decoder struct {
 	maxPixels int
 	budget    *semaphore.Weighted
 	size      int64 // of the budget, in bytes
+	released  pool
 }
 
 // New returns a Decoder that refuses pictures of more than limits.Megapixels
@@ -53,7 +56,7 @@ type picture interface {
 	// that decoding will hold at its peak, the result included.
 	plan(longSide int) int64
 	// decode does what was planned.
-	decode(ctx context.Context) (*ports.Image, error)
+	decode(ctx context.Context, images *pool) (*ports.Image, error)
 }
 
 // Decode implements ports.Decoder. While the budget is taken by other calls it
@@ -74,7 +77,40 @@ func (d *Decoder) Decode(ctx context.Context, data []byte, longSide int) (*ports
 		return nil, err
 	}
 	defer d.budget.Release(need)
-	return p.decode(ctx)
+	return p.decode(ctx, &d.released)
+}
+
+// Release implements ports.Decoder. The image loses its pixels, so that whoever
+// reads it later fails instead of seeing another picture.
+func (d *Decoder) Release(img *ports.Image) { d.released.put(img) }
+
+// pool keeps the memory of images for later ones.
+type pool struct{ pixels sync.Pool } // of *[]byte
+
+// maxKept is the size in bytes up to which memory is kept: what reduced copies take,
+// at most twice the longest detector input wide and high.
+const maxKept = 16 << 20
+
+func (p *pool) put(img *ports.Image) {
+	if img == nil {
+		return
+	}
+	pix := img.Pix
+	img.Pix = nil
+	if 0 < cap(pix) && cap(pix) <= maxKept {
+		p.pixels.Put(&pix)
+	}
+}
+
+// image returns an image with pixels of any content.
+func (p *pool) image(width, height int) *ports.Image {
+	n := bytesPerPixel * width * height
+	if kept, ok := p.pixels.Get().(*[]byte); ok && cap(*kept) >= n {
+		return &ports.Image{
+			Pix: (*kept)[:n], Stride: bytesPerPixel * width, Width: width, Height: height, FullWidth: width, FullHeight: height,
+		}
+	}
+	return ports.NewImage(width, height)
 }
 
 const (

@@ -170,6 +170,44 @@ func TestNothingIsShared(t *testing.T) {
 	}
 }
 
+// Released memory is used again, and shows through nowhere: every kind of picture
+// decodes to the same over the pixels of another one. Whoever still holds the released
+// image sees no pixels.
+func TestReleasedMemoryIsUsedAgain(t *testing.T) {
+	other := draw(strings.Repeat(strings.Repeat("ABC", 40)+" ", 60), 8)
+	dirt := encodeJPEG(t, other, 90)
+	paths := append(pictures(t, "testdata"), pictures(t, fixture.Faces(t, "cast"))[:2]...)
+	used := 0
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, longSide := range []int{0, 96} {
+			want, err := newDecoder().Decode(t.Context(), data, longSide)
+			if err != nil {
+				continue
+			}
+			d := newDecoder()
+			first, err := d.Decode(t.Context(), dirt, 0)
+			require.NoError(t, err)
+			memory := first.Pix
+			for i := range memory {
+				memory[i] ^= 0xff
+			}
+			d.Release(first)
+			d.Release(first)
+			d.Release(nil)
+			require.Empty(t, first.Pix)
+			got, err := d.Decode(t.Context(), data, longSide)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "%s at %d", path, longSide)
+			if &got.Pix[0] == &memory[0] {
+				used++
+			}
+		}
+	}
+	require.Positive(t, used)
+}
+
 // The formats agree on what they show.
 func TestFormatsAgree(t *testing.T) {
 	picture := draw("ABC DEF", 32)

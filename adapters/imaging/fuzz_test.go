@@ -170,6 +170,10 @@ func decodeTwice(t *testing.T, d *Decoder, data []byte, longSide int) *ports.Ima
 	requireSound(t, whole, 0)
 	require.LessOrEqual(t, img.FullWidth*img.FullHeight, fuzzPixels)
 	require.Equal(t, image.Pt(whole.Width, whole.Height), image.Pt(img.FullWidth, img.FullHeight))
+	for i := range whole.Pix {
+		whole.Pix[i] ^= 0xff
+	}
+	d.Release(whole)
 	again, err := d.Decode(t.Context(), data, longSide)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(img.Pix, again.Pix), "no memory that nobody has written to is shown")

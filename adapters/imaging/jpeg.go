@@ -96,8 +96,8 @@ func jpegWorkspace(width int) int64 {
 // costs a pass over the whole picture, however few bytes it has.
 const maxScans = 64
 
-func (f *jpegFile) decode(ctx context.Context) (*ports.Image, error) {
-	img, err := f.render(ctx)
+func (f *jpegFile) decode(ctx context.Context, images *pool) (*ports.Image, error) {
+	img, err := f.render(ctx, images)
 	if err != nil {
 		return nil, err
 	}
@@ -107,16 +107,16 @@ func (f *jpegFile) decode(ctx context.Context) (*ports.Image, error) {
 
 // render decodes straight into the result, or by way of scratch memory where it
 // has to be turned.
-func (f *jpegFile) render(ctx context.Context) (img *ports.Image, err error) {
+func (f *jpegFile) render(ctx context.Context, images *pool) (img *ports.Image, err error) {
 	if f.layout.asIs() {
-		img = ports.NewImage(f.layout.width, f.layout.height)
+		img = images.image(f.layout.width, f.layout.height)
 		return img, f.fill(ctx, img.Pix)
 	}
 	err = withScratch(f.layout.storedBytes(), func(pix []byte) error {
 		if err := f.fill(ctx, pix); err != nil {
 			return err
 		}
-		img, err = f.layout.compose(ctx, rowsOf(pix, f.layout.width*bytesPerPixel))
+		img, err = f.layout.compose(ctx, images, rowsOf(pix, f.layout.width*bytesPerPixel))
 		return err
 	})
 	return img, err

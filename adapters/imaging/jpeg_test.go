@@ -74,7 +74,7 @@ func TestJPEGReducedIsAverage(t *testing.T) {
 		reduced, err := newDecoder().Decode(t.Context(), data, 5184/factor)
 		require.NoError(t, err)
 		l := layout{width: full.Width, height: full.Height, reduction: factor, orientation: upright}
-		want, err := l.compose(t.Context(), rowsOf(full.Pix, full.Stride))
+		want, err := l.compose(t.Context(), new(pool), rowsOf(full.Pix, full.Stride))
 		require.NoError(t, err)
 		require.Equal(t, want.Width, reduced.Width)
 		require.Equal(t, want.Height, reduced.Height)

@@ -68,7 +68,7 @@ func pngWorkspace(width int) int64 {
 	return int64(width)*(bytesPerPixel*pngBatch+rowBytesPerPixel*rows) + tables
 }
 
-func (f *pngFile) decode(ctx context.Context) (*ports.Image, error) {
+func (f *pngFile) decode(ctx context.Context, images *pool) (*ports.Image, error) {
 	var pin runtime.Pinner // libpng reads on from call to call
 	defer pin.Unpin()
 	pin.Pin(unsafe.SliceData(f.data))
@@ -82,7 +82,7 @@ func (f *pngFile) decode(ctx context.Context) (*ports.Image, error) {
 		return nil, err
 	}
 	r := &pngReader{png: png, height: f.header.height, stride: f.header.width * bytesPerPixel}
-	img, err := r.decode(ctx, f.layout, int(passes))
+	img, err := r.decode(ctx, images, f.layout, int(passes))
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +106,9 @@ type pngReader struct {
 	height, stride int
 }
 
-func (r *pngReader) decode(ctx context.Context, l layout, passes int) (img *ports.Image, err error) {
+func (r *pngReader) decode(ctx context.Context, images *pool, l layout, passes int) (img *ports.Image, err error) {
 	if passes == 1 {
-		return l.compose(ctx, r.rows(ctx))
+		return l.compose(ctx, images, r.rows(ctx))
 	}
 	err = withScratch(l.storedBytes(), func(pix []byte) error {
 		for range passes {
@@ -116,7 +116,7 @@ func (r *pngReader) decode(ctx context.Context, l layout, passes int) (img *port
 				return err
 			}
 		}
-		img, err = l.compose(ctx, rowsOf(pix, r.stride))
+		img, err = l.compose(ctx, images, rowsOf(pix, r.stride))
 		return err
 	})
 	return img, err

@@ -38,9 +38,9 @@ func (l layout) resultBytes() int64 {
 
 // compose makes the result from the stored rows, of which next yields one after
 // the other from the top.
-func (l layout) compose(ctx context.Context, next func() ([]byte, error)) (*ports.Image, error) {
+func (l layout) compose(ctx context.Context, images *pool, next func() ([]byte, error)) (*ports.Image, error) {
 	width, height := l.reduced()
-	img := ports.NewImage(l.orientation.turn(width, height))
+	img := images.image(l.orientation.turn(width, height))
 	to := newPlacement(img, l.orientation)
 	c := newCells(l)
 	for y := range height {

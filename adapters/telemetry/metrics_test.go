@@ -130,6 +130,8 @@ func (port) Decode(_ context.Context, data []byte, longSide int) (*ports.Image, 
 	return ports.NewImage(len(data), longSide), errTest
 }
 
+func (port) Release(*ports.Image) {}
+
 func (port) Detect(_ context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
 	return []ports.Face{{Score: float64(img.Width + longSide)}}, errTest
 }

@@ -20,6 +20,7 @@ func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gat
 	defer x.admission.leave(time.Now())
 
 	f, err := x.find(ctx, picture)
+	defer x.release(f)
 	if err != nil {
 		return ports.Detection{}, err
 	}
@@ -28,7 +29,7 @@ func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gat
 		d.Reasons = []string{ReasonNoFace}
 		return d, nil
 	}
-	sample, finer, err := x.sample(ctx, picture, f)
+	sample, err := x.sample(ctx, picture, f)
 	if err != nil {
 		return ports.Detection{}, err
 	}
@@ -37,7 +38,7 @@ func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gat
 		d.Faces = append(d.Faces, original(face, f.img.Reduction()))
 	}
 	// What was measured again lies in the finer copy.
-	d.Faces[0].Landmarks = original(sample.Face, finer.Reduction()).Landmarks
+	d.Faces[0].Landmarks = original(sample.Face, f.finest().Reduction()).Landmarks
 	return d, nil
 }
 

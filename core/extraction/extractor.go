@@ -99,13 +99,14 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 	defer x.admission.leave(time.Now())
 
 	f, err := x.find(ctx, picture)
+	defer x.release(f)
 	if err != nil {
 		return nil, err
 	}
 	if len(f.faces) == 0 {
 		return nil, ports.Refuse(ports.ErrInvalid, ReasonNoFace)
 	}
-	sample, _, err := x.sample(ctx, picture, f)
+	sample, err := x.sample(ctx, picture, f)
 	if err != nil {
 		return nil, err
 	}
@@ -125,40 +126,56 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 // found is a decoded picture with its faces, the largest first.
 type found struct {
 	img   *ports.Image
+	finer *ports.Image // with more pixels, where the largest face needs them
 	faces []ports.Face
 }
 
-// find decodes a picture and looks for faces.
-func (x *Extractor) find(ctx context.Context, picture []byte) (found, error) {
-	img, err := x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1])
-	if err != nil {
-		return found{}, err
-	}
-	faces, err := x.detect(ctx, img)
-	return found{img, faces}, err
+// release gives the decoded copies of a picture back. What was made from them keeps
+// no part of them.
+func (x *Extractor) release(f *found) {
+	x.decoder.Release(f.img)
+	x.decoder.Release(f.finer)
 }
 
-// sample aligns the largest face of a picture that has one. It also returns the copy of the
-// picture in whose pixels the face's landmarks are.
-func (x *Extractor) sample(ctx context.Context, picture []byte, f found) (quality.Sample, *ports.Image, error) {
+// find decodes a picture and looks for faces. What it returns is to be released, also
+// beside an error.
+func (x *Extractor) find(ctx context.Context, picture []byte) (f *found, err error) {
+	f = new(found)
+	if f.img, err = x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1]); err != nil {
+		return f, err
+	}
+	f.faces, err = x.detect(ctx, f.img)
+	return f, err
+}
+
+// sample aligns the largest face of a picture that has one. Its landmarks lie in the
+// finest copy.
+func (x *Extractor) sample(ctx context.Context, picture []byte, f *found) (quality.Sample, error) {
 	face, reduction := f.faces[0], f.img.Reduction()
-	finer, err := x.sharpen(ctx, picture, f.img, &face)
-	if err != nil {
-		return quality.Sample{}, nil, err
+	if err := x.sharpen(ctx, picture, f, &face); err != nil {
+		return quality.Sample{}, err
 	}
 	w := x.spaces.Get().(*workspace)
 	defer x.spaces.Put(w)
 	if x.refine {
-		if err := x.refineLandmarks(ctx, w, finer, &face.Landmarks); err != nil {
-			return quality.Sample{}, nil, err
+		if err := x.refineLandmarks(ctx, w, f.finest(), &face.Landmarks); err != nil {
+			return quality.Sample{}, err
 		}
 	}
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
-		return quality.Sample{}, nil, err
+		return quality.Sample{}, err
 	}
-	chip := w.sampler.Warp(finer, t)
-	return quality.Sample{Face: face, Others: f.faces[1:], Reduction: reduction, Chip: chip}, finer, nil
+	chip := w.sampler.Warp(f.finest(), t)
+	return quality.Sample{Face: face, Others: f.faces[1:], Reduction: reduction, Chip: chip}, nil
+}
+
+// finest returns the copy with the most pixels.
+func (f *found) finest() *ports.Image {
+	if f.finer != nil {
+		return f.finer
+	}
+	return f.img
 }
 
 // detect returns the faces of a decoded picture, the largest first. Sizes are
@@ -196,25 +213,24 @@ func largerFirst(a, b ports.Face) int {
 	return 0
 }
 
-// sharpen returns a copy of the picture with as many pixels in the face as the
+// sharpen sees to a copy of the picture with as many pixels in the face as the
 // chip needs: a picture that was decoded at a reduced size and has fewer is
 // decoded again, and the face's landmarks are carried over to it.
-func (x *Extractor) sharpen(ctx context.Context, picture []byte, img *ports.Image, face *ports.Face) (*ports.Image, error) {
+func (x *Extractor) sharpen(ctx context.Context, picture []byte, f *found, face *ports.Face) error {
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	scale := t.Scale()
-	if scale <= 1 || img.Width >= img.FullWidth {
-		return img, nil
+	if scale <= 1 || f.img.Width >= f.img.FullWidth {
+		return nil
 	}
-	longer := float64(max(img.Width, img.Height))
-	finer, err := x.decoder.Decode(ctx, picture, int(math.Round(longer*scale)))
-	if err != nil {
-		return nil, err
+	longer := float64(max(f.img.Width, f.img.Height))
+	if f.finer, err = x.decoder.Decode(ctx, picture, int(math.Round(longer*scale))); err != nil {
+		return err
 	}
-	face.Landmarks = rescale(face.Landmarks, img, finer)
-	return finer, nil
+	face.Landmarks = rescale(face.Landmarks, f.img, f.finer)
+	return nil
 }
 
 // rescale carries landmarks from one copy of a picture to another.

@@ -18,17 +18,38 @@ import (
 type decoder struct {
 	width, height int
 	sizes         []int // the longer sides asked for
+	lent          map[*ports.Image]bool
+	failAt        int // the longer side that is refused
 }
 
 func (d *decoder) Decode(_ context.Context, _ []byte, longSide int) (*ports.Image, error) {
 	d.sizes = append(d.sizes, longSide)
+	if longSide == d.failAt {
+		return nil, ports.ErrUnavailable
+	}
 	f := 1
 	for longSide > 0 && max(d.width, d.height)/(f*2) >= longSide {
 		f *= 2
 	}
 	img := ports.NewImage(d.width/f, d.height/f)
 	img.FullWidth, img.FullHeight = d.width, d.height
+	if d.lent == nil {
+		d.lent = map[*ports.Image]bool{}
+	}
+	d.lent[img] = true
 	return img, nil
+}
+
+// Release takes the pixels, so that a later look at them panics.
+func (d *decoder) Release(img *ports.Image) {
+	if img == nil {
+		return
+	}
+	if !d.lent[img] {
+		panic("released twice, or not lent")
+	}
+	delete(d.lent, img)
+	img.Pix = nil
 }
 
 type detectFunc func(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error)
@@ -113,6 +134,53 @@ func TestAFinerCopyIsDecodedForASmallFace(t *testing.T) {
 	_, err := x.Probe(t.Context(), nil)
 	require.NoError(t, err)
 	require.Equal(t, []int{640}, d.sizes, "there is nothing finer than the original")
+}
+
+// Every decoded copy is given back once, after the last look at it, however the work
+// ends.
+func TestImagesAreReleased(t *testing.T) {
+	small := fixed(faceOf(100, 100, 56)) // makes a finer copy be decoded
+	looking := func(_ context.Context, img *ports.Image, size int) ([]ports.Face, error) {
+		_ = img.Pix[0]
+		return small(nil, img, size)
+	}
+	noDetector := func(context.Context, *ports.Image, int) ([]ports.Face, error) { return nil, ports.ErrUnavailable }
+	noCrops := func(_ context.Context, img *ports.Image, size int) ([]ports.Face, error) {
+		if size < 640 {
+			return nil, ports.ErrUnavailable
+		}
+		return small(nil, img, size)
+	}
+	noEmbedder := func(context.Context, []*ports.Chip) ([][]float32, error) { return nil, ports.ErrUnavailable }
+	for _, c := range []struct {
+		name   string
+		detect detectFunc
+		embed  embedFunc
+		failAt int
+		copies int
+	}{
+		{"success", looking, unit, -1, 2},
+		{"no face", fixed(), unit, -1, 1},
+		{"no copy", looking, unit, 640, 1},
+		{"no finer copy", looking, unit, 2000, 2},
+		{"no detector", noDetector, unit, -1, 1},
+		{"no detector for the crops", noCrops, unit, -1, 2},
+		{"no embedder", looking, noEmbedder, -1, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := &decoder{width: 4000, height: 3000, failAt: c.failAt}
+			x := extraction.New(d, c.detect, c.embed, extraction.Options{Workers: 2, DetectSizes: []int{640}, Refine: true})
+			for _, call := range []func(){
+				func() { _, _ = x.Probe(t.Context(), nil) },
+				func() { _, _ = x.Detect(t.Context(), nil, quality.Gate{}) },
+			} {
+				d.sizes = nil
+				call()
+				require.Len(t, d.sizes, c.copies)
+				require.Empty(t, d.lent)
+			}
+		})
+	}
 }
 
 func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
