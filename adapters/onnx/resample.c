@@ -27,10 +27,12 @@ void onnx_gather(const float *src, const int32_t *first, const int32_t *start, c
 {
 	const pixel_t g = {gain[0], gain[1], gain[2], 0}, o = {offset[0], offset[1], offset[2], 0};
 	for (int32_t i = 0; i < n; i++) {
-		pixel_t sum = {0, 0, 0, 0};
-		const float *from = src + 3 * (int64_t)first[i];
-		for (int32_t k = start[i]; k < start[i + 1]; k++, from += 3)
-			sum += weights[k] * *(const pixel_t *)from;
+		const float *from = src + 3 * (int64_t)first[i], *w = weights + start[i];
+		pixel_t sum = w[0] * *(const pixel_t *)from;
+		for (int32_t k = start[i + 1] - start[i] - 1; k > 0; k--) {
+			from += 3, w++;
+			sum += w[0] * *(const pixel_t *)from;
+		}
 		sum = g * sum + o;
 		red[i] = sum[0];
 		green[i] = sum[1];
