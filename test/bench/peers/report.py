@@ -16,6 +16,9 @@ from .settings import FURTHER_GRAPH_FACES
 COLOURS = {"imago": "#d55e00", "faiss": "#0072b2", "usearch": "#56b4e9", "hnswlib": "#009e73", "qdrant": "#b0578d",
            "redis": "#8c564b", "pgvector": "#6e6e6e", "milvus": "#e69f00"}
 
+# Smaller galleries fit memory that a process has anyway: their growth says nothing.
+LEAST_WEIGHED = 100_000
+
 
 def write(folder):
     """Writes results.md and latency.svg beside results.json; returns the tables."""
@@ -69,7 +72,8 @@ def largest(results):
     if not measured:
         return ["–"] * 5
     r = max(measured, key=lambda r: r["rows"])
-    return [f"{r['recall1']:.3f}", f"{r['recall10']:.3f}", digits(1e6 * r["seconds"] / r["rows"]), f"{r['bytes'] / r['rows']:.0f}", f"{r['rows']:,}"]
+    size = f"{r['bytes'] / r['rows']:.0f}" if r["rows"] >= LEAST_WEIGHED else "–"
+    return [f"{r['recall1']:.3f}", f"{r['recall10']:.3f}", digits(1e6 * r["seconds"] / r["rows"]), size, f"{r['rows']:,}"]
 
 
 def digits(x):
