@@ -1,7 +1,9 @@
 package ports
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -86,3 +88,25 @@ func (r *RateLimited) Error() string {
 
 // Unwrap returns ErrRateLimited.
 func (r *RateLimited) Unwrap() error { return ErrRateLimited }
+
+// Unavailable wraps an error that is not the caller's fault in ErrUnavailable. A time
+// limit of a backend's own must not look like the end of the caller's context, so only
+// the text is kept of an error that would.
+func Unavailable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// Ended returns the error of a context that has ended, nil for one that has not. What
+// waits under a context may notice its deadline a moment before the context does.
+func Ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

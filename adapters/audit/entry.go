@@ -10,43 +10,11 @@ import (
 	"imago/ports"
 )
 
-// Entry is what one line of the log says.
-type Entry struct {
-	// Time is when the request arrived; the line has it in UTC.
-	Time time.Time
-	// Phase is "intent" for a change that is about to be made and "outcome"
-	// for an operation that is done or refused.
-	Phase string
-	// RequestID is the x-request-id; TraceID may be empty.
-	RequestID, TraceID string
-	// Client is the name of the key, empty where none was valid. Address is
-	// where it asked from.
-	Client, Address string
-	// Operation is what was asked for.
-	Operation string
-	// Collection and UserID are what it was asked about, as the client wrote
-	// it: they may name nothing that exists.
-	Collection, UserID string
-	// Status is the HTTP status of an outcome, Reasons are the codes of what
-	// was wrong.
-	Status  int
-	Reasons []string
-	// Threshold and Limit are those of a search.
-	Threshold float64
-	Limit     int
-	// Faces is how many faces were stored or shown.
-	Faces int
-	// Matches are what a search told the client.
-	Matches []ports.Candidate
-	// Duration is the time from the request's arrival to the line.
-	Duration time.Duration
-}
-
 // maxName bounds the names in a line, in bytes: those that a client made up may
 // be as long as a request's header. The longest user ID has 256.
 const maxName = 256
 
-// line is the JSON of an Entry.
+// line is the JSON of an entry.
 type line struct {
 	Time       string   `json:"time"`
 	Phase      string   `json:"phase"`
@@ -79,7 +47,7 @@ type match struct {
 
 // encode returns the line of an entry, its line feed included. Whatever bytes
 // the names contain, the JSON encoding keeps them within their string.
-func encode(e Entry, withMatches bool) ([]byte, error) {
+func encode(e ports.AuditEntry, withMatches bool) ([]byte, error) {
 	out := line{
 		Time: e.Time.UTC().Format(time.RFC3339Nano), Phase: e.Phase,
 		RequestID: e.RequestID, TraceID: e.TraceID, Client: e.Client, Address: e.Address,
@@ -99,7 +67,7 @@ func encode(e Entry, withMatches bool) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func newSearch(e Entry, withMatches bool) *search {
+func newSearch(e ports.AuditEntry, withMatches bool) *search {
 	s := &search{Threshold: e.Threshold, Limit: e.Limit, MatchCount: len(e.Matches)}
 	if !withMatches {
 		return s

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"imago/config"
+	"imago/ports"
 )
 
 // Standard is the path that stands for a standard stream.
@@ -126,7 +127,7 @@ func (l *Log) replace(f *os.File, torn bool) error {
 // the line is on disk once Write has returned nil. An error means that it is not
 // certain that the line is there; the next line begins a line of its own all
 // the same.
-func (l *Log) Write(e Entry) error {
+func (l *Log) Write(e ports.AuditEntry) error {
 	if l.path == "" {
 		return nil
 	}

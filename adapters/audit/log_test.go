@@ -21,7 +21,7 @@ import (
 	"imago/ports"
 )
 
-var entry = audit.Entry{
+var entry = ports.AuditEntry{
 	Time:  time.Date(2026, 1, 2, 4, 4, 5, 678_000_000, time.FixedZone("CET", 3600)),
 	Phase: "outcome", RequestID: "id-1", Client: "gateway", Address: "192.0.2.1",
 	Operation: "enrol", Collection: "users", UserID: "u1", Status: 200, Faces: 1, Duration: 25465 * time.Microsecond,

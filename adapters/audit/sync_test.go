@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/ports"
 )
 
 // started returns a started log and its file.
@@ -39,14 +40,14 @@ func TestWaitersShareATurn(t *testing.T) {
 	errs := make(chan error, waiters)
 	l.turn.Lock()
 	for range waiters {
-		go func() { errs <- l.Write(Entry{UserID: "u"}) }()
+		go func() { errs <- l.Write(ports.AuditEntry{UserID: "u"}) }()
 	}
 	shared := func() int {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.next.lines)
 	}
-	one, err := encode(Entry{UserID: "u"}, false)
+	one, err := encode(ports.AuditEntry{UserID: "u"}, false)
 	require.NoError(t, err)
 	for shared() < waiters*len(one) { // until every one of them has come
 		runtime.Gosched()
@@ -61,7 +62,7 @@ func TestWaitersShareATurn(t *testing.T) {
 	}
 	require.NoError(t, l.replace(working, false))
 
-	require.NoError(t, l.Write(Entry{UserID: "v"}), "what comes later is not concerned")
+	require.NoError(t, l.Write(ports.AuditEntry{UserID: "v"}), "what comes later is not concerned")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"user_id":"v"`)

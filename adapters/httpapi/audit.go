@@ -9,54 +9,15 @@ import (
 	"imago/ports"
 )
 
-// AuditEntry is an operation on the gallery as the audit log tells it.
-type AuditEntry struct {
-	// Time is when the request arrived.
-	Time time.Time
-	// Phase is "intent" for a change that is about to be made and "outcome"
-	// for an operation that is done or refused.
-	Phase string
-	// RequestID is the x-request-id; TraceID may be empty.
-	RequestID, TraceID string
-	// Client is empty where no valid key was presented. Address is that of the
-	// client, not of a proxy that is trusted; it is "unix" for a socket.
-	Client, Address string
-	// Operation is enrol, replace, add_face, search, unenrol, read, list, detect,
-	// collections or calibration.
-	Operation string
-	// Collection and UserID are what the client wrote in the path; where it asks
-	// about no collection it is empty.
-	Collection, UserID string
-	// Status is the HTTP status of an outcome, Reasons are the codes of what
-	// was wrong.
-	Status  int
-	Reasons []string
-	// Threshold and Limit are those of a search.
-	Threshold float64
-	Limit     int
-	// Faces is how many faces were stored, shown or detected.
-	Faces int
-	// Matches are what the answer to a search says.
-	Matches []ports.Candidate
-	// Duration is the time since the request's arrival.
-	Duration time.Duration
-}
-
 // Audit is where operations on the gallery are written down.
 type Audit struct {
 	// Write returns when an entry is as safe as it is to be; nil for no audit
 	// log. It must be safe for concurrent use.
-	Write func(AuditEntry) error
+	Write func(ports.AuditEntry) error
 	// Required refuses a change whose intent cannot be written, and withholds
 	// every answer whose outcome cannot be, but that to a change that was made.
 	Required bool
 }
-
-// The phases of an entry.
-const (
-	phaseIntent  = "intent"
-	phaseOutcome = "outcome"
-)
 
 // audited has what becomes of a request written down.
 func (s *Server) audited(op ports.Operation, next handler) handler {
@@ -65,7 +26,7 @@ func (s *Server) audited(op ports.Operation, next handler) handler {
 	}
 	return func(x *exchange, r *http.Request) error {
 		x.audits = true
-		x.entry = AuditEntry{
+		x.entry = ports.AuditEntry{
 			Address: nameOf(x.from), Operation: operationName(op, r),
 			Collection: r.PathValue("list"), UserID: r.PathValue("userId"),
 		}
@@ -113,7 +74,7 @@ func (s *Server) announce(x *exchange) error {
 	if !x.audits || !s.audit.Required {
 		return nil
 	}
-	return s.write(x, phaseIntent, 0)
+	return s.write(x, ports.AuditIntent, 0)
 }
 
 // conclude writes down that a change was made. It cannot be undone, so the
@@ -121,7 +82,7 @@ func (s *Server) announce(x *exchange) error {
 func (s *Server) conclude(x *exchange) {
 	if x.audits {
 		x.audits = false
-		_ = s.write(x, phaseOutcome, http.StatusOK)
+		_ = s.write(x, ports.AuditOutcome, http.StatusOK)
 	}
 }
 
@@ -132,7 +93,7 @@ func (s *Server) disclose(x *exchange) error {
 		return nil
 	}
 	x.audits = false
-	if err := s.write(x, phaseOutcome, http.StatusOK); err != nil && s.audit.Required {
+	if err := s.write(x, ports.AuditOutcome, http.StatusOK); err != nil && s.audit.Required {
 		return err
 	}
 	return nil
@@ -148,7 +109,7 @@ func (s *Server) deny(x *exchange, v verdict) error {
 	}
 	x.audits = false
 	x.entry.Reasons = x.reasons
-	if err := s.write(x, phaseOutcome, v.status); err != nil && s.audit.Required {
+	if err := s.write(x, ports.AuditOutcome, v.status); err != nil && s.audit.Required {
 		return err
 	}
 	return nil

@@ -17,11 +17,11 @@ import (
 // book is an audit log in memory.
 type book struct {
 	mu      sync.Mutex
-	entries []httpapi.AuditEntry
+	entries []ports.AuditEntry
 	err     error
 }
 
-func (b *book) write(e httpapi.AuditEntry) error {
+func (b *book) write(e ports.AuditEntry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {

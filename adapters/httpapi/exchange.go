@@ -26,9 +26,9 @@ type exchange struct {
 	status int        // 0 until the header is written
 	bytes  int64
 
-	reasons []string   // the codes of what was wrong
-	audits  bool       // entry is to be written down
-	entry   AuditEntry // what is known of it so far
+	reasons []string         // the codes of what was wrong
+	audits  bool             // entry is to be written down
+	entry   ports.AuditEntry // what is known of it so far
 
 	flood   bool // one more wrong key of too many
 	touched bool // the reading of the body has begun

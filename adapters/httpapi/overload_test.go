@@ -33,7 +33,7 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 			o := options(&gallery{})
 			o.Log = log.logger()
 			o.Reserve = func() (func(), error) { return nil, ports.ErrOverloaded }
-			o.Audit.Write = func(httpapi.AuditEntry) error { t.Error("an audit line"); return nil }
+			o.Audit.Write = func(ports.AuditEntry) error { t.Error("an audit line"); return nil }
 			h := httpapi.New(o).Handler()
 			method, path, _ := strings.Cut(target, " ")
 			for range 10 {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"imago/ports"
 )
 
 // Milvus has neither unique keys nor transactions, so whoever changes a user
@@ -123,7 +125,7 @@ func (s *Store) obtain(ctx context.Context, c claim, decide decision) (plan, err
 			return plan{}, err
 		}
 		if alone && time.Since(c.made) < s.timing.window/2 {
-			return p, ended(ctx)
+			return p, ports.Ended(ctx)
 		}
 		if err := s.rest(ctx); err != nil {
 			return plan{}, err

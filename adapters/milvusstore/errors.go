@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -45,32 +44,10 @@ func classify(ctx context.Context, err error) error {
 			return err
 		}
 	}
-	if end := ended(ctx); end != nil {
+	if end := ports.Ended(ctx); end != nil {
 		return end
 	}
-	return unavailable(err)
-}
-
-// unavailable wraps an error that is not the caller's fault. A time limit of the
-// store's own must not look like the end of the caller's context, so only the
-// text is kept of an error that would.
-func unavailable(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %v", ports.ErrUnavailable, err)
-	}
-	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-}
-
-// ended returns the error of a context that has ended, nil for one that has not.
-// The connection may notice a deadline a moment before the context does.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
+	return ports.Unavailable(err)
 }
 
 // rejected reports whether the server has turned the credentials down, which no

@@ -24,7 +24,7 @@ func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[por
 	return func(yield func(ports.Record, error) bool) {
 		for rows, err := range s.pages(ctx, collection, from) {
 			for i := 0; i < len(rows) && err == nil; i++ {
-				if err = ended(ctx); err == nil && !yield(rows[i].record(), nil) {
+				if err = ports.Ended(ctx); err == nil && !yield(rows[i].record(), nil) {
 					return
 				}
 			}

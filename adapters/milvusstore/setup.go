@@ -96,7 +96,7 @@ func (t *remote) retry(ctx context.Context, call func(context.Context) error) er
 			return err
 		}
 		// What went wrong says more than that time is up.
-		if failure == nil || ended(limited) == nil {
+		if failure == nil || ports.Ended(limited) == nil {
 			failure = err
 		}
 		timer := time.NewTimer(retryPause)

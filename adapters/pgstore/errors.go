@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -52,7 +51,7 @@ func classify(ctx context.Context, err error) error {
 		}
 	}
 	code := sqlState(err)
-	if end := ended(ctx); end != nil && (code == "" || code == queryCanceled) {
+	if end := ports.Ended(ctx); end != nil && (code == "" || code == queryCanceled) {
 		if errors.Is(err, end) {
 			return err
 		}
@@ -66,29 +65,7 @@ func classify(ctx context.Context, err error) error {
 	case len(code) == 5 && code[:2] == classDataException:
 		return fmt.Errorf("%w: %w", ports.ErrInvalid, err)
 	}
-	return unavailable(err)
-}
-
-// unavailable wraps an error that is not the caller's fault. A time limit of
-// the connection's own must not look like the end of the caller's context, so
-// only the text is kept of an error that would.
-func unavailable(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %v", ports.ErrUnavailable, err)
-	}
-	return fmt.Errorf("%w: %w", ports.ErrUnavailable, err)
-}
-
-// ended returns the error of a context that has ended, nil for one that has
-// not. The connection may notice a deadline a moment before the context does.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
+	return ports.Unavailable(err)
 }
 
 // sqlState returns the code of an error that the server has answered with, ""

@@ -81,18 +81,6 @@ func TestClassify(t *testing.T) {
 	require.EqualError(t, during(live, "get", ports.ErrNotFound), "pgstore: get: not found")
 }
 
-// A deadline that has passed counts even where the context's own timer has not
-// fired yet.
-func TestEndedByTheClock(t *testing.T) {
-	require.NoError(t, ended(t.Context()))
-	require.ErrorIs(t, ended(passed{t.Context()}), context.DeadlineExceeded)
-}
-
-// passed is a context with a deadline behind it that has not noticed.
-type passed struct{ context.Context }
-
-func (passed) Deadline() (time.Time, bool) { return time.Unix(0, 0), true }
-
 func TestRetry(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -34,7 +34,7 @@ func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[por
 		for user, face := from, ""; ; {
 			page, err := s.page(ctx, collection, user, face, limit)
 			for i := 0; i < len(page) && err == nil; i++ {
-				if err = ended(ctx); err == nil && !yield(page[i], nil) {
+				if err = ports.Ended(ctx); err == nil && !yield(page[i], nil) {
 					return
 				}
 			}

@@ -107,7 +107,7 @@ func (s *Store) checkHealth(ctx context.Context) error {
 
 // ready returns why a call cannot be answered now, nil when it can.
 func (s *Store) ready(ctx context.Context) error {
-	if err := ended(ctx); err != nil {
+	if err := ports.Ended(ctx); err != nil {
 		return err
 	}
 	switch s.state.Load() {

@@ -85,8 +85,8 @@ func newAudit(l *audit.Log, m *telemetry.Metrics, cfg config.Audit) httpapi.Audi
 	if cfg.Path == "" {
 		return httpapi.Audit{}
 	}
-	return httpapi.Audit{Required: cfg.Required, Write: func(e httpapi.AuditEntry) error {
-		err := l.Write(audit.Entry(e))
+	return httpapi.Audit{Required: cfg.Required, Write: func(e ports.AuditEntry) error {
+		err := l.Write(e)
 		if err != nil {
 			m.AuditFailed()
 		}

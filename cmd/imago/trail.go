@@ -12,6 +12,7 @@ import (
 
 	"imago/adapters/audit"
 	"imago/config"
+	"imago/ports"
 )
 
 // What the audit log calls the commands that touch templates.
@@ -21,12 +22,6 @@ const (
 	trailImport     = "import"
 	trailMigrateOut = "migrate_out"
 	trailMigrateIn  = "migrate_in"
-)
-
-// The phases of a line, as those of the API.
-const (
-	trailIntent  = "intent"
-	trailOutcome = "outcome"
 )
 
 // trail writes down what a command does to the gallery, in the audit log of the
@@ -49,7 +44,7 @@ func beginTrail(ctx context.Context, cfg config.Audit, operation, collection str
 	}
 	err := t.log.Start(ctx)
 	if err == nil {
-		err = t.write(trailIntent, collection, 0)
+		err = t.write(ports.AuditIntent, collection, 0)
 	}
 	if err == nil || !t.required {
 		return t, t.warn(err)
@@ -74,20 +69,20 @@ func (t *trail) conclude(ctx context.Context, all []touched, failed error) error
 		if one.partial {
 			reasons = []string{"partial"}
 		}
-		unwritten = append(unwritten, t.write(trailOutcome, one.collection, one.faces, reasons...))
+		unwritten = append(unwritten, t.write(ports.AuditOutcome, one.collection, one.faces, reasons...))
 	}
 	switch {
 	case failed == nil:
 	case ctx.Err() != nil:
-		unwritten = append(unwritten, t.write(trailOutcome, "", 0, "interrupted"))
+		unwritten = append(unwritten, t.write(ports.AuditOutcome, "", 0, "interrupted"))
 	default:
-		unwritten = append(unwritten, t.write(trailOutcome, "", 0, "failed"))
+		unwritten = append(unwritten, t.write(ports.AuditOutcome, "", 0, "failed"))
 	}
 	return t.warn(errors.Join(append(unwritten, t.log.Close(context.WithoutCancel(ctx)))...))
 }
 
 func (t *trail) write(phase, collection string, faces int, reasons ...string) error {
-	return t.log.Write(audit.Entry{
+	return t.log.Write(ports.AuditEntry{
 		Time: t.began, Phase: phase, RequestID: t.id, Client: account(), Address: "command line",
 		Operation: t.operation, Collection: collection, Faces: faces, Reasons: reasons, Duration: time.Since(t.began),
 	})
