@@ -172,10 +172,12 @@ func TestWarpIsBlackOutsideThePicture(t *testing.T) {
 	for i := range img.Pix {
 		img.Pix[i] = 200
 	}
-	for _, scale := range []float64{0.3, 1, 5} {
-		tr, err := alignment.Fit(place(scale, 0, 5000, -5000))
-		require.NoError(t, err)
-		require.Equal(t, ports.Chip{}, *warp(img, tr))
+	for _, scale := range []float64{0.3, 1, 5, 5000} {
+		for _, far := range []float64{1000 * scale, 1e12} {
+			tr, err := alignment.Fit(place(scale, 0, far, -far))
+			require.NoError(t, err)
+			require.Equal(t, ports.Chip{}, *warp(img, tr))
+		}
 	}
 }
 

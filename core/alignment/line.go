@@ -10,7 +10,7 @@ type sum [4]uint32
 
 // A line is where to sample: from (x, y) of a source in steps of (dx, dy). All are
 // fixed-point numbers with fraction bits, exact enough for sources of up to 32,767
-// pixels a side, and several times faster than floating point (BenchmarkWarp).
+// pixels a side.
 type line struct{ x, y, dx, dy int32 }
 
 const (

@@ -2,7 +2,8 @@ package alignment
 
 // addSamples adds the bilinear samples along a line, which lies inside a picture whose
 // rows are stride bytes apart, up to 32,767, to sums. It may read two bytes behind the
-// last pixel, and leaves anything in the last lane of the sums.
+// last pixel, and leaves anything in the last lane of the sums. With round it takes
+// less than a third of the portable time (BenchmarkLine).
 func addSamples(sums []sum, pix []byte, stride int, l line) {
 	fours := len(sums) / 4
 	if fours > 0 {

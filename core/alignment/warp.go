@@ -1,6 +1,7 @@
 package alignment
 
 import (
+	"image"
 	"math"
 	"slices"
 
@@ -51,7 +52,12 @@ const cropStep = 4. / 3
 func (s *Sampler) warp(out []byte, size int, img *ports.Image, t Transform, maxStep float64) {
 	inv := t.Inverse()
 	f := max(1, int(inv.Scale()))
-	src := s.source(img, inv, size, f)
+	box := footprint(inv, float64(size), f)
+	if box.Intersect(image.Rect(0, 0, img.Width, img.Height)).Empty() {
+		clear(out)
+		return
+	}
+	src := s.source(img, box, f)
 	// Pixel (x, y) of the source is centred on image position
 	// (originX + f*x + (f-1)/2, …).
 	half := float64(f-1) / 2
@@ -67,7 +73,7 @@ func (s *Sampler) warp(out []byte, size int, img *ports.Image, t Transform, maxS
 
 // footprint returns the box of image pixels that the result covers, with a
 // margin for interpolation and whole cells of f pixels.
-func footprint(inv Transform, size float64, f int) (x0, y0, x1, y1 int) {
+func footprint(inv Transform, size float64, f int) image.Rectangle {
 	minX, minY := math.Inf(1), math.Inf(1)
 	maxX, maxY := math.Inf(-1), math.Inf(-1)
 	for _, c := range []ports.Point{{X: -1, Y: -1}, {X: size, Y: -1}, {X: -1, Y: size}, {X: size, Y: size}} {
@@ -75,7 +81,7 @@ func footprint(inv Transform, size float64, f int) (x0, y0, x1, y1 int) {
 		minX, maxX = math.Min(minX, p.X), math.Max(maxX, p.X)
 		minY, maxY = math.Min(minY, p.Y), math.Max(maxY, p.Y)
 	}
-	return clampInt(minX) - 2*f, clampInt(minY) - 2*f, clampInt(maxX) + 2*f, clampInt(maxY) + 2*f
+	return image.Rect(clampInt(minX)-2*f, clampInt(minY)-2*f, clampInt(maxX)+2*f, clampInt(maxY)+2*f)
 }
 
 // clampInt keeps far-out coordinates within what integer arithmetic bears.
@@ -84,12 +90,12 @@ func clampInt(v float64) int { return int(math.Max(-1<<30, math.Min(1<<30, v))) 
 // source makes the source for a result: the cells of f x f pixels of the image in its
 // footprint, averaged. Single pixels stay where they are unless some of the footprint
 // lies outside the image.
-func (s *Sampler) source(img *ports.Image, inv Transform, size, f int) source {
-	x0, y0, x1, y1 := footprint(inv, float64(size), f)
-	if f == 1 && x0 >= 0 && y0 >= 0 && x1 <= img.Width-slack && y1 <= img.Height && img.Stride <= maxStride {
-		return source{img.Pix[y0*img.Stride+3*x0:], img.Stride, x1 - x0, y1 - y0, x0, y0}
+func (s *Sampler) source(img *ports.Image, box image.Rectangle, f int) source {
+	x0, y0 := box.Min.X, box.Min.Y
+	if f == 1 && box.In(image.Rect(0, 0, img.Width-slack, img.Height)) && img.Stride <= maxStride {
+		return source{img.Pix[y0*img.Stride+3*x0:], img.Stride, box.Dx(), box.Dy(), x0, y0}
 	}
-	width, height := (x1-x0+f-1)/f, (y1-y0+f-1)/f
+	width, height := (box.Dx()+f-1)/f, (box.Dy()+f-1)/f
 	n := 3 * (width*height + slack)
 	s.pix = slices.Grow(s.pix[:0], n)[:n]
 	r := source{s.pix, 3 * width, width, height, x0, y0}

@@ -140,16 +140,16 @@ func TestAFinerCopyIsDecodedForASmallFace(t *testing.T) {
 // ends.
 func TestImagesAreReleased(t *testing.T) {
 	small := fixed(faceOf(100, 100, 56)) // makes a finer copy be decoded
-	looking := func(_ context.Context, img *ports.Image, size int) ([]ports.Face, error) {
+	looking := func(ctx context.Context, img *ports.Image, size int) ([]ports.Face, error) {
 		_ = img.Pix[0]
-		return small(nil, img, size)
+		return small(ctx, img, size)
 	}
 	noDetector := func(context.Context, *ports.Image, int) ([]ports.Face, error) { return nil, ports.ErrUnavailable }
-	noCrops := func(_ context.Context, img *ports.Image, size int) ([]ports.Face, error) {
+	noCrops := func(ctx context.Context, img *ports.Image, size int) ([]ports.Face, error) {
 		if size < 640 {
 			return nil, ports.ErrUnavailable
 		}
-		return small(nil, img, size)
+		return small(ctx, img, size)
 	}
 	noEmbedder := func(context.Context, []*ports.Chip) ([][]float32, error) { return nil, ports.ErrUnavailable }
 	for _, c := range []struct {

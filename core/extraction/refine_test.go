@@ -61,14 +61,13 @@ func centroid(img *ports.Image, channel int, from, to float64) (p ports.Point) {
 type whole struct{ img *ports.Image }
 
 func (w whole) Decode(context.Context, []byte, int) (*ports.Image, error) { return w.img, nil }
+func (whole) Release(*ports.Image)                                        {}
 
 // recorder keeps the last chip.
 type recorder struct {
 	mu   sync.Mutex
 	chip ports.Chip
 }
-
-func (whole) Release(*ports.Image) {}
 
 func (r *recorder) Embed(_ context.Context, chips []*ports.Chip) ([][]float32, error) {
 	r.mu.Lock()
