@@ -13,6 +13,7 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/servers"
 )
 
 // database creates an empty database on the shared server for one test and
@@ -20,9 +21,7 @@ import (
 func database(t *testing.T, options string) config.PGVectorStore {
 	t.Helper()
 	address := dsn(t)
-	if !server.Managed() {
-		t.Skip("this test creates databases, and IMAGO_TEST_PGVECTOR_DSN is somebody's own server")
-	}
+	servers.NeedOwn(t, servers.PGVector, server.Managed())
 	name := fmt.Sprintf("imago_test_%d_%d", os.Getpid(), schemas.Add(1))
 	admin := outside(t, address)
 	_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" "+options)

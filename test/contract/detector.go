@@ -22,7 +22,6 @@ type DetectorHarness struct {
 	Open func(tb testing.TB) ports.Detector
 
 	// Close shuts a detector down that Open returned, before the clean-up does.
-	// Nil when the detector has no end.
 	Close func(tb testing.TB, d ports.Detector)
 
 	// Pictures are what the cases look at.
@@ -283,9 +282,6 @@ func detectConcurrently(t *testing.T, h DetectorHarness) {
 }
 
 func detectClosed(t *testing.T, h DetectorHarness) {
-	if h.Close == nil {
-		t.Skip("The detector has no end.")
-	}
 	d := h.Open(t)
 	h.Close(t, d)
 	_, err := d.Detect(t.Context(), h.Pictures[0].Image, 0)

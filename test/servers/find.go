@@ -38,6 +38,20 @@ func Need(tb testing.TB, backend string, err error) {
 	}
 }
 
+// NeedOwn ends a test that kills its server or makes databases in it where the server
+// is an operator's, named by IMAGO_TEST_PGVECTOR_DSN or IMAGO_TEST_MILVUS_ADDRESS: the
+// test is skipped, and fails wherever CI is set.
+func NeedOwn(tb testing.TB, backend string, own bool) {
+	tb.Helper()
+	switch {
+	case own:
+	case os.Getenv("CI") != "":
+		tb.Fatalf("%s: CI needs servers of its own: unset IMAGO_TEST_PGVECTOR_DSN and IMAGO_TEST_MILVUS_ADDRESS", backend)
+	default:
+		tb.Skipf("%s: this test needs a server of its own, and this one is somebody's", backend)
+	}
+}
+
 func required(backend string) bool {
 	return os.Getenv("CI") != "" || slices.Contains(strings.Split(os.Getenv("IMAGO_REQUIRE"), ","), backend)
 }

@@ -61,9 +61,7 @@ func OwnMilvus(tb testing.TB, options MilvusOptions) *MilvusServer {
 	m, err := StartMilvus(options)
 	Need(tb, Milvus, err)
 	tb.Cleanup(m.Stop)
-	if !m.Managed() {
-		tb.Skip("this test has a server of its own, and IMAGO_TEST_MILVUS_ADDRESS is somebody's own")
-	}
+	NeedOwn(tb, Milvus, m.Managed())
 	return m
 }
 

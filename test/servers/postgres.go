@@ -45,9 +45,7 @@ func Postgres(tb testing.TB) *PostgresServer {
 	s, err := StartPostgres(PostgresOptions{})
 	Need(tb, PGVector, err)
 	tb.Cleanup(s.Stop)
-	if !s.Managed() {
-		tb.Skip("this test kills its server, and IMAGO_TEST_PGVECTOR_DSN is somebody's own")
-	}
+	NeedOwn(tb, PGVector, s.Managed())
 	return s
 }
 
