@@ -188,7 +188,8 @@ func TestSwappedRows(t *testing.T) {
 		"another user":  `UPDATE face SET user_id = 'user-999999' WHERE slot = 1`,
 		"another face":  `UPDATE face SET face_id = 'g' WHERE slot = 1`,
 		"another list":  `UPDATE face SET collection = 'blacklist' WHERE slot = 1`,
-		"one byte":      `UPDATE vector SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) WHERE slot = 1`,
+		"one byte": `UPDATE vector SET data = CAST(substr(data, 1, 99)
+			|| CASE substr(data, 100, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(data, 101) AS BLOB) WHERE slot = 1`,
 		"no encryption": plain,
 		"an odd length": `UPDATE vector SET data = x'0102' WHERE slot = 1`,
 	} {
