@@ -24,10 +24,11 @@ type Telemetry struct {
 // /console.
 type Console map[string]http.Handler
 
-// Module provides a *Server that listens while the application runs. The
-// application supplies config.Server, config.Search, []config.Collection, Gallery, ReserveFunc, Tokens, DetectFunc, Authenticator, Console,
-// Checks, Telemetry, Audit, *tls.Config (nil for plain HTTP) and *slog.Logger, and asks for the *Server to have it
-// started. When a listener breaks the application is shut down with exit code 1.
+// Module provides a *Server that is closed with the application. Whoever runs the
+// application starts the server when everything else has started, so that no signal
+// can break off a start in which requests are served already. The application
+// supplies config.Server, config.Search, []config.Collection, Gallery, ReserveFunc, Tokens, DetectFunc, Authenticator, Console,
+// Checks, Telemetry, Audit, *tls.Config (nil for plain HTTP) and *slog.Logger. When a listener breaks the application is shut down with exit code 1.
 var Module = fx.Module("httpapi", fx.Provide(provide))
 
 func provide(
@@ -40,6 +41,6 @@ func provide(
 		Trace: telemetry.Trace, Refused: telemetry.Refused, Searched: telemetry.Searched, Codes: telemetry.Codes, Audit: audit,
 		Fail: func(error) { _ = shutdowner.Shutdown(fx.ExitCode(1)) },
 	})
-	lc.Append(fx.StartStopHook(s.Start, s.Close))
+	lc.Append(fx.StopHook(s.Close))
 	return s
 }

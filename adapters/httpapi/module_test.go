@@ -28,6 +28,8 @@ func TestModule(t *testing.T) {
 		fx.Populate(&s),
 	)
 	app.RequireStart()
+	require.Nil(t, s.Addr())
+	require.NoError(t, s.Start(t.Context()))
 	r, err := http.Get("http://" + s.Addr().String() + "/healthz")
 	require.NoError(t, err)
 	require.Equal(t, 200, r.StatusCode)

@@ -43,7 +43,6 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 			func(x *extraction.Extractor) httpapi.ReserveFunc { return x.Reserve },
 		),
-		fx.Invoke(func(*httpapi.Server) {}),
 	)
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/dig"
 	"go.uber.org/fx"
+
+	"imago/adapters/httpapi"
 )
 
 const (
@@ -56,31 +58,43 @@ func serve(cmd *cobra.Command, _ []string) error {
 	// A file that may not grow any more (ulimit -f, a quota) is a write that fails,
 	// as on a full disk, and no reason to die.
 	signal.Ignore(syscall.SIGXFSZ)
-	app := fx.New(options(cfg, models, log), reloadOn(hangups))
+	var server *httpapi.Server
+	app := fx.New(options(cfg, models, log), fx.Populate(&server), reloadOn(hangups))
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	return runApp(cmd.Context(), app, cfg.Server.Timeouts.DrainDelay+cfg.Server.Timeouts.Shutdown+stopGrace)
+	return runApp(cmd.Context(), app, server, cfg.Server.Timeouts.DrainDelay+cfg.Server.Timeouts.Shutdown+stopGrace)
 }
 
-// runApp starts the application, waits until it is told to stop or shuts itself
-// down, and stops it.
-func runApp(ctx context.Context, app *fx.App, stopTimeout time.Duration) error {
+// runApp starts the application and then its server, waits until it is told to stop
+// or shuts itself down, and stops it. A signal breaks off the start; as soon as
+// requests are served it is an orderly end.
+func runApp(ctx context.Context, app *fx.App, server *httpapi.Server, stopTimeout time.Duration) error {
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := app.Start(starting); err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	var failed error
-	select {
-	case <-ctx.Done():
-	case signal := <-app.Wait():
-		if signal.ExitCode != 0 {
-			failed = errors.New("a part of the server failed; see the log")
-		}
+	failed := server.Start(context.WithoutCancel(ctx)) // both its listeners, or none
+	if failed != nil {
+		failed = fmt.Errorf("cannot start: %w", failed)
+	} else {
+		failed = untilTold(ctx, app)
 	}
 	// The command's context may have ended; stopping has a limit of its own.
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	return errors.Join(failed, app.Stop(stopping))
+}
+
+// untilTold returns when ctx ends, or when the application shuts itself down.
+func untilTold(ctx context.Context, app *fx.App) error {
+	select {
+	case <-ctx.Done():
+	case signal := <-app.Wait():
+		if signal.ExitCode != 0 {
+			return errors.New("a part of the server failed; see the log")
+		}
+	}
+	return nil
 }

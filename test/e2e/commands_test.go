@@ -164,13 +164,16 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, 2, finish(t, command(t, path, append(env, "IMAGO_LOG_LEVEL=loud"), "check")).code)
 }
 
-// `imago serve` that is told to stop has done what it was asked for.
+// `imago serve` that is told to stop has done what it was asked for, from the moment
+// in which it listens.
 func TestServeEndsWell(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		s := start(t)
-		require.NoError(t, s.cmd.Process.Signal(signal))
-		<-s.exited
-		require.Zero(t, s.cmd.ProcessState.ExitCode(), s.log.String())
+	for range 4 {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			s := launch(t)
+			require.NoError(t, s.cmd.Process.Signal(signal))
+			<-s.exited
+			require.Zero(t, s.cmd.ProcessState.ExitCode(), s.log.String())
+		}
 	}
 }
