@@ -27,6 +27,7 @@ const (
 	serializationFailure  = "40001"
 	deadlockDetected      = "40P01"
 	insufficientPrivilege = "42501"
+	invalidSchemaName     = "3F000"
 
 	classDataException = "22"
 )

@@ -98,7 +98,7 @@ func lock(ctx context.Context, conn *pgx.Conn, key int64) error {
 func ensureExtension(ctx context.Context, conn *pgx.Conn, index string) (schema string, err error) {
 	schema, version, err := findExtension(ctx, conn)
 	if errors.Is(err, pgx.ErrNoRows) {
-		if _, err := conn.Exec(ctx, `CREATE EXTENSION vector`); err != nil {
+		if err := createExtension(ctx, conn); err != nil {
 			return "", cannotCreate(err)
 		}
 		schema, version, err = findExtension(ctx, conn)
@@ -116,11 +116,26 @@ func findExtension(ctx context.Context, conn *pgx.Conn) (schema, version string,
 	return schema, version, err
 }
 
+// createExtension puts pgvector where the role's search path has things created, or
+// into public where that names no schema that is there.
+func createExtension(ctx context.Context, conn *pgx.Conn) error {
+	var schema string
+	if err := conn.QueryRow(ctx, `SELECT coalesce(current_schema(), 'public')`).Scan(&schema); err != nil {
+		return err
+	}
+	_, err := conn.Exec(ctx, `CREATE EXTENSION vector SCHEMA `+pgx.Identifier{schema}.Sanitize())
+	return err
+}
+
 // cannotCreate says what to do where the extension cannot be created.
 func cannotCreate(err error) error {
 	if sqlState(err) == insufficientPrivilege {
 		return fmt.Errorf(`the database lacks the extension pgvector, and this role may not create it; `+
 			`have an administrator run CREATE EXTENSION vector in this database: %w`, err)
+	}
+	if sqlState(err) == invalidSchemaName {
+		return fmt.Errorf("the database lacks the extension pgvector, and a schema to create it in; "+
+			"run CREATE SCHEMA public, or set a search_path that names a schema: %w", err)
 	}
 	return fmt.Errorf("the extension pgvector cannot be created; install it on the server "+
 		"(https://github.com/pgvector/pgvector#installation): %w", err)

@@ -149,6 +149,22 @@ func TestPlainRole(t *testing.T) {
 	}
 }
 
+// Where the search path names no schema the extension goes into public.
+func TestNoSchemaInTheSearchPath(t *testing.T) {
+	t.Parallel()
+	admin := database(t, "")
+	cfg := admin
+	cfg.DSN = with(cfg.DSN, "options", "-c search_path=nowhere")
+	run(t, admin, "DROP SCHEMA public")
+	_, err := start(t, cfg, testSpace(2))
+	require.ErrorContains(t, err, "run CREATE SCHEMA public")
+	run(t, admin, "CREATE SCHEMA public")
+	s := started(t, cfg, testSpace(2))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.Equal(t, []string{"ada/f"}, contents(t, s))
+	started(t, admin, testSpace(2)) // finds the extension there
+}
+
 // What is set for the role, the database or by the operator does not weaken
 // what the store promises.
 func TestSessionSettings(t *testing.T) {
