@@ -12,6 +12,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 export IMAGO_ONNXRUNTIME_LIB ?= $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so
 export CGO_ENABLED := 1
 
+# The system's own updates may hold the lock.
+APT := apt-get -qq -o DPkg::Lock::Timeout=300
 PACKAGES := gcc libc6-dev pkg-config libjpeg62-turbo-dev libpng-dev
 
 .PHONY: help
@@ -29,7 +31,7 @@ system-packages:
 	if [ -n "$$missing" ]; then \
 	  echo "installing:" $$missing; \
 	  sudo=$$([ $$(id -u) = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  test/retry $$sudo sh -c "$(APT) update; DEBIAN_FRONTEND=noninteractive $(APT) install -y --no-install-recommends $$(echo $$missing) >/dev/null"; \
 	fi
 
 # ONNX Runtime comes out of its Python wheel; no Python package is installed.
@@ -37,7 +39,7 @@ $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so:
 	@echo "fetching ONNX Runtime $(ORT_VERSION)"
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@mkdir -p $(@D)/wheel
-	@pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+	@test/retry pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
 	  --platform manylinux_2_28_$$(uname -m) --platform manylinux_2_27_$$(uname -m) \
 	  -d $(@D)/wheel onnxruntime==$(ORT_VERSION)
 	@python3 -c 'import glob, sys, zipfile; z = zipfile.ZipFile(glob.glob(sys.argv[1] + "/wheel/*.whl")[0]); \
@@ -71,7 +73,7 @@ $(AXE_FILE):
 	@echo "fetching axe-core"
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@mkdir -p $(@D)/wheel
-	@pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: -d $(@D)/wheel $(AXE)
+	@test/retry pip3 download -q --disable-pip-version-check --no-deps --only-binary=:all: -d $(@D)/wheel $(AXE)
 	@python3 -c 'import glob, sys, zipfile; z = zipfile.ZipFile(glob.glob(sys.argv[1] + "/wheel/*.whl")[0]); \
 	open(sys.argv[1] + "/axe.min.js.part", "wb").write(z.read("axe_playwright_python/axe.min.js"))' $(@D)
 	@rm -r $(@D)/wheel && mv $@.part $@
