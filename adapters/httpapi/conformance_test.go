@@ -59,7 +59,7 @@ var situations = map[string][]situation{
 	"403": {{request: func(r *http.Request, _ call) { r.Header.Set("X-Api-Key", "nothing") }}},
 	"404": {{err: ports.ErrNotFound, server: func(o *httpapi.Options) { o.Console = nil }}},
 	"408": {{request: stall, server: func(o *httpapi.Options) {
-		o.Server.Timeouts.Header, o.Server.Timeouts.Body = 100*time.Millisecond, 100*time.Millisecond
+		o.Server.Timeouts.Body = 100 * time.Millisecond
 	}}},
 	"413": {{request: func(r *http.Request, _ call) { fill(r, large) }}},
 	"415": {{request: func(r *http.Request, _ call) { r.Header.Set("Content-Encoding", "gzip") }}},

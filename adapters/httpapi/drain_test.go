@@ -44,7 +44,7 @@ func TestDrainDelay(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	require.Eventually(t, func() bool {
 		r, err := client.Get("http://" + addr.String() + "/readyz")
-		return err == nil && r.StatusCode == http.StatusServiceUnavailable && r.Body.Close() == nil
+		return err == nil && r.Body.Close() == nil && r.StatusCode == http.StatusServiceUnavailable
 	}, readyWithin, readyEvery)
 	require.True(t, ask().Close)
 	fresh := connect(t, addr)
@@ -77,7 +77,7 @@ func TestRetire(t *testing.T) {
 			for range early {
 				connect(t, l.Addr())
 			}
-			retired := make(chan struct{})
+			retired, began := make(chan struct{}), time.Now()
 			go func() { httpapi.Retire(t.Context(), l); close(retired) }()
 			late := net.Dialer{Timeout: 100 * time.Millisecond}
 			require.Eventually(t, func() bool {
@@ -89,22 +89,17 @@ func TestRetire(t *testing.T) {
 			}, readyWithin, readyEvery)
 			select {
 			case <-retired:
-				t.Error("connections are left behind")
+				require.Greater(t, time.Since(began), time.Second, "connections are left behind")
 			default:
 			}
+			go func() { <-retired; _ = l.Close() }()
 			accepted := 0
-			for done := false; !done; {
-				conn, err := l.Accept()
-				require.NoError(t, err)
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
 				_ = conn.Close()
-				if accepted++; accepted >= early {
-					select {
-					case <-retired:
-						done = true
-					case <-time.After(100 * time.Millisecond): // one of the late ones
-					}
-				}
+				accepted++
 			}
+			receive(t, retired)
+			require.GreaterOrEqual(t, accepted, early)
 		})
 	}
 }

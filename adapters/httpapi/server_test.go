@@ -105,7 +105,7 @@ func TestCloseDrains(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	require.Eventually(t, func() bool { // not ready, though still serving
 		r, err := client.Get(ops + "/readyz")
-		return err == nil && r.StatusCode == 503 && r.Body.Close() == nil
+		return err == nil && r.Body.Close() == nil && r.StatusCode == 503
 	}, readyWithin, readyEvery)
 	require.Empty(t, closed)
 

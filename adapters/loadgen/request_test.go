@@ -64,9 +64,9 @@ func TestRequests(t *testing.T) {
 	threshold := 75.5
 	g := generator(t, Options{
 		Target: target, Key: "a-key", Pictures: [][]byte{[]byte("zero"), []byte("one")}, Collection: "black list", Threshold: &threshold,
-		Users: 1, Timeout: time.Second,
+		Users: 1, Timeout: time.Minute,
 	})
-	client := target.client(time.Second)
+	client := target.client(time.Minute)
 	defer client.CloseIdleConnections()
 	for k := range kind(kinds) {
 		require.Empty(t, g.send(t.Context(), client, k, 3).failure)
@@ -88,7 +88,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	defer server.Close()
 	target, err := ParseTarget(server.URL)
 	require.NoError(t, err)
-	client := target.client(time.Second)
+	client := target.client(time.Minute)
 	defer client.CloseIdleConnections()
 	g := generator(t, elsewhere.options(t))
 	g.options.Target = target
@@ -120,7 +120,7 @@ func TestTLSAndUnixSocket(t *testing.T) {
 // classOf returns the class of failure of a search at a target.
 func classOf(t *testing.T, target Target, timeout ...time.Duration) string {
 	t.Helper()
-	g := generator(t, Options{Target: target, Users: 1, Timeout: 5 * time.Second})
+	g := generator(t, Options{Target: target, Users: 1, Timeout: time.Minute})
 	client := target.client(append(timeout, g.options.Timeout)[0])
 	defer client.CloseIdleConnections()
 	return g.send(t.Context(), client, search, 0).failure

@@ -102,5 +102,5 @@ func short(t *testing.T, mix string) Load {
 	t.Helper()
 	m, err := ParseMix(mix)
 	require.NoError(t, err)
-	return Load{Concurrency: 4, Mix: m, Duration: 300 * time.Millisecond}
+	return Load{Concurrency: 4, Mix: m, Duration: 2 * time.Second}
 }

@@ -15,7 +15,7 @@ import (
 
 func durable(t *testing.T, dimension int) *Store {
 	t.Helper()
-	return started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(dimension))
+	return unwiped(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(dimension))
 }
 
 // Writes that wait while another is committed share one transaction. The log

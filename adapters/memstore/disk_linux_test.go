@@ -13,16 +13,13 @@ import (
 )
 
 // limitFiles keeps this process from making any file longer than n bytes, as a
-// disk without room does; 0 lifts the limit.
-func limitFiles(t *testing.T, n int64) {
+// disk without room does, until the limit is lifted.
+func limitFiles(t *testing.T, n int64) (lift func()) {
 	t.Helper()
-	limit := syscall.Rlimit{Cur: uint64(n)}
-	var now syscall.Rlimit
-	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &now))
-	if limit.Max = now.Max; n == 0 {
-		limit.Cur = now.Max
-	}
-	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(n), Max: before.Max}))
+	return func() { require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)) }
 }
 
 // TestLogCannotGrow lets the write of a commit itself fail, at different places
@@ -31,7 +28,6 @@ func TestLogCannotGrow(t *testing.T) {
 	// The kernel would otherwise end the process, as it does with a shell's ulimit.
 	signal.Ignore(syscall.SIGXFSZ)
 	t.Cleanup(func() { signal.Reset(syscall.SIGXFSZ) })
-	t.Cleanup(func() { limitFiles(t, 0) })
 	s := durable(t, 128)
 	records := crowd(400, 128)
 	enrol(t, s, records[:200])
@@ -39,10 +35,11 @@ func TestLogCannotGrow(t *testing.T) {
 	for _, room := range []int64{0, 10, pageSize / 2, pageSize + 24, 2*pageSize + 100, 20 * pageSize} {
 		log, err := os.Stat(filepath.Join(s.cfg.Path + "-wal"))
 		require.NoError(t, err)
-		limitFiles(t, log.Size()+room)
+		lift := limitFiles(t, log.Size()+room)
 		errs := together(30, func(i int) error { return s.Add(t.Context(), records[next+i], ports.First) })
-		require.NoError(t, s.CheckHealth(t.Context()))
-		limitFiles(t, 0)
+		health := s.CheckHealth(t.Context())
+		lift()
+		require.NoError(t, health)
 		for i, err := range errs {
 			if err != nil {
 				require.ErrorIs(t, err, ports.ErrUnavailable)

@@ -166,15 +166,34 @@ func TestConversion(t *testing.T) {
 // use then.
 func TestRotation(t *testing.T) {
 	path, records := filled(t, 3000, withKeys(1))
+	before := sealedBy(t, path, 1)
+	require.GreaterOrEqual(t, len(before), len(records), "the test does not see what is there")
 	requireKept(t, path, withKeys(2, 1), records)
 	_, err := opening(t, path, withKeys(1))
 	require.ErrorContains(t, err, "encrypted with the key "+nameOfKey(t, 2))
 	requireKept(t, path, withKeys(2), records)
+	for head := range sealedBy(t, path, 1) {
+		require.NotContains(t, before, head, "a vector is left that the old key opens")
+	}
+}
+
+// sealedBy returns the key's ID with the nonce behind it of every vector that the key
+// opens, and of whatever else looks like one.
+func sealedBy(t *testing.T, path string, key byte) map[string]bool {
+	t.Helper()
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	old, err := newKey(bytes.Repeat([]byte{1}, keyBytes))
+	k, err := newKey(bytes.Repeat([]byte{key}, keyBytes))
 	require.NoError(t, err)
-	require.NotContains(t, string(data), string(old.id[:]), "a vector is left that the old key opens")
+	heads := map[string]bool{}
+	for rest := data; ; {
+		at := bytes.Index(rest, k.id[:])
+		if at < 0 || len(rest)-at < keyIDBytes+12 {
+			return heads
+		}
+		heads[string(rest[at:at+keyIDBytes+12])] = true
+		rest = rest[at+1:]
+	}
 }
 
 // A row in the place of another does not open, nor does one of another space,

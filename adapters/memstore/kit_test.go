@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -114,12 +115,17 @@ func reopened(tb testing.TB, s *Store) *Store {
 	return started(tb, s.cfg.Path, s.space)
 }
 
-// submit hands a change to the writer and returns once it was taken up.
+// submit hands a change to the writer, whose commits are blocked, and returns once
+// it is being committed, alone.
 func submit(tb testing.TB, s *Store, c change) *write {
 	tb.Helper()
 	op := &write{change: c, answer: make(chan error, 1)}
 	s.writer.queue <- op
 	until(tb, "the write is taken up", op.settled.Load)
+	stacks := make([]byte, 1<<20)
+	until(tb, "it is committed", func() bool {
+		return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*database).commit("))
+	})
 	return op
 }
 

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,7 +58,19 @@ func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // started returns an open store that the end of the test closes.
 func started(tb testing.TB, path string, space ports.Space) *Store {
 	tb.Helper()
+	return opened(tb, newStore(path, space))
+}
+
+// unwiped returns one that does not empty its log while it is open.
+func unwiped(tb testing.TB, path string, space ports.Space) *Store {
+	tb.Helper()
 	s := newStore(path, space)
+	s.wipeDelay = time.Hour
+	return opened(tb, s)
+}
+
+func opened(tb testing.TB, s *Store) *Store {
+	tb.Helper()
 	require.NoError(tb, s.Start(tb.Context()))
 	tb.Cleanup(func() { closeStore(tb, s) })
 	return s

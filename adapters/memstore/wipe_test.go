@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"imago/config"
 	"imago/ports"
 )
 
@@ -50,11 +49,9 @@ func wiping(t *testing.T, delay time.Duration) *Store {
 
 func wipingFile(t *testing.T, path string, delay time.Duration) *Store {
 	t.Helper()
-	s := New(config.MemoryStore{Path: path}, testSpace(128), discard())
+	s := newStore(path, testSpace(128))
 	s.wipeDelay = delay
-	require.NoError(t, s.Start(t.Context()))
-	t.Cleanup(func() { closeStore(t, s) })
-	return s
+	return opened(t, s)
 }
 
 // Soon after a removal or a replacement no byte of the template is in the
@@ -71,13 +68,13 @@ func TestRemovedVectorsLeaveTheFiles(t *testing.T) {
 			s := wiping(t, time.Millisecond)
 			records := crowd(50, 128)
 			enrol(t, s, records)
-			require.Equal(t, 50, traces(t, s.cfg.Path, records), "the test does not see what is there")
+			// A look while the log is being emptied may come too early for one file
+			// and too late for the other.
+			until(t, "everybody is seen", func() bool { return traces(t, s.cfg.Path, records) == 50 })
 			for _, r := range records[:20] {
 				require.NoError(t, remove(s, r))
 			}
 			until(t, "the traces are gone", func() bool { return traces(t, s.cfg.Path, records[:20]) == 0 })
-			// A look while the log is being emptied may come too early for one file
-			// and too late for the other.
 			until(t, "the others are there", func() bool { return traces(t, s.cfg.Path, records[20:]) == 30 })
 		})
 	}

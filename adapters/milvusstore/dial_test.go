@@ -35,15 +35,16 @@ func TestTLSAndCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*config.MilvusStore)
 		says   string
+		within time.Duration // waited out where the server is not reached
 	}{
-		"wrong password":    {func(c *config.MilvusStore) { c.Password = "hunter2-is-wrong" }, refused},
-		"no credentials":    {func(c *config.MilvusStore) { c.Username, c.Password = "", "" }, refused},
-		"unknown authority": {func(c *config.MilvusStore) { c.CAFile = "" }, "unknown authority"},
-		"in clear":          {func(c *config.MilvusStore) { c.TLS, c.CAFile = false, "" }, "connection error"},
+		"wrong password":    {func(c *config.MilvusStore) { c.Password = "hunter2-is-wrong" }, refused, time.Minute},
+		"no credentials":    {func(c *config.MilvusStore) { c.Username, c.Password = "", "" }, refused, time.Minute},
+		"unknown authority": {func(c *config.MilvusStore) { c.CAFile = "" }, "unknown authority", 5 * time.Second},
+		"in clear":          {func(c *config.MilvusStore) { c.TLS, c.CAFile = false, "" }, "connection error", 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := secure
-			cfg.ConnectTimeout = 3 * time.Second
+			cfg.ConnectTimeout = c.within
 			c.change(&cfg)
 			var log bytes.Buffer
 			err := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))).Start(t.Context())

@@ -128,6 +128,7 @@ func (p *pool) dropAll() {
 func settingsAt(address string) config.MilvusStore {
 	cfg := config.Default().Store.Milvus
 	cfg.Address = address
+	cfg.ConnectTimeout = time.Minute
 	return cfg
 }
 
@@ -153,10 +154,12 @@ func outside(tb testing.TB, cfg config.MilvusStore) sdk {
 	return connection
 }
 
-// start opens a store and closes it with the test.
+// start opens a store and closes it with the test. A change has more time than in
+// production, since several Milvuses share the machine.
 func start(tb testing.TB, cfg config.MilvusStore, space ports.Space) (*Store, error) {
 	tb.Helper()
 	s := New(cfg, space, discard())
+	s.timing.window, s.timing.lease, s.timing.sweep = 6*claimWindow, 6*claimLease, 6*s.timing.sweep
 	if err := s.Start(tb.Context()); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ import (
 // store goes on by itself and everything acknowledged is there.
 func TestServerIsKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	server := servers.OwnMilvus(t, servers.MilvusOptions{SessionLapse: 5 * time.Second})
+	server := servers.OwnMilvus(t, servers.MilvusOptions{SessionLapse: 15 * time.Second})
 	s := started(t, settingsAt(server.Address()), testSpace(2))
 	require.NoError(t, s.Add(t.Context(), record("kept", "f1", east), ports.First))
 	require.NoError(t, s.Add(t.Context(), record("removed", "f1", north), ports.First))

@@ -82,7 +82,7 @@ func TestDeadlineWithoutConnection(t *testing.T) {
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	s, release := blocked(t, func(cfg *config.PGVectorStore) {
-		cfg.DSN = with(cfg.DSN, "options", "-c statement_timeout=100")
+		cfg.DSN = with(cfg.DSN, "options", "-c statement_timeout=5000") // for setting up too
 	})
 	err := s.Remove(t.Context(), users, "ada", "")
 	require.ErrorIs(t, err, ports.ErrUnavailable)

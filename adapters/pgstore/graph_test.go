@@ -29,7 +29,9 @@ func withGraph(t *testing.T) config.PGVectorStore {
 // indexes returns the graph indexes of a schema with whether they are complete.
 func indexes(t *testing.T, cfg config.PGVectorStore) map[string]bool {
 	t.Helper()
-	rows, err := outside(t, cfg.DSN.Reveal()).Query(t.Context(), `
+	conn := outside(t, cfg.DSN.Reveal())
+	defer func() { _ = conn.Close(t.Context()) }() // some ask many times
+	rows, err := conn.Query(t.Context(), `
 		SELECT relname::text, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 		WHERE relnamespace = $1::regnamespace AND starts_with(relname, $2)`, cfg.Schema, graphPrefix)
 	require.NoError(t, err)
@@ -71,7 +73,8 @@ func TestGraphBuiltOnce(t *testing.T) {
 	plain.Index = config.IndexExact
 	bystander := started(t, plain, testSpace(2))
 	other := inside(t, bystander, otherEnrols) // which the build has to wait for
-	before := connections(t, bystander)
+	watcher := outside(t, dsn(t))
+	eventually(t, "a connection of the set-up is left", func() bool { return connections(t, watcher, bystander) == 2 })
 
 	var log journal
 	stores := make([]*Store, 3)
@@ -80,7 +83,7 @@ func TestGraphBuiltOnce(t *testing.T) {
 		require.NoError(t, stores[i].Start(t.Context()))
 		defer closeStore(t, stores[i])
 	}
-	eventually(t, "not every store has a pool and a builder", func() bool { return connections(t, bystander) == before+6 })
+	eventually(t, "not every store has a pool and a builder", func() bool { return connections(t, watcher, bystander) == 2+6 })
 	require.NoError(t, other.Rollback(t.Context()))
 	for _, s := range stores {
 		<-s.graph.ready

@@ -60,7 +60,7 @@ func settingsFor(tb testing.TB, dsn string) config.PGVectorStore {
 	cfg := config.Default().Store.PGVector
 	cfg.Schema = fmt.Sprintf("imago_test_%d_%d", os.Getpid(), schemas.Add(1))
 	cfg.DSN = with(config.Secret(dsn), "application_name", cfg.Schema)
-	cfg.MaxConns = 8
+	cfg.MaxConns, cfg.ConnectTimeout = 8, time.Minute
 	tb.Cleanup(func() {
 		_, err := outside(tb, dsn).Exec(context.WithoutCancel(tb.Context()), "DROP SCHEMA IF EXISTS "+cfg.Schema+" CASCADE")
 		require.NoError(tb, err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
@@ -44,13 +45,14 @@ func TestBeforeStartAndAfterClose(t *testing.T) {
 	}
 	requireUnavailable(t, s)
 	require.Error(t, s.Start(t.Context()))
-	eventually(t, "a connection is left", func() bool { return connections(t, s) == 0 })
+	watcher := outside(t, dsn(t))
+	eventually(t, "a connection is left", func() bool { return connections(t, watcher, s) == 0 })
 }
 
-// connections returns how many a store has to its server.
-func connections(t *testing.T, s *Store) (n int) {
+// connections returns how many a store has to its server, as another one sees it.
+func connections(t *testing.T, watcher *pgx.Conn, s *Store) (n int) {
 	t.Helper()
-	require.NoError(t, outside(t, dsn(t)).QueryRow(t.Context(),
+	require.NoError(t, watcher.QueryRow(t.Context(),
 		`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1`, s.cfg.Schema).Scan(&n))
 	return n
 }
@@ -95,13 +97,20 @@ func TestStartCancelled(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	answer := make(chan error, 1)
 	go func() { answer <- s.Start(ctx) }()
-	eventually(t, "the start does not get as far as the lock", func() bool { return connections(t, s) == 1 })
+	watcher := outside(t, dsn(t))
+	eventually(t, "the start does not get as far as the lock", func() bool {
+		var asked bool
+		require.NoError(t, watcher.QueryRow(t.Context(),
+			`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%pg_try_advisory_lock%')`,
+			s.cfg.Schema).Scan(&asked))
+		return asked
+	})
 	cancel()
 	err := <-answer
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "waiting for another imago")
 	require.NoError(t, holder.Close(t.Context()))
-	eventually(t, "a connection is left", func() bool { return connections(t, s) == 0 })
+	eventually(t, "a connection is left", func() bool { return connections(t, watcher, s) == 0 })
 	require.NoError(t, s.Start(t.Context()), "a start that failed can be repeated")
 	closeStore(t, s)
 }

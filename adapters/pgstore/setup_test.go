@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,7 @@ func database(t *testing.T, options string) config.PGVectorStore {
 	require.NoError(t, err)
 	at.Path = "/" + name
 	cfg := config.Default().Store.PGVector
-	cfg.DSN = config.Secret(at.String())
+	cfg.DSN, cfg.ConnectTimeout = config.Secret(at.String()), time.Minute
 	return cfg
 }
 

@@ -39,13 +39,14 @@ type Tracing struct {
 	version  string
 	log      *slog.Logger
 	provider *sdktrace.TracerProvider
-	tracer   trace.Tracer // nil while tracing is off
+	tracer   trace.Tracer  // nil while tracing is off
+	flush    time.Duration // flushTimeout but in tests
 }
 
 // NewTracing returns the tracing of a process that runs the given version of
 // imago.
 func NewTracing(version string, log *slog.Logger) *Tracing {
-	return &Tracing{version: version, log: log}
+	return &Tracing{version: version, log: log, flush: flushTimeout}
 }
 
 // Start reads the environment and prepares the exporter. A collector that is
@@ -84,7 +85,7 @@ func (t *Tracing) Close(ctx context.Context) error {
 	if t.provider == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	ctx, cancel := context.WithTimeout(ctx, t.flush)
 	defer cancel()
 	if err := t.provider.Shutdown(ctx); err != nil {
 		t.log.Warn("traces not exported", "error", err)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -94,6 +95,7 @@ func TestSpansReachTheCollector(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "faces")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	tracing := telemetry.NewTracing("v9", silent())
+	tracing.SetFlush(time.Minute)
 	require.NoError(t, tracing.Start(t.Context()))
 	require.Equal(t, parentTrace, follow(t, tracing, traceparent))
 	require.NoError(t, tracing.Close(t.Context()))
@@ -146,6 +148,7 @@ func TestSampling(t *testing.T) {
 				t.Setenv("OTEL_TRACES_SAMPLER", tt.sampler)
 			}
 			tracing := telemetry.NewTracing("test", silent())
+			tracing.SetFlush(time.Minute)
 			require.NoError(t, tracing.Start(t.Context()))
 			require.Len(t, follow(t, tracing, tt.header), 32, "logs have the trace's ID, sampled or not")
 			require.NoError(t, tracing.Close(t.Context()))

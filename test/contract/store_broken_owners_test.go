@@ -2,7 +2,7 @@ package contract
 
 import (
 	"context"
-	"runtime"
+	"time"
 
 	"imago/ports"
 )
@@ -63,14 +63,17 @@ func brokenOwners() []brokenStore {
 	}
 }
 
-// isOwner reports who a user's owner is, and gives others the time to change
-// that.
+// isOwner reports whether somebody is a user's owner, and gives others the time to
+// change that.
 func (d *damaged) isOwner(collection, user, owner string) bool {
-	d.mu.Lock()
-	is := ownedBy(d.kept.get(collection, user), owner)
-	d.mu.Unlock()
-	for range 10_000 {
-		runtime.Gosched()
+	look := func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return ownedBy(d.kept.get(collection, user), owner)
 	}
-	return is
+	was := look()
+	for began := time.Now(); look() == was && time.Since(began) < 50*time.Millisecond; {
+		time.Sleep(time.Millisecond)
+	}
+	return was
 }

@@ -166,7 +166,6 @@ func harnessOf(wrap func(*reference) ports.VectorStore) StoreHarness {
 				data.kept.records = append(data.kept.records, cloned(r))
 			}
 		},
-		Patience: 5 * time.Second,
 		Open: func(_ testing.TB, space ports.Space) ports.VectorStore {
 			return wrap(&reference{&archive{space: space}})
 		},

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -65,7 +66,7 @@ func TestVectorStoreCasesAreTested(t *testing.T) {
 func runBroken(t *testing.T, name, testCase string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0],
-		"-test.run=^TestBrokenStore$/^"+testCase+"$", "-test.v", "-test.count=1", "-test.timeout=2m")
+		"-test.run=^TestBrokenStore$/^"+testCase+"$", "-test.v", "-test.count=1", "-test.timeout=15m")
 	// The race detector's child would otherwise sleep for a second at its end.
 	cmd.Env = append(os.Environ(), brokenStoreEnv+"="+name, "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
@@ -82,6 +83,7 @@ func TestBrokenStore(t *testing.T) {
 	for _, v := range brokenStores() {
 		if v.name == name {
 			h = v.harness()
+			h.Patience = 5 * time.Second // some are waited for in vain
 		}
 	}
 	VectorStore(t, h)
