@@ -89,7 +89,7 @@ run: build ## start imago on 127.0.0.1:8080 with a development key
 
 .PHONY: test
 test: deps servers browser ## run every test under the race detector
-	@go test -race -timeout 20m ./...
+	@go test -race -timeout 60m ./...
 
 .PHONY: overload
 overload: deps ## flood imago with ten times what it can do, for ten minutes, and print figures

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"image"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,44 +114,74 @@ func residentPeak(t *testing.T) float64 {
 	return float64(kib) / 1024
 }
 
-// The memory that decoding takes stays below what it was estimated to.
-func TestPeakMemory(t *testing.T) {
+// peakCases are pictures and what decoding each may take.
+func peakCases() map[string]peakCase {
 	large := pngSpec{width: 2000, height: 1500, depth: 8, colour: 0, sample: noise(3)}
 	interlaced := large
 	interlaced.interlaced = true
-	text := large
-	text.width, text.height = 100, 100
-	for range 40 {
-		text.before = append(text.before, [2]string{"zTXt", "k\x00\x00" + string(deflate(t, make([]byte, 7<<20)))})
+	file := func(t *testing.T) []byte { return fixture.Read(t, "001_A.jpg") }
+	return map[string]peakCase{
+		"36 megapixels at 640":  {file, 640, 8},
+		"36 megapixels at 1280": {file, 1280, 16},
+		"36 megapixels whole":   {file, 0, 120},
+		"PNG at 640":            {func(t *testing.T) []byte { return large.encode(t) }, 640, 4},
+		"interlaced PNG at 640": {func(t *testing.T) []byte { return interlaced.encode(t) }, 640, 13},
+		"PNG with 280 MB of text": {func(t *testing.T) []byte {
+			text := large
+			text.width, text.height = 100, 100
+			text.before = slices.Repeat([][2]string{{"zTXt", "k\x00\x00" + string(deflate(t, make([]byte, 7<<20)))}}, 40)
+			return text.encode(t)
+		}, 0, 4},
 	}
-	tests := map[string]struct {
-		data     []byte
-		longSide int
-		most     float64 // MiB
-	}{
-		"36 megapixels at 640":    {fixture.Read(t, "001_A.jpg"), 640, 8},
-		"36 megapixels at 1280":   {fixture.Read(t, "001_A.jpg"), 1280, 16},
-		"36 megapixels whole":     {fixture.Read(t, "001_A.jpg"), 0, 120},
-		"PNG at 640":              {large.encode(t), 640, 4},
-		"interlaced PNG at 640":   {interlaced.encode(t), 640, 13},
-		"PNG with 280 MB of text": {text.encode(t), 0, 4},
+}
+
+type peakCase struct {
+	data     func(t *testing.T) []byte
+	longSide int
+	most     float64 // MiB
+}
+
+// peakEnv names, in a child process, the case to be measured.
+const peakEnv = "IMAGO_TEST_PEAK"
+
+// The memory that decoding takes stays below what it was estimated to. Each picture
+// is the first of a process, which has no memory left over from another, and has
+// three attempts: what the process does besides only ever adds to its memory.
+func TestPeakMemory(t *testing.T) {
+	if name := os.Getenv(peakEnv); name != "" {
+		measurePeak(t, peakCases()[name])
+		return
 	}
-	const slack = 3 // the test's and the runtime's own
-	for name, test := range tests {
+	for name := range peakCases() {
 		t.Run(name, func(t *testing.T) {
-			p, err := open(test.data)
-			require.NoError(t, err)
-			estimate := float64(p.plan(test.longSide)) / (1 << 20)
-			d := newDecoder()
-			got := peak(t, func() {
-				_, err := d.Decode(t.Context(), test.data, test.longSide)
-				require.NoError(t, err)
-			})
-			t.Logf("%.1f MiB, estimated %.1f MiB", got, estimate)
-			require.LessOrEqual(t, got, estimate+slack)
-			require.LessOrEqual(t, got, test.most)
+			var out []byte
+			for range 3 {
+				child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPeakMemory$", "-test.v")
+				child.Env = append(os.Environ(), peakEnv+"="+name, "GORACE=atexit_sleep_ms=0")
+				var err error
+				if out, err = child.CombinedOutput(); err == nil {
+					t.Logf("%s", out)
+					return
+				}
+			}
+			t.Errorf("%s", out)
 		})
 	}
+}
+
+func measurePeak(t *testing.T, c peakCase) {
+	data := c.data(t)
+	p, err := open(data)
+	require.NoError(t, err)
+	estimate := float64(p.plan(c.longSide)) / (1 << 20)
+	d := newDecoder()
+	got := peak(t, func() {
+		_, err := d.Decode(t.Context(), data, c.longSide)
+		require.NoError(t, err)
+	})
+	t.Logf("%.1f MiB, estimated %.1f MiB", got, estimate)
+	const slack = 3 // the test's and the runtime's own
+	require.LessOrEqual(t, got, min(estimate+slack, c.most))
 }
 
 func TestBudgetIsWaitedFor(t *testing.T) {
@@ -245,12 +277,20 @@ func (c *endingContext) AfterFunc(f func()) func() bool {
 }
 
 // The end of the context reaches into libjpeg. The picture is large enough for
-// the goroutine that carries the news to run before it is decoded.
+// the goroutine that carries the news to run before it is decoded, on a machine that
+// is not all too busy.
 func TestCancelledWhileDecodingJPEG(t *testing.T) {
 	data := encodeJPEG(t, image.NewGray(image.Rect(0, 0, 6000, 6000)), 1)
-	img, err := newDecoder().Decode(newEndingContext(t, 1), data, 0)
-	require.ErrorIs(t, err, context.Canceled)
-	require.Nil(t, img)
+	for range 10 {
+		img, err := newDecoder().Decode(newEndingContext(t, 1), data, 0)
+		if err == nil {
+			continue
+		}
+		require.ErrorIs(t, err, context.Canceled)
+		require.Nil(t, img)
+		return
+	}
+	require.Fail(t, "it is decoded to its end")
 }
 
 // Whenever the context ends, decoding a PNG ends with its error; the context is

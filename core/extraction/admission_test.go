@@ -90,14 +90,14 @@ func TestNobodyWaitsInVain(t *testing.T) {
 	g.release <- struct{}{}
 	require.NoError(t, <-results)
 
-	results = occupy(t, x, g, 20) // another two seconds
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	results = occupy(t, x, g, 60) // another six seconds
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, err := x.Probe(ctx, nil)
 	require.ErrorIs(t, err, ports.ErrOverloaded)
 	require.NoError(t, ctx.Err(), "at once")
 	close(g.release)
-	for range 21 {
+	for range 61 {
 		require.NoError(t, <-results)
 	}
 }
