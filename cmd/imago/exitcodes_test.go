@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,10 +29,7 @@ func TestExitCodes(t *testing.T) {
 // error what went wrong; standard output has results only.
 func TestProcessesSayWhatWentWrong(t *testing.T) {
 	imago, dir := self(t), t.TempDir()
-	nowhere, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed := nowhere.Addr().String()
-	require.NoError(t, nowhere.Close())
+	closed := closedPort(t)
 	broken := filepath.Join(dir, "broken.yaml")
 	require.NoError(t, os.WriteFile(broken, []byte("nonsense: true\n"), 0o600))
 	damaged := filepath.Join(dir, "damaged.jsonl")
@@ -111,4 +108,17 @@ func TestInterruptibly(t *testing.T) {
 	_, err = stream.Read(one)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, out.Close()) // lets the goroutine go
+}
+
+// closedPort returns an address that refuses connections until the test ends: a
+// socket has it and does not listen.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, syscall.Close(socket)) })
+	require.NoError(t, syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	name, err := syscall.Getsockname(socket)
+	require.NoError(t, err)
+	return fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
 }

@@ -26,8 +26,8 @@ import (
 
 // tabTimeout bounds what one tab does; patience bounds one wait in it.
 const (
-	tabTimeout = 3 * time.Minute
-	patience   = 30 * time.Second
+	tabTimeout = 10 * time.Minute
+	patience   = 2 * time.Minute
 )
 
 // program finds the browser: IMAGO_TEST_BROWSER, or one of the usual names.
@@ -81,7 +81,7 @@ func openBrowser(t *testing.T) context.Context {
 	film := filepath.Join(chromium.folder, "portrait.mjpeg")
 	require.NoError(t, os.WriteFile(film, picture, 0o600))
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(filepath.Join(chromium.folder, "profile")), chromedp.DisableGPU,
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(patience), chromedp.UserDataDir(filepath.Join(chromium.folder, "profile")), chromedp.DisableGPU,
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("use-file-for-fake-video-capture", film), chromedp.Flag("lang", "en-GB"), chromedp.Flag("hide-scrollbars", true),
 	)
@@ -189,9 +189,14 @@ func evaluate[T any](b *tab, expression string) T {
 func (b *tab) wait(expression string) {
 	b.t.Helper()
 	deadline := time.Now().Add(patience)
-	for !evaluate[bool](b, "Boolean("+expression+")") {
+	for {
+		// While another page is being opened there may be nothing to ask.
+		is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")", chromedp.EvalAwaitPromise))
+		if is && err == nil {
+			return
+		}
 		if time.Now().After(deadline) {
-			b.t.Fatalf("not true after %s: %s\n%s", patience, expression, evaluate[string](b, "document.body.innerText"))
+			b.t.Fatalf("not true after %s: %s (%v)\n%s", patience, expression, err, evaluate[string](b, "document.body.innerText"))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -24,7 +24,7 @@ func console(t *testing.T, env ...string) *tab {
 	t.Helper()
 	b := open(t, imago(t, env...)+"/console", desktopWidth, desktopHeight)
 	b.unlock(apiKey)
-	b.wait("app.checkVisibility()")
+	b.wait("document.activeElement.id === 'collection'")
 	return b
 }
 
@@ -103,6 +103,7 @@ func TestRefusedEnrolments(t *testing.T) {
 		b.click("#enrol")
 		b.says("enrol-message", reason)
 	}
+	b.wait("rows.children.length > 0")
 	require.Equal(t, []string{"somebody"}, b.texts("#rows th"))
 }
 

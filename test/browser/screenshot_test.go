@@ -24,6 +24,7 @@ func TestTheFaceIsDrawnWhereItIs(t *testing.T) {
 			b.wait("app.checkVisibility()")
 			b.choose(portrait(t))
 			b.says("picture-message", "One face")
+			b.wait("preview.complete && preview.naturalWidth > 0")
 			require.Equal(t, 5, evaluate[int](b, "document.querySelectorAll('#overlay .mark').length"))
 			for i, want := range [][2]float64{{125, 173}, {195, 173}, {160, 215}, {132, 250}, {188, 250}} {
 				got := evaluate[[]float64](b, `(() => {

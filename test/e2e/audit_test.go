@@ -169,7 +169,7 @@ func TestAuditLogOnAFullDisk(t *testing.T) {
 		require.Equal(t, status, s.enrol("a", portrait(t)).status)
 		require.Equal(t, status, s.unenrol("a").status)
 		require.NotRegexp(t, `(?m)^imago_audit_errors_total 0$`, s.must("GET", "/metrics", "").body)
-		require.Contains(t, s.log.String(), `"msg":"audit line not written"`)
+		require.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"msg":"audit line not written"`) }, startTimeout, 10*time.Millisecond)
 	}
 }
 

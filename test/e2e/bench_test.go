@@ -39,7 +39,7 @@ type benchRuns struct {
 // bench prepares `imago bench` against a server.
 func (s *server) bench(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	args = append([]string{"bench", "--url", strings.TrimPrefix(s.url, "http://"), "--format", "json", "--warmup", "100ms"}, args...)
+	args = append([]string{"bench", "--url", strings.TrimPrefix(s.url, "http://"), "--format", "json", "--warmup", "0s"}, args...)
 	return command(t, "", []string{"IMAGO_API_KEY=" + apiKey}, args...)
 }
 

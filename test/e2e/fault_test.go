@@ -43,7 +43,16 @@ func (n *network) disturb(f fault, during func()) {
 		require.NoError(n.t, err)
 	}
 	during()
-	n.proxy.Toxics.ResetToxics(context.WithoutCancel(n.t.Context()))
+	reset := make(chan struct{})
+	go func() {
+		n.proxy.Toxics.ResetToxics(context.WithoutCancel(n.t.Context()))
+		close(reset)
+	}()
+	select {
+	case <-reset:
+	case <-time.After(startTimeout):
+		n.t.Fatal("the network does not become as it was")
+	}
 }
 
 // A fault is how a network can be disturbed.
@@ -107,7 +116,7 @@ func surviveFaults(t *testing.T, n *network, x *torture) {
 		})
 		longest := x.longest()
 		t.Logf("%s: the longest call took %v", f.name, longest)
-		require.Less(t, longest, startTimeout/2, "a request may take 5 seconds, and a busy machine more")
+		require.Less(t, longest, 30*time.Second, "a request may take 5 seconds, and a busy machine more")
 	}
 	x.finish(s, fmt.Sprintf("%d faults of the network", len(faults)))
 }

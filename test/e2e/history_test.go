@@ -94,7 +94,7 @@ func requireLinearizable(t *testing.T, history []porcupine.Operation) {
 	t.Helper()
 	model := gallerySpecification.ToModel()
 	for _, part := range gallerySpecification.Partition(history) {
-		result := porcupine.CheckOperationsTimeout(model, part, 2*time.Minute)
+		result := porcupine.CheckOperationsTimeout(model, part, 10*time.Minute)
 		if result == porcupine.Ok {
 			continue
 		}

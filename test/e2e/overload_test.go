@@ -200,7 +200,11 @@ func (s *server) open() int {
 // IMAGO_BENCH_OVERLOAD=10m the figures are worth something.
 func TestOverload(t *testing.T) {
 	d, measured := overloadFor(t)
-	s := start(t)
+	var env []string
+	if !measured { // most are refused then, however slow the machine is
+		env = append(env, "IMAGO_INFERENCE_QUEUE=16")
+	}
+	s := start(t, env...)
 	portrait := portrait(t)
 	require.Equal(t, http.StatusOK, s.enrol("somebody", portrait).status)
 	g := newGenerator(s, faceJSON(portrait))
@@ -241,7 +245,8 @@ func TestOverload(t *testing.T) {
 	require.Empty(t, g.failures)
 	require.True(t, g.waits, "every refusal has Retry-After")
 	require.Greater(t, len(refused), len(answered))
-	require.Greater(t, rate, best/4, "throughput collapsed")
+	after := g.closed(4, time.Second) // the machine may have become slower by itself
+	require.Greater(t, rate, min(best, after)/4, "throughput collapsed")
 	require.Less(t, s.peakRSS(), rest+256<<20, "memory")
 	g.close()
 	s.client.CloseIdleConnections()
@@ -336,7 +341,7 @@ func TestStopUnderLoad(t *testing.T) {
 // Many large pictures at once are no more than imago has memory for.
 func TestFloodOfLargePictures(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := start(t, "IMAGO_SERVER_TIMEOUTS_BODY=3m") // 1.4 GB take a while
 	picture := make([]byte, 5<<20)
 	copy(picture, portrait(t))
 	g := newGenerator(s, faceJSON(picture))

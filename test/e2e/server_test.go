@@ -28,8 +28,8 @@ import (
 
 const (
 	apiKey       = "e2e-key-of-at-least-sixteen-characters"
-	startTimeout = 60 * time.Second
-	callTimeout  = 60 * time.Second
+	startTimeout = 3 * time.Minute
+	callTimeout  = 3 * time.Minute
 )
 
 // build builds imago once for all tests of the run.

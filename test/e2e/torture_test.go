@@ -239,7 +239,7 @@ func TestTorturePGVector(t *testing.T) {
 	t.Parallel()
 	n := kills(t, 6)
 	pg := servers.Postgres(t)
-	x := newTorture(t, 2*time.Second, "IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN="+pg.DSN())
+	x := newTorture(t, 10*time.Second, "IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN="+pg.DSN())
 	random := rand.New(rand.NewPCG(6, 2))
 	survivor := start(t, x.env...)
 	for i := range n {

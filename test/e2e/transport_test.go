@@ -182,9 +182,13 @@ func TestClientCertificateIsRequired(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.must("GET", "/users", "").status)
 	require.Equal(t, http.StatusUnauthorized, s.mustAs("wrong", "GET", "/users").status, "a certificate is no key")
 	for name, present := range map[string][]tls.Certificate{"none": nil, "a stranger's": {pairOf(stranger)}} {
-		s.client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.client(present...)}}
-		_, err := s.as(t.Context(), apiKey, "GET", "/users")
+		// The server judges after the client has finished, who learns it by reading.
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.client(present...))
+		require.NoError(t, err)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(callTimeout)))
+		_, err = conn.Read(make([]byte, 1))
 		require.ErrorContains(t, err, "tls: ", name)
+		_ = conn.Close()
 	}
 	old := a.client(pairOf(a))
 	old.MaxVersion = tls.VersionTLS12
@@ -256,7 +260,7 @@ func TestUnixSocket(t *testing.T) {
 func TestSlowClientsHoldNoWorker(t *testing.T) {
 	t.Parallel()
 	s := start(t, "IMAGO_INFERENCE_WORKERS=1", "IMAGO_INFERENCE_QUEUE=8", "IMAGO_SERVER_LIMITS_IN_FLIGHT=12", "IMAGO_SERVER_LIMITS_CONNECTIONS=24",
-		"IMAGO_SERVER_TIMEOUTS_HEADER=2s", "IMAGO_SERVER_TIMEOUTS_BODY=8s", "IMAGO_SERVER_TIMEOUTS_SHUTDOWN=1s")
+		"IMAGO_SERVER_TIMEOUTS_HEADER=2s", "IMAGO_SERVER_TIMEOUTS_BODY=20s", "IMAGO_SERVER_TIMEOUTS_SHUTDOWN=1s")
 	body := faceJSON(portrait(t))
 	const line = "POST /users/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Api-Key: "
 	slow := func(text string) net.Conn {

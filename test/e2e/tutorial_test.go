@@ -92,7 +92,7 @@ func play(t *testing.T, clone, path string, steps []step) {
 	}
 	file := filepath.Join(t.TempDir(), "steps.sh")
 	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute) // it compiles imago
 	defer cancel()
 	command := append(own(t), "bash", file)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -90,14 +91,17 @@ func FreePorts(tb testing.TB, n int) []int {
 	return ports
 }
 
-// freePorts returns n different ports that nobody listened on a moment ago, on
-// any interface. Whoever starts a server on one tries another when it has been
-// taken meanwhile.
+// given are the ports that freePorts has returned in this process.
+var given sync.Map
+
+// freePorts returns n ports that it has not returned before and that nobody listened
+// on a moment ago, on any interface. Whoever starts a server on one tries another
+// when it has been taken meanwhile.
 func freePorts(n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	for range 100 * n {
 		port := firstPort + rand.IntN(endPort-firstPort)
-		if slices.Contains(ports, port) || !free(port) {
+		if _, before := given.LoadOrStore(port, true); before || !free(port) {
 			continue
 		}
 		if ports = append(ports, port); len(ports) == n {

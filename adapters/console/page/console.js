@@ -26,8 +26,8 @@ function lock(text = '', kind = '') {
   $('key').select(); // what is typed replaces what was refused
 }
 
-/** Shows the rest, if the key is valid. */
-async function unlock() {
+/** Shows the rest, if the key is valid; the focus follows a key that was typed. */
+async function unlock(typed = false) {
   say('key-message', 'Asking imago…');
   try {
     ({ collections } = await call('GET', 'collections'));
@@ -44,6 +44,7 @@ async function unlock() {
   $('collection').replaceChildren(...collections.map(({ name }) => make('option', { value: name }, name)));
   $('gate').hidden = true;
   for (const id of ['app', 'forget']) $(id).hidden = false;
+  if (typed) $('collection').focus(); // at once: nobody's typing is led astray when the users arrive
   await enter();
 }
 
@@ -69,8 +70,7 @@ $('key-form').addEventListener('submit', (event) => {
       return;
     }
     key.set(text);
-    await unlock();
-    if (!$('app').hidden) $('collection').focus();
+    await unlock(true);
   });
 });
 $('forget').addEventListener('click', () => lock());

@@ -29,7 +29,7 @@ async function enrol() {
     await call('POST', userPath(name, id), { face: picture });
     say('enrol-message', `${id} is enrolled in ${name}.`, 'good');
     $('user').value = '';
-    await loadUsers();
+    loadUsers(); // the next one can be enrolled meanwhile
   } catch (error) {
     say('enrol-message', error.status === 404 ? 'This user ID cannot be enrolled.' : error.message, 'bad');
   }
