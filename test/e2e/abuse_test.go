@@ -92,7 +92,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	s := startTLS(t, a, t.TempDir(), nil, "IMAGO_SERVER_OPS_LISTEN=", "IMAGO_INFERENCE_DETECT_SIZES=160", "IMAGO_INFERENCE_REFINE=false",
-		"IMAGO_SERVER_TIMEOUTS_BODY=1s", "IMAGO_SERVER_TIMEOUTS_HEADER=2s")
+		"IMAGO_SERVER_TIMEOUTS_BODY=2s", "IMAGO_SERVER_TIMEOUTS_HEADER=2s")
 	s.waitReady()
 	require.Equal(t, http.StatusOK, s.enrol("alice", portrait(t)).status)
 	watch := &soak{t: t, s: s}
