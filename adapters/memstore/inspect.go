@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,9 +15,10 @@ import (
 )
 
 // Inspect reports whether a Store with these settings could open its file, and
-// how many faces are in it. It changes nothing in the file, which may be in use
-// by a running imago; SQLite may leave an empty log beside it. The errors are
-// those of Start; a file that is not there yet is fs.ErrNotExist.
+// how many faces are in it. It reads and checks all of it, as Start does, and changes
+// nothing in the file, which may be in use by a running imago; SQLite may leave an
+// empty log beside it. The errors are those of Start, or of ctx; a file that is not
+// there yet is fs.ErrNotExist.
 func Inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (faces int, err error) {
 	faces, err = inspect(ctx, cfg, space)
 	if err != nil {
@@ -32,9 +34,14 @@ func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (fa
 	}
 	path, err := filepath.EvalSymlinks(cfg.Path)
 	if err != nil {
-		return 0, err
+		return 0, cmp.Or(missed(cfg.Path), err)
 	}
 	if path, err = filepath.Abs(path); err != nil {
+		return 0, err
+	}
+	// A running imago goes on: what the witness says now is in what is read next.
+	before, err := hear(path)
+	if err != nil {
 		return 0, err
 	}
 	source := url.URL{Path: path}
@@ -47,20 +54,66 @@ func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (fa
 		return 0, err
 	}
 	defer d.conn.Close()
-	return d.look(space, cfg.Encryption.Convert)
+	if err := d.exec("BEGIN"); err != nil { // so that all is read of one moment
+		return 0, err
+	}
+	return d.look(ctx, space, cfg.Encryption.Convert, before)
+}
+
+// missed is what the witness of a file that is not there has to say.
+func missed(path string) error {
+	before, err := hear(path)
+	return cmp.Or(err, before.refuses(path, "", 0))
 }
 
 // look judges the file as opening it would.
-func (d *database) look(space ports.Space, convert bool) (faces int, err error) {
+func (d *database) look(ctx context.Context, space ports.Space, convert bool, before *testimony) (faces int, err error) {
 	fresh, err := d.identify()
-	if err != nil || fresh {
+	if err != nil {
 		return 0, err
+	}
+	if fresh {
+		return 0, before.refuses(d.path, "", 0)
 	}
 	if err := d.checkSpace(space); err != nil {
 		return 0, err
 	}
-	if _, err := d.plan(convert); err != nil {
+	from, err := d.plan(convert)
+	if err != nil {
 		return 0, err
 	}
-	return faces, d.row("SELECT count(*) FROM face").Scan(&faces)
+	version, err := d.version()
+	if err != nil {
+		return 0, err
+	}
+	if version < schemaVersion { // nothing in it tells what is damaged
+		return faces, d.row("SELECT count(*) FROM face").Scan(&faces)
+	}
+	d.vault.plain = from == fromPlain
+	return d.lookAtFaces(ctx, before)
+}
+
+// lookAtFaces checks what ought to be in the file and what is.
+func (d *database) lookAtFaces(ctx context.Context, before *testimony) (faces int, err error) {
+	id, err := d.meta(metaFile)
+	if err != nil {
+		return 0, err
+	}
+	known, err := d.loadContents()
+	if err != nil {
+		return 0, err
+	}
+	if known {
+		if err := before.refuses(d.path, id, d.contents.commits); err != nil {
+			return 0, err
+		}
+	}
+	found, err := d.read(ctx, func(ports.Record) {})
+	if err == nil && known {
+		err = d.contents.compare(found)
+	}
+	if err == nil {
+		err = d.loadSlots()
+	}
+	return int(found.faces), err
 }

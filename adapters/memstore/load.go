@@ -21,7 +21,7 @@ const lookEvery = 1024
 // in others where it cannot be seen.
 func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 	in := newIntake(x)
-	found, err := d.read(ctx, x.dimension, in)
+	found, err := d.read(ctx, in.add)
 	in.close()
 	if err == nil {
 		err = d.contents.compare(found)
@@ -39,8 +39,9 @@ func (d *database) load(ctx context.Context, x *index) (faces int, err error) {
 	return int(found.faces), nil
 }
 
-// read reads every face into an intake and adds up what it found.
-func (d *database) read(ctx context.Context, dimension int, in *intake) (found tally, err error) {
+// read reads and checks every face and adds up what it found. A record that it hands
+// to add is valid until add returns.
+func (d *database) read(ctx context.Context, add func(ports.Record)) (found tally, err error) {
 	// A context that can end costs the driver a lock for each row; looking now
 	// and then is enough.
 	rows, err := d.conn.QueryContext(context.Background(), `
@@ -51,7 +52,7 @@ func (d *database) read(ctx context.Context, dimension int, in *intake) (found t
 		return found, err
 	}
 	defer rows.Close()
-	r := ports.Record{Vector: make([]float32, dimension)}
+	r := ports.Record{Vector: make([]float32, d.dimension)}
 	for rows.Next() {
 		if found.faces%lookEvery == 0 && ctx.Err() != nil {
 			return found, ctx.Err()
@@ -65,7 +66,7 @@ func (d *database) read(ctx context.Context, dimension int, in *intake) (found t
 			return found, errors.New("it is damaged: table face is out of order; restore a backup")
 		}
 		found.add(sum)
-		in.add(r)
+		add(r)
 	}
 	return found, rows.Err()
 }

@@ -29,8 +29,9 @@ func checkCommand() *cobra.Command {
 		Long: "Reads the configuration and every file that it names, verifies the models by their\n" +
 			"SHA-256, loads ONNX Runtime, and looks whether the store answers and belongs to the\n" +
 			"configured model. It goes on after a failure, so that all are told at once.\n\n" +
-			"Nothing is served, and a memory store is only read; a running imago may have it in\n" +
-			"use. In PostgreSQL and Milvus it makes the tables that are missing, as serve does.\n\n" +
+			"Nothing is served. A memory store is read to its end, every face with its checksum,\n" +
+			"and not changed; a running imago may have it in use. In PostgreSQL and Milvus it makes\n" +
+			"the tables that are missing, as serve does.\n\n" +
 			"Exit code 0 means that imago could serve, 1 that it could not, 2 that the\n" +
 			"configuration is wrong, 4 that all is well but for a store that does not answer.",
 		Example: "  imago check --config config/memory.yaml\n" +

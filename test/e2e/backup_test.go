@@ -115,7 +115,8 @@ func (b backup) run(t *testing.T, s step) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-ec", s.commands)
 	cmd.Dir = b.folder
-	cmd.Env = []string{"PATH=" + strings.Join([]string{filepath.Dir(imago(t)), b.path, os.Getenv("PATH")}, string(filepath.ListSeparator))}
+	path := strings.Join([]string{filepath.Dir(imago(t)), b.path, os.Getenv("PATH")}, string(filepath.ListSeparator))
+	cmd.Env = append(pipelineEnvironment(t), "IMAGO_API_KEY="+apiKey, "PATH="+path)
 	for _, setting := range b.store {
 		if !strings.HasPrefix(setting, "IMAGO_STORE_DRIVER=") && !strings.HasPrefix(setting, "IMAGO_STORE_MEMORY_PATH=") {
 			cmd.Env = append(cmd.Env, setting)

@@ -135,6 +135,13 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, 200, s.enrol("somebody-else", portrait(t)).status)
 	s.stop()
 
+	damaged := database(t, false)
+	require.NoError(t, os.WriteFile(damaged, nil, 0o600))
+	require.NoError(t, os.Link(path+".commits", damaged+".commits"))
+	r = finish(t, command(t, damaged, env, "check"))
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.out, "it is empty or gone, although it had 2 commits")
+
 	fresh := database(t, false)
 	r = finish(t, command(t, fresh, env, "check"))
 	require.Zero(t, r.code, r.err)
