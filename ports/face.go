@@ -56,6 +56,11 @@ type Detector interface {
 	Detect(ctx context.Context, img *Image, longSide int) ([]Face, error)
 }
 
+// CloseUpDetector is a Detector for images that one face fills. Of faces that are wider
+// than a quarter of the image's longer side it answers what a Detector does; smaller
+// ones it may miss.
+type CloseUpDetector interface{ Detector }
+
 // ChipSize is the width and height in pixels of an aligned face chip.
 const ChipSize = 112
 

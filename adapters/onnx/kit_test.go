@@ -35,7 +35,17 @@ func generated(m onnxgraph.Model) Model { return Model{Manifest: m.Manifest, FS:
 // openDetector returns a started detector that is closed when the test ends.
 func openDetector(tb testing.TB, m Model) *Detector {
 	tb.Helper()
-	d := NewDetector(startRuntime(tb), settings(tb), m)
+	return startDetector(tb, NewDetector(startRuntime(tb), settings(tb), m))
+}
+
+// openCloseUps returns a detector for close-ups.
+func openCloseUps(tb testing.TB, m Model) *Detector {
+	tb.Helper()
+	return startDetector(tb, NewCloseUpDetector(startRuntime(tb), settings(tb), m))
+}
+
+func startDetector(tb testing.TB, d *Detector) *Detector {
+	tb.Helper()
 	require.NoError(tb, d.Start(tb.Context()))
 	tb.Cleanup(func() { require.NoError(tb, d.Close(context.Background())) })
 	return d

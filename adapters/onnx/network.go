@@ -73,7 +73,8 @@ func (n *network) isOpen() bool {
 	return n.session != nil
 }
 
-// load creates the session from the bytes that were verified.
+// load creates the session from the bytes that were verified, without what the chosen
+// outputs do not need.
 func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*ort.DynamicAdvancedSession, int, error) {
 	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
 	if err != nil {
@@ -82,6 +83,12 @@ func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*
 	names, err := choose(signature{inputs: inputs, outputs: outputs})
 	if err != nil {
 		return nil, 0, err
+	}
+	if len(names) < len(outputs) {
+		// One that cannot be reduced works too, and more than it has to.
+		if pruned, err := prune(data, names); err == nil {
+			data = pruned
+		}
 	}
 	options, err := sessionOptions(n.threads)
 	if err != nil {

@@ -128,7 +128,7 @@ func (w *workspace) take(i, size int) *ports.Image {
 // look measures the landmarks of the face in a view once. Without a face in the
 // view's middle it answers the landmarks that the view was made from, and false.
 func (x *Extractor) look(ctx context.Context, v *view) (ports.Landmarks, bool, error) {
-	faces, err := x.detector.Detect(ctx, v.crop, v.crop.Width)
+	faces, err := x.closeUps.Detect(ctx, v.crop, v.crop.Width)
 	if err != nil {
 		return v.from, false, err
 	}

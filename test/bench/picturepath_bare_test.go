@@ -83,6 +83,17 @@ func (w *watched) Detect(ctx context.Context, img *ports.Image, longSide int) ([
 	return w.Detector.Detect(ctx, img, longSide)
 }
 
+// watchedCloseUps notes what the detector of crops is asked.
+type watchedCloseUps struct {
+	*watched
+	next ports.Detector
+}
+
+func (w watchedCloseUps) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
+	w.inputs = append(w.inputs, inputSides(img, longSide))
+	return w.next.Detect(ctx, img, longSide)
+}
+
 // inputSides is the input that a detector over any size makes of a picture: no
 // larger than asked for, padded to whole cells of 32 pixels.
 func inputSides(img *ports.Image, longSide int) [2]int {
@@ -142,7 +153,7 @@ func (n *networks) yardstickOf(tb testing.TB, p *pipeline.Pipeline, picture []by
 	tb.Helper()
 	w := &watched{Decoder: p.Decoder, Detector: p.Detector}
 	watchedPipeline := *p
-	watchedPipeline.Decoder, watchedPipeline.Detector = w, w
+	watchedPipeline.Decoder, watchedPipeline.Detector, watchedPipeline.CloseUps = w, w, watchedCloseUps{w, p.CloseUps}
 	_, err := watchedPipeline.Extractor().Probe(tb.Context(), picture)
 	require.NoError(tb, err)
 	y := &yardstick{embed: n.embed}

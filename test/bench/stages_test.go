@@ -57,7 +57,8 @@ func BenchmarkStages(b *testing.B) {
 			picture := fixture.Read(b, file)
 			p := pipeline.New(b)
 			var s stages
-			p.Decoder, p.Detector, p.Embedder = timedDecoder{p.Decoder, &s}, timedDetector{p.Detector, &s}, timedEmbedder{p.Embedder, &s}
+			p.Decoder, p.Embedder = timedDecoder{p.Decoder, &s}, timedEmbedder{p.Embedder, &s}
+			p.Detector, p.CloseUps = timedDetector{p.Detector, &s}, timedDetector{p.CloseUps, &s}
 			x := p.Extractor()
 			b.ReportAllocs()
 			for b.Loop() {
