@@ -1,8 +1,10 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -24,7 +26,7 @@ type index struct {
 // newIndex returns an empty index whose searches use at most some threads, 0 for
 // one per core.
 func newIndex(dimension, threads int) *index {
-	x := &index{dimension: dimension, threads: threads, collections: map[string]*collection{}}
+	x := &index{dimension: dimension, threads: cmp.Or(threads, runtime.GOMAXPROCS(0)), collections: map[string]*collection{}}
 	x.publish()
 	return x
 }

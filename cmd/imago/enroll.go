@@ -136,6 +136,7 @@ func (e enrollment) open(ctx context.Context, cfg *config.Config) (*gallery.Gall
 	var g *gallery.Gallery
 	app := fx.New(pipeline(*cfg, models, quietLogger(cfg.Log)), fx.Populate(&g))
 	stop, err := startApp(ctx, app)
+	allowOverlap()
 	return g, stop, err
 }
 

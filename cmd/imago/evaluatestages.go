@@ -55,6 +55,7 @@ func openExtractor(ctx context.Context, cfg config.Config, models onnx.Models, w
 		fx.Populate(&x),
 	)
 	stop, err := startApp(ctx, app)
+	allowOverlap()
 	return timedExaminer{x, watch}, stop, err
 }
 

@@ -75,6 +75,7 @@ func runApp(ctx context.Context, app *fx.App, server *httpapi.Server, stopTimeou
 	if err := app.Start(starting); err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
+	allowOverlap()
 	failed := server.Start(context.WithoutCancel(ctx)) // both its listeners, or none
 	if failed != nil {
 		failed = fmt.Errorf("cannot start: %w", failed)

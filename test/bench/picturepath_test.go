@@ -236,11 +236,13 @@ func benchmarkBulk(b *testing.B, p *pipeline.Pipeline, n *networks, set pictureS
 		before := bareRates(b, p, n, set)
 		s := memstore.New(config.MemoryStore{Path: filepath.Join(b.TempDir(), "imago.db")}, p.Embedder.Space(), slog.New(slog.DiscardHandler))
 		require.NoError(b, s.Start(b.Context()))
+		runtime.GOMAXPROCS(2 * workers) // as the command does
 		began := time.Now()
 		tally, err := bulk.Enrol(b.Context(), folder, gallery.New(x, s, gallery.Options{}), bulk.Options{
 			Collection: gallery.Inventory, Workers: workers + 16, ImageBytes: 5 << 20,
 		})
 		rate := float64(len(folder)) / time.Since(began).Seconds()
+		runtime.GOMAXPROCS(workers)
 		require.NoError(b, err)
 		require.Equal(b, len(folder), tally.Enrolled)
 		require.NoError(b, s.Close(context.Background()))
