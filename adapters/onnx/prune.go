@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -51,52 +52,68 @@ func prune(model []byte, wanted []string) (pruned []byte, err error) {
 	return pruned, nil
 }
 
-// pruneGraph walks the nodes backwards, which are sorted such that each comes behind
-// those that it depends on.
-func pruneGraph(graph []byte, wanted []string) ([]byte, error) {
+func pruneGraph(graph []byte, wanted []string) (pruned []byte, err error) {
 	all, err := fields(graph)
 	if err != nil {
 		return nil, err
 	}
-	needed, kept := setOf(wanted), map[int]bool{}
-	for i, f := range slices.Backward(all) {
-		if f.number != graphNode {
-			continue
-		}
-		inputs, outputs, err := wires(f.content)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.ContainsFunc(outputs, func(name string) bool { return needed[name] }) {
-			continue
-		}
-		kept[i] = true
-		for _, name := range inputs {
-			needed[name] = true
-		}
+	needed, err := neededFor(wanted, all)
+	if err != nil {
+		return nil, err
 	}
-	var out []byte
-	for i, f := range all {
-		keep, err := kept[i], error(nil)
+	for _, f := range all {
+		keep := true
 		switch f.number {
 		case graphNode:
+			keep, err = makes(f.content, needed)
 		case graphInitializer:
 			keep, err = named(f.content, tensorName, needed)
 		case graphValueInfo:
 			keep, err = named(f.content, valueInfoName, needed)
 		case graphOutput:
 			keep, err = named(f.content, valueInfoName, setOf(wanted))
-		default:
-			keep = true
 		}
 		if err != nil {
 			return nil, err
 		}
 		if keep {
-			out = append(out, f.raw...)
+			pruned = append(pruned, f.raw...)
 		}
 	}
-	return out, nil
+	return pruned, nil
+}
+
+// neededFor returns the tensors that the wanted ones depend on, with these. Nodes are
+// sorted such that each comes behind those that it depends on, so that one walk
+// backwards mostly finds them all, and another sees that it did.
+func neededFor(wanted []string, graph []part) (needed map[string]bool, err error) {
+	needed = setOf(wanted)
+	for before := 0; before < len(needed); {
+		before = len(needed)
+		for _, f := range slices.Backward(graph) {
+			if f.number != graphNode {
+				continue
+			}
+			inputs, outputs, err := wires(f.content)
+			if err != nil {
+				return nil, err
+			}
+			if containsAny(needed, outputs) {
+				maps.Copy(needed, setOf(inputs))
+			}
+		}
+	}
+	return needed, nil
+}
+
+// makes reports whether a node makes one of the needed tensors.
+func makes(node []byte, needed map[string]bool) (bool, error) {
+	_, outputs, err := wires(node)
+	return containsAny(needed, outputs), err
+}
+
+func containsAny(set map[string]bool, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return set[name] })
 }
 
 func setOf(names []string) map[string]bool {

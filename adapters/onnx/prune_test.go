@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,36 @@ func TestPrune(t *testing.T) {
 		require.Equal(t, len(wanted) < 12, len(pruned) < len(data)*9/10, "%v: %d of %d bytes", wanted, len(pruned), len(data))
 		require.Equal(t, answers(t, data, wanted), answers(t, pruned, wanted))
 	}
+}
+
+// The order of the nodes does not matter.
+func TestPruneInAnyOrder(t *testing.T) {
+	startRuntime(t)
+	data := bytesOf(t, realModel(t, config.Default().Models.Detector))
+	all, err := fields(data)
+	require.NoError(t, err)
+	at := slices.IndexFunc(all, func(p part) bool { return p.number == modelGraph })
+	graph, err := fields(all[at].content)
+	require.NoError(t, err)
+	shuffled := slices.Clone(graph)
+	random := rand.New(rand.NewPCG(3, 4))
+	random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	kept := func(graph []part) (nodes map[string]bool) {
+		var raw []byte
+		for _, p := range graph {
+			raw = append(raw, p.raw...)
+		}
+		pruned, err := pruneGraph(raw, []string{"kps_16", "cls_32"})
+		require.NoError(t, err)
+		left, err := fields(pruned)
+		require.NoError(t, err)
+		nodes = map[string]bool{}
+		for _, p := range left {
+			nodes[string(p.raw)] = true
+		}
+		return nodes
+	}
+	require.Equal(t, kept(graph), kept(shuffled))
 }
 
 // answers runs a network over noise.
