@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -255,6 +256,37 @@ func TestUsersComeInPages(t *testing.T) {
 	b.click("#more")
 	b.wait("rows.children.length === 27 && !more.checkVisibility()")
 	require.Equal(t, "Unenrol user 25", evaluate[string](b, "document.activeElement.ariaLabel"), "the focus goes to what is new")
+}
+
+// While the list of users is on its way everything can be done, and when it arrives
+// nobody is disturbed.
+func TestSlowList(t *testing.T) {
+	target, err := url.Parse(imago(t))
+	require.NoError(t, err)
+	proxy, arrived := httputil.NewSingleHostReverseProxy(target), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/users" {
+			select {
+			case <-arrived:
+			case <-r.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gateway.Close)
+	t.Cleanup(arrive)
+	b := open(t, gateway.URL+"/console", desktopWidth, desktopHeight)
+	b.unlock(apiKey)
+	b.wait("document.activeElement.id === 'collection'")
+	b.enrol(portrait(t), "one")
+	b.write("#user", "two")
+	b.click("#enrol")
+	b.says("enrol-message", "two is enrolled in")
+	b.write("#user", "thr")
+	arrive()
+	b.wait("rows.children.length === 2")
+	require.Equal(t, "user", evaluate[string](b, "document.activeElement.id"))
 }
 
 // A gateway may serve imago below a path of its own.
