@@ -18,8 +18,7 @@ var (
 )
 
 // closeUpStride is the finest of strides in which detectors for close-ups look. The
-// faces of the one before are 8 to 24 pixels wide in YuNet, in crops of which the
-// smallest has faces of about 70.
+// one before is for faces of 8 to 24 pixels in YuNet.
 const closeUpStride = 1
 
 // Detector finds faces with a network of the contract yunet or scrfd. It is
@@ -54,9 +53,8 @@ func NewDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 }
 
 // NewCloseUpDetector returns a detector for images that one face fills: it leaves out
-// what finds the smallest faces, and with it a sixth of the time of YuNet. Of a face
-// wider than a quarter of the image, scaled as it is, it answers what NewDetector's
-// does.
+// what finds the smallest faces, and with it a sixth of the time of YuNet. Faces of at
+// least 64 pixels are found as NewDetector's finds them.
 func NewCloseUpDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 	d := NewDetector(rt, cfg, m)
 	d.finest = closeUpStride

@@ -163,3 +163,27 @@ func TestCloseUps(t *testing.T) {
 		})
 	}
 }
+
+// So it is with a real network and real faces.
+func TestCloseUpsOfPictures(t *testing.T) {
+	m := realModel(t, config.Default().Models.Detector)
+	whole, closeUps := openDetector(t, m), openCloseUps(t, m)
+	large := 0
+	for name := range annotated {
+		img := decodeJPEG(t, name)
+		for _, longSide := range []int{160, 320, 640, 1280} {
+			want, err := whole.Detect(t.Context(), img, longSide)
+			require.NoError(t, err)
+			got, err := closeUps.Detect(t.Context(), img, longSide)
+			require.NoError(t, err)
+			reduction := max(1, float64(max(img.Width, img.Height))/float64(longSide))
+			for _, face := range want {
+				if face.Box.Width() >= 64*reduction {
+					large++
+					require.Contains(t, got, face, "%s at %d", name, longSide)
+				}
+			}
+		}
+	}
+	require.Greater(t, large, 10)
+}

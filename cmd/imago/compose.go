@@ -91,8 +91,8 @@ func newExtractor(decoder ports.Decoder, detector ports.Detector, closeUps ports
 // allowOverlap has twice as many threads run Go code as there are cores, unless
 // GOMAXPROCS is set. A goroutine that is in a network for more than 20 µs gives its
 // place up, and waits for one when it comes back: with as many places as cores four
-// clients got 6 % fewer searches a second (two cores, pairs of runs of `imago bench`),
-// with more workers no more. What is sized by the number of cores has to be before.
+// clients got 6 % fewer searches a second (two cores, pairs of runs of `imago bench`).
+// What is sized by the number of cores has to be before.
 func allowOverlap() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
