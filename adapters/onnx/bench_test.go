@@ -26,40 +26,43 @@ func noise(width, height int) *ports.Image {
 // BenchmarkDetect measures a whole call on a 4:3 picture twice as large as what
 // the network sees: the worst that decoding at a JPEG scale leaves over.
 func BenchmarkDetect(b *testing.B) {
-	d := openDetector(b, realModel(b, "yunet"))
-	for _, longSide := range []int{160, 320, 640, 1280} {
-		img := noise(2*longSide, 2*longSide*3/4)
-		b.Run(fmt.Sprint(longSide), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, err := d.Detect(b.Context(), img, longSide)
-				require.NoError(b, err)
-			}
-		})
+	for _, m := range benchModels(b, 0) {
+		d := openDetector(b, m)
+		for _, longSide := range []int{160, 320, 640, 1280} {
+			img := noise(2*longSide, 2*longSide*3/4)
+			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, longSide), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					_, err := d.Detect(b.Context(), img, longSide)
+					require.NoError(b, err)
+				}
+			})
+		}
 	}
 }
 
-// BenchmarkDetectRun measures the part of BenchmarkDetect that ONNX Runtime
-// takes.
+// BenchmarkDetectRun measures what ONNX Runtime takes for square inputs: the whole
+// network and the one for close-ups, of each detector.
 func BenchmarkDetectRun(b *testing.B) {
-	d := openDetector(b, realModel(b, "yunet"))
-	for _, longSide := range []int{160, 320, 640, 1280} {
-		height := roundUp(longSide*3/4, gridStride)
-		input := make([]float32, 3*longSide*height)
-		b.Run(fmt.Sprint(longSide), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(height), int64(longSide)), input)
-				require.NoError(b, err)
+	for _, m := range benchModels(b, 0) {
+		for kind, d := range map[string]*Detector{"whole": openDetector(b, m), "closeups": openCloseUps(b, m)} {
+			for _, side := range []int{160, 224, 320, 640} {
+				input := make([]float32, 3*side*side)
+				b.Run(fmt.Sprintf("%s/%s/%d", m.Manifest.Name, kind, side), func(b *testing.B) {
+					for b.Loop() {
+						_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(side), int64(side)), input)
+						require.NoError(b, err)
+					}
+				})
 			}
-		})
+		}
 	}
 }
 
 // BenchmarkLetterbox measures the part of BenchmarkDetect that makes network
 // input, for several reductions to 640 pixels.
 func BenchmarkLetterbox(b *testing.B) {
-	in := yunetManifest().Input
+	in := manifest(b, defaultPair[0]).Input
 	for _, longSide := range []int{640, 960, 1280, 2560, 5120} {
 		img := noise(longSide, longSide*3/4)
 		b.Run(fmt.Sprintf("%d to 640", longSide), func(b *testing.B) {
@@ -74,28 +77,39 @@ func BenchmarkLetterbox(b *testing.B) {
 	}
 }
 
-// BenchmarkEmbed measures a whole call; mobilefacenet takes one chip a run.
+// BenchmarkEmbed measures a whole call; the embedders take one chip a run.
 func BenchmarkEmbed(b *testing.B) {
-	e := openEmbedder(b, realModel(b, "mobilefacenet"))
-	for _, n := range []int{1, 4, 16} {
-		batch := chips(n)
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				_, err := e.Embed(b.Context(), batch)
-				require.NoError(b, err)
-			}
-		})
+	for _, m := range benchModels(b, 1) {
+		e := openEmbedder(b, m)
+		for _, n := range []int{1, 4} {
+			batch := chips(n)
+			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					_, err := e.Embed(b.Context(), batch)
+					require.NoError(b, err)
+				}
+			})
+		}
 	}
 }
 
-// BenchmarkEmbedRun measures the part of one chip that ONNX Runtime takes.
+// BenchmarkEmbedRun measures the part of one chip that ONNX Runtime takes, with each
+// network rewritten and as its file has it.
 func BenchmarkEmbedRun(b *testing.B) {
-	e := openEmbedder(b, realModel(b, "mobilefacenet"))
-	input := make([]float32, chipFloats)
-	b.ReportAllocs()
-	for b.Loop() {
-		_, err := e.net.run(b.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
-		require.NoError(b, err)
+	for _, m := range benchModels(b, 1) {
+		for _, asIs := range []bool{false, true} {
+			e := NewEmbedder(startRuntime(b), settings(b), m)
+			e.net.asIs = asIs
+			require.NoError(b, e.Start(b.Context()))
+			b.Cleanup(func() { require.NoError(b, e.Close(context.Background())) })
+			input := make([]float32, chipFloats)
+			b.Run(fmt.Sprintf("%s/%s", m.Manifest.Name, map[bool]string{false: "rewritten", true: "as it is"}[asIs]), func(b *testing.B) {
+				for b.Loop() {
+					_, err := e.net.run(b.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
+					require.NoError(b, err)
+				}
+			})
+		}
 	}
 }

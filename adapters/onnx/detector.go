@@ -54,7 +54,7 @@ func NewDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 
 // NewCloseUpDetector returns a detector for images that one face fills: it leaves out
 // what finds the smallest faces, and with it a sixth of the time of YuNet. Faces of at
-// least 64 pixels are found as NewDetector's finds them.
+// least 90 pixels are found as NewDetector's finds them.
 func NewCloseUpDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 	d := NewDetector(rt, cfg, m)
 	d.finest = closeUpStride

@@ -8,18 +8,14 @@ import (
 	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"imago/adapters/onnx/rewrite"
 )
 
 // tensor is one float32 output of a network, in memory of its own.
 type tensor struct {
 	shape ort.Shape
 	data  []float32
-}
-
-// signature is what a network takes and answers, as its file declares it. A
-// dimension of -1 may be anything.
-type signature struct {
-	inputs, outputs []ort.InputOutputInfo
 }
 
 // network is one model with its session and the runs in flight on it. It is
@@ -29,6 +25,7 @@ type network struct {
 	rt      *Runtime
 	threads int
 	model   Model
+	asIs    bool // not rewritten, for comparison
 
 	mu      sync.Mutex
 	session *ort.DynamicAdvancedSession // nil before open and after close
@@ -54,6 +51,7 @@ func (n *network) open(choose func(signature) ([]string, error)) error {
 		return err
 	}
 	session, outputs, err := n.load(data, choose)
+	releaseMemory()
 	if err != nil {
 		_ = process.release()
 		return n.model.fault(err)
@@ -73,30 +71,48 @@ func (n *network) isOpen() bool {
 	return n.session != nil
 }
 
-// load creates the session from the bytes that were verified, without what the chosen
-// outputs do not need.
+// load creates the session from the bytes that were verified, rewritten so that it runs
+// well, and without what the chosen outputs do not need.
 func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*ort.DynamicAdvancedSession, int, error) {
-	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
-	if err != nil {
-		return nil, 0, fmt.Errorf("the file is not a network that ONNX Runtime can load: %w", err)
-	}
-	names, err := choose(signature{inputs: inputs, outputs: outputs})
+	rewritten := n.rewrite(data)
+	s, err := signatureOf(data, rewritten)
 	if err != nil {
 		return nil, 0, err
 	}
-	if len(names) < len(outputs) {
-		// One that cannot be reduced works too, and more than it has to.
-		if pruned, err := prune(data, names); err == nil {
-			data = pruned
-		}
+	names, err := choose(s)
+	if err != nil {
+		return nil, 0, err
+	}
+	if rewritten != nil {
+		rewritten.Keep(names)
+		data = rewritten.Bytes()
 	}
 	options, err := sessionOptions(n.threads)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer options.Destroy()
-	session, err := ort.NewDynamicAdvancedSessionWithONNXData(data, []string{inputs[0].Name}, names, options)
-	return session, len(names), err
+	session, err := ort.NewDynamicAdvancedSessionWithONNXData(data, []string{s.inputs[0].Name}, names, options)
+	if err != nil {
+		return nil, 0, notLoadable(err)
+	}
+	return session, len(names), nil
+}
+
+// rewrite returns the network changed so that ONNX Runtime runs it well, nil where it
+// stays as it is because it is not understood.
+func (n *network) rewrite(data []byte) *rewrite.Network {
+	if n.asIs {
+		return nil
+	}
+	rewritten, err := rewrite.Parse(data)
+	if err != nil {
+		return nil
+	}
+	rewritten.FixWeights()
+	rewritten.FreeSides()
+	rewritten.SplitPReLU()
+	return rewritten
 }
 
 // run feeds one tensor to the network and returns its outputs. When ctx ends

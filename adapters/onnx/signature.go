@@ -5,7 +5,47 @@ import (
 	"strings"
 
 	ort "github.com/yalue/onnxruntime_go"
+
+	"imago/adapters/onnx/rewrite"
 )
+
+// signature is what a network takes and answers, as its file declares it. A
+// dimension of -1 may be anything.
+type signature struct {
+	inputs, outputs []ort.InputOutputInfo
+}
+
+// signatureOf returns the signature of a network, which is also there taken apart where
+// it was understood. ONNX Runtime is asked where the file does not say it all: that
+// takes as long as loading the network.
+func signatureOf(data []byte, n *rewrite.Network) (signature, error) {
+	if n != nil {
+		if inputs, outputs, complete := n.Signature(); complete {
+			return signature{inputs: infos(inputs), outputs: infos(outputs)}, nil
+		}
+	}
+	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(data)
+	if err != nil {
+		return signature{}, notLoadable(err)
+	}
+	return signature{inputs: inputs, outputs: outputs}, nil
+}
+
+// infos gives values the form of ONNX Runtime, which numbers the types of elements as
+// ONNX does.
+func infos(values []rewrite.Value) (all []ort.InputOutputInfo) {
+	for _, v := range values {
+		all = append(all, ort.InputOutputInfo{
+			Name: v.Name, OrtValueType: ort.ONNXTypeTensor, Dimensions: v.Dimensions,
+			DataType: ort.TensorElementDataType(v.Element),
+		})
+	}
+	return all
+}
+
+func notLoadable(err error) error {
+	return fmt.Errorf("the file is not a network that ONNX Runtime can load: %w", err)
+}
 
 // checkImages says whether the network takes one float32 tensor of
 // N x 3 x height x width; -1 asks for a side that may be anything.

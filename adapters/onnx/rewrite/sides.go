@@ -1,0 +1,323 @@
+package rewrite
+
+import "slices"
+
+// FreeSides lets a network of one image input with a fixed height and width take any
+// that are multiples of 32, where nothing in it depends on them: where every operation
+// works on whatever size it is given, every side in between is the input's divided by
+// a power of two, and every shape that is written down leaves the sides out. Anything
+// else stays as it is.
+func (n *Network) FreeSides() {
+	if len(n.inputs) != 1 {
+		return
+	}
+	in, dims, err := parseValue(n.inputs[0])
+	if err != nil || in != elementFloat || len(dims) != 4 || slices.Min(dims) < 1 {
+		return
+	}
+	shapes := map[string]shape{n.inputs[0].name: {{fixed: dims[0]}, {fixed: dims[1]}, {axis: height, per: 1}, {axis: width, per: 1}}}
+	if !n.follow(shapes) {
+		return
+	}
+	outputs := make([]*value, len(n.outputs))
+	for i, out := range n.outputs {
+		kind, _, err := parseValue(out)
+		s, ok := shapes[out.name]
+		if err != nil || !ok {
+			return
+		}
+		outputs[i] = newValue(out.name, kind, s)
+	}
+	n.inputs[0] = newValue(n.inputs[0].name, in, shapes[n.inputs[0].name])
+	n.outputs, n.infos = outputs, nil
+}
+
+// coarsest is what the sides of the input are multiples of.
+const coarsest = 32
+
+// axis is the side of the input that a dimension follows.
+type axis int
+
+const (
+	none   axis = iota
+	height      // of the input
+	width
+	cells // height times width, in a list of places
+)
+
+// dim is one dimension: a fixed one, or a side of the input divided by per, which
+// divides coarsest.
+type dim struct {
+	fixed int64
+	axis  axis
+	per   int64
+}
+
+type shape []dim
+
+// isImage reports whether a shape is N × C × height/per × width/per.
+func (s shape) isImage() bool {
+	return len(s) == 4 && s[0].axis == none && s[1].axis == none && s[2].axis == height && s[3].axis == width
+}
+
+// follow finds the shape of every tensor, and reports whether it could.
+func (n *Network) follow(shapes map[string]shape) bool {
+	at := n.index()
+	for _, o := range n.nodes {
+		rule := rules[o.kind]
+		if rule == nil || len(o.inputs) == 0 || len(o.outputs) != 1 {
+			return false
+		}
+		s, ok := rule(o, shapes, at)
+		if !ok {
+			return false
+		}
+		shapes[o.outputs[0]] = s
+	}
+	return true
+}
+
+// rules tell the shape of what an operation makes, and whether it is understood.
+var rules = map[string]func(o *node, shapes map[string]shape, at index) (shape, bool){
+	"Relu": sameShape, "LeakyRelu": sameShape, "Sigmoid": sameShape, "Tanh": sameShape, "Clip": sameShape,
+	"BatchNormalization": sameShape,
+	"PRelu":              combined, "Add": combined, "Sub": combined, "Mul": combined,
+	"Conv": convolved, "MaxPool": pooled,
+	"Resize": resized, "Concat": concatenated, "Transpose": transposed, "Reshape": reshaped,
+}
+
+// sameShape is the rule where all inputs but the first are constants.
+func sameShape(o *node, shapes map[string]shape, at index) (shape, bool) {
+	for _, name := range o.inputs[1:] {
+		if name != "" && at.constants[name] == nil {
+			return nil, false
+		}
+	}
+	s, ok := shapes[o.inputs[0]]
+	return s, ok
+}
+
+// combined is the rule of operations on each element of two tensors of one shape, or
+// with a constant for each channel.
+func combined(o *node, shapes map[string]shape, at index) (shape, bool) {
+	if len(o.inputs) != 2 {
+		return nil, false
+	}
+	a, okA := shapes[o.inputs[0]]
+	b, okB := shapes[o.inputs[1]]
+	switch {
+	case okA && okB:
+		return a, slices.Equal(a, b)
+	case okA:
+		return a, a.isImage() && isPerChannel(at.constants[o.inputs[1]], a[1].fixed)
+	case okB:
+		return b, b.isImage() && isPerChannel(at.constants[o.inputs[0]], b[1].fixed)
+	}
+	return nil, false
+}
+
+func isPerChannel(w *value, channels int64) bool {
+	if w == nil {
+		return false
+	}
+	t, err := parseTensor(w)
+	return err == nil && perChannel(t.dims, channels)
+}
+
+// convolved is the rule of convolutions over two dimensions.
+func convolved(o *node, shapes map[string]shape, at index) (shape, bool) {
+	s := shapes[o.inputs[0]]
+	channels, ok := convChannels(o, at)
+	if !ok || len(o.inputs) > 2 && at.constants[o.inputs[2]] == nil {
+		return nil, false
+	}
+	t, err := parseTensor(at.constants[o.inputs[1]])
+	if err != nil {
+		return nil, false
+	}
+	s, ok = strided(o, s, t.dims[2:])
+	if ok {
+		s[1] = dim{fixed: channels}
+	}
+	return s, ok
+}
+
+// pooled is the rule of pooling over two dimensions.
+func pooled(o *node, shapes map[string]shape, _ index) (shape, bool) {
+	if o.integer("ceil_mode", 0) != 0 {
+		return nil, false
+	}
+	return strided(o, shapes[o.inputs[0]], o.list("kernel_shape"))
+}
+
+// strided is what a window of a size makes of an image whose sides are multiples of
+// its strides: the side divided by the stride, where padding and window fit. A window
+// that reaches over e places, with p of padding in all and a stride of s, makes
+// floor((side+p-e)/s)+1 of a side (ONNX, Conv), which is side/s where e-s <= p < e.
+func strided(o *node, in shape, window []int64) (shape, bool) {
+	pads, okPads := o.each("pads", 4, 0)
+	strides, okStrides := o.each("strides", 2, 1)
+	dilations, okDilations := o.each("dilations", 2, 1)
+	okWindow := len(window) == 2 && slices.Min(window) >= 1 && slices.Max(window) <= maxExtent
+	if !in.isImage() || !o.isPaddedAsWritten() || !okWindow || !okPads || !okStrides || !okDilations {
+		return nil, false
+	}
+	out := slices.Clone(in)
+	for i := range 2 {
+		stride, pad := strides[i], pads[i]+pads[i+2]
+		reach := dilations[i]*(window[i]-1) + 1
+		if stride < 1 || stride > coarsest || pad < reach-stride || pad >= reach {
+			return nil, false
+		}
+		out[2+i].per *= stride
+		if coarsest%out[2+i].per != 0 {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// resized is the rule of enlarging both sides by a whole number.
+func resized(o *node, shapes map[string]shape, at index) (shape, bool) {
+	in := shapes[o.inputs[0]]
+	if !in.isImage() || len(o.inputs) != 3 || o.has("axes") || at.constants[o.inputs[2]] == nil {
+		return nil, false
+	}
+	t, err := parseTensor(at.constants[o.inputs[2]])
+	if err != nil {
+		return nil, false
+	}
+	scales, err := t.floats()
+	if err != nil || len(scales) != 4 || scales[0] != 1 || scales[1] != 1 {
+		return nil, false
+	}
+	out := slices.Clone(in)
+	for i := 2; i < 4; i++ {
+		if scales[i] < 1 || scales[i] > coarsest {
+			return nil, false
+		}
+		times := int64(scales[i])
+		if float32(times) != scales[i] || out[i].per%times != 0 {
+			return nil, false
+		}
+		out[i].per /= times
+	}
+	return out, true
+}
+
+// concatenated is the rule of putting images behind each other along their channels.
+func concatenated(o *node, shapes map[string]shape, _ index) (shape, bool) {
+	var out shape
+	for _, name := range o.inputs {
+		s := shapes[name]
+		if !s.isImage() || o.integer("axis", -1) != 1 {
+			return nil, false
+		}
+		if out == nil {
+			out = slices.Clone(s)
+			continue
+		}
+		if out[0] != s[0] || out[2] != s[2] || out[3] != s[3] {
+			return nil, false
+		}
+		out[1].fixed += s[1].fixed
+	}
+	return out, true
+}
+
+func transposed(o *node, shapes map[string]shape, _ index) (shape, bool) {
+	in, perm := shapes[o.inputs[0]], o.list("perm")
+	if len(in) == 0 || len(perm) != len(in) {
+		return nil, false
+	}
+	out, seen := make(shape, len(in)), map[int64]bool{}
+	for i, p := range perm {
+		if p < 0 || p >= int64(len(in)) || seen[p] {
+			return nil, false
+		}
+		out[i], seen[p] = in[p], true
+	}
+	return out, true
+}
+
+// reshaped is the rule of shapes that gather height and width in the one dimension
+// that is left open.
+func reshaped(o *node, shapes map[string]shape, at index) (shape, bool) {
+	in := shapes[o.inputs[0]]
+	if len(in) == 0 || len(o.inputs) != 2 || at.constants[o.inputs[1]] == nil {
+		return nil, false
+	}
+	t, err := parseTensor(at.constants[o.inputs[1]])
+	if err != nil {
+		return nil, false
+	}
+	target, err := t.int64s()
+	if err != nil {
+		return nil, false
+	}
+	have, sides, per := int64(1), map[axis]int{}, int64(1)
+	for _, d := range in {
+		if d.axis == none {
+			have *= d.fixed
+			continue
+		}
+		sides[d.axis]++
+		per *= d.per
+	}
+	if len(sides) != 2 || sides[height] != 1 || sides[width] != 1 {
+		return nil, false
+	}
+	out, open, want := make(shape, len(target)), 0, int64(1)
+	for i, d := range target {
+		switch {
+		case d == -1:
+			open++
+			out[i] = dim{axis: cells, per: per}
+		case d < 1:
+			return nil, false
+		default:
+			want *= d
+			out[i] = dim{fixed: d}
+		}
+	}
+	return out, open == 1 && want == have
+}
+
+// maxExtent is more than any window, stride or padding in use.
+const maxExtent = 1 << 16
+
+// each returns an attribute that is a list of n whole numbers, of which all are the
+// default where it is absent, and whether it is one of reasonable size.
+func (o *node) each(name string, n int, otherwise int64) ([]int64, bool) {
+	if !o.has(name) {
+		return slices.Repeat([]int64{otherwise}, n), true
+	}
+	values := o.list(name)
+	return values, len(values) == n && slices.Min(values) >= 0 && slices.Max(values) <= maxExtent
+}
+
+// isPaddedAsWritten reports whether the attribute pads says how much padding there is.
+func (o *node) isPaddedAsWritten() bool {
+	f, ok := first(o.attributes["auto_pad"], attributeString)
+	return !ok || string(f.content) == "NOTSET"
+}
+
+// has reports whether an operation has an attribute.
+func (o *node) has(name string) bool { return o.attributes[name] != nil }
+
+// integer returns an attribute that is a whole number, or else its default.
+func (o *node) integer(name string, otherwise int64) int64 {
+	if f, ok := first(o.attributes[name], attributeInt); ok {
+		return int64(f.varint)
+	}
+	return otherwise
+}
+
+// list returns an attribute that is a list of whole numbers, nil where there is none.
+func (o *node) list(name string) []int64 {
+	values, err := integers(o.attributes[name], attributeInts)
+	if err != nil {
+		return nil
+	}
+	return values
+}

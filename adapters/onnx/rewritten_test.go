@@ -1,0 +1,229 @@
+package onnx
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/draw"
+	_ "image/jpeg"
+	_ "image/png"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	ort "github.com/yalue/onnxruntime_go"
+
+	"imago/adapters/onnx/rewrite"
+	"imago/core/alignment"
+	"imago/ports"
+	"imago/test/fixture"
+	"imago/test/onnxgraph"
+)
+
+// pair is one network, as its file has it and rewritten.
+type pair[T any] struct{ asIs, rewritten T }
+
+func detectors(tb testing.TB, m Model) (p pair[*Detector]) {
+	tb.Helper()
+	fixed := m
+	fixed.Manifest.Input.Size = fixedSide(tb, m)
+	asIs := NewDetector(startRuntime(tb), settings(tb), fixed)
+	asIs.net.asIs = true
+	return pair[*Detector]{startDetector(tb, asIs), openDetector(tb, fixed)}
+}
+
+// fixedSide returns the side that the file of a network declares, 0 where it is open.
+func fixedSide(tb testing.TB, m Model) int {
+	tb.Helper()
+	n, err := rewrite.Parse(bytesOf(tb, m))
+	require.NoError(tb, err)
+	inputs, _, complete := n.Signature()
+	require.True(tb, complete)
+	return int(max(0, inputs[0].Dimensions[2]))
+}
+
+func embedders(tb testing.TB, m Model) (p pair[*Embedder]) {
+	tb.Helper()
+	asIs := NewEmbedder(startRuntime(tb), settings(tb), m)
+	asIs.net.asIs = true
+	require.NoError(tb, asIs.Start(tb.Context()))
+	tb.Cleanup(func() { require.NoError(tb, asIs.Close(context.Background())) })
+	return pair[*Embedder]{asIs, openEmbedder(tb, m)}
+}
+
+// picturesAtHand returns the pictures of people that the tests have, small enough to be
+// looked at whole in little time.
+func picturesAtHand(tb testing.TB) map[string]*ports.Image {
+	tb.Helper()
+	all := map[string]*ports.Image{}
+	for _, folder := range []string{fixture.Faces(tb), fixture.Faces(tb, "cast")} {
+		for _, pattern := range []string{"*.jpg", "*.png"} {
+			names, err := fs.Glob(os.DirFS(folder), pattern)
+			require.NoError(tb, err)
+			for _, name := range names {
+				data, err := fs.ReadFile(os.DirFS(folder), name)
+				require.NoError(tb, err)
+				if img := toImage(tb, data); img.Width < 2000 {
+					all[name] = img
+				}
+			}
+		}
+	}
+	return all
+}
+
+// toImage decodes with the standard library, so that these tests depend on no other
+// adapter.
+func toImage(tb testing.TB, data []byte) *ports.Image {
+	tb.Helper()
+	decoded, _, err := image.Decode(bytes.NewReader(data))
+	require.NoError(tb, err)
+	size := decoded.Bounds().Size()
+	rgba := image.NewRGBA(image.Rectangle{Max: size})
+	draw.Draw(rgba, rgba.Bounds(), decoded, decoded.Bounds().Min, draw.Src)
+	img := ports.NewImage(size.X, size.Y)
+	for from, to := rgba.Pix, img.Pix; len(to) > 0; from, to = from[4:], to[3:] {
+		copy(to[:3], from)
+	}
+	return img
+}
+
+// A rewritten network answers what its file does: on pictures of people, whose faces are
+// the same to a hundredth of a pixel and whose vectors to a cosine of 0.99999, and on
+// noise.
+func TestRewrittenNetworksAnswerTheSame(t *testing.T) {
+	detectors, embedders := detectors(t, realModel(t, defaultPair[0])), embedders(t, realModel(t, defaultPair[1]))
+	faces := 0
+	for name, img := range picturesAtHand(t) {
+		want, err := detectors.asIs.Detect(t.Context(), img, 640)
+		require.NoError(t, err)
+		got, err := detectors.rewritten.Detect(t.Context(), img, 640)
+		require.NoError(t, err)
+		requireSameFaces(t, name, want, got)
+		for _, f := range want {
+			transform, err := alignment.Fit(f.Landmarks)
+			require.NoError(t, err)
+			var sampler alignment.Sampler
+			requireSameVector(t, name, embedders, sampler.Warp(img, transform))
+			faces++
+		}
+	}
+	require.Greater(t, faces, 40)
+}
+
+func TestRewrittenNetworksAnswerTheSameToNoise(t *testing.T) {
+	detectors, embedders := detectors(t, realModel(t, defaultPair[0])), embedders(t, realModel(t, defaultPair[1]))
+	img, rng := noise(640, 640), rand.New(rand.NewPCG(3, 1))
+	input := make([]float32, 3*640*640)
+	for i := range input {
+		input[i] = float32(img.Pix[i])
+	}
+	shape := ort.NewShape(1, 3, 640, 640)
+	want, err := detectors.asIs.net.run(t.Context(), shape, input)
+	require.NoError(t, err)
+	got, err := detectors.rewritten.net.run(t.Context(), shape, input)
+	require.NoError(t, err)
+	for i := range want {
+		require.Len(t, got[i].data, len(want[i].data))
+		for j, v := range want[i].data {
+			require.InDelta(t, v, got[i].data[j], 1e-4, "output %d", i)
+		}
+	}
+	for range 8 {
+		chip := new(ports.Chip)
+		for i := range chip {
+			chip[i] = byte(rng.Uint32())
+		}
+		requireSameVector(t, "noise", embedders, chip)
+	}
+}
+
+func requireSameFaces(t *testing.T, name string, want, got []ports.Face) {
+	t.Helper()
+	require.Len(t, got, len(want), name)
+	for i, w := range want {
+		require.InDelta(t, w.Score, got[i].Score, 1e-4, name)
+		a, b := w.Box, got[i].Box
+		for _, d := range []float64{a.X0 - b.X0, a.Y0 - b.Y0, a.X1 - b.X1, a.Y1 - b.Y1} {
+			require.LessOrEqual(t, math.Abs(d), 0.01, name)
+		}
+		for k, p := range w.Landmarks {
+			require.LessOrEqual(t, math.Hypot(p.X-got[i].Landmarks[k].X, p.Y-got[i].Landmarks[k].Y), 0.01, name)
+		}
+	}
+}
+
+func requireSameVector(t *testing.T, name string, embedders pair[*Embedder], chip *ports.Chip) {
+	t.Helper()
+	want, err := embedders.asIs.Embed(t.Context(), []*ports.Chip{chip})
+	require.NoError(t, err)
+	got, err := embedders.rewritten.Embed(t.Context(), []*ports.Chip{chip})
+	require.NoError(t, err)
+	var cosine float64
+	for i, v := range want[0] {
+		cosine += float64(v) * float64(got[0][i])
+	}
+	require.GreaterOrEqual(t, cosine, 0.99999, name)
+}
+
+// A network with open sides sees in a picture of any size what a network sees that is
+// shown the same pixels: there is nothing left of the size that its file declares.
+func TestFreedSidesFindTheSameFace(t *testing.T) {
+	d := openDetector(t, realModel(t, defaultPair[0]))
+	img := toImage(t, fixture.Read(t, "cast", "amy1.png"))
+	var widths []float64
+	for _, side := range []int{96, 160, 320, 640} {
+		faces, err := d.Detect(t.Context(), img, side)
+		require.NoError(t, err)
+		require.Len(t, faces, 1, "at %d", side)
+		widths = append(widths, faces[0].Box.Width())
+	}
+	for _, w := range widths {
+		require.InEpsilon(t, widths[len(widths)-1], w, 0.1)
+	}
+}
+
+// What is left of a network that is reduced to some outputs answers what it did, bit by
+// bit, and what is left out is gone.
+func TestReducedNetwork(t *testing.T) {
+	rt := startRuntime(t)
+	m := realModel(t, defaultPair[0])
+	whole := startDetector(t, NewDetector(rt, settings(t), m))
+	closeUps := startDetector(t, NewCloseUpDetector(rt, settings(t), m))
+	input, rng := make([]float32, 3*96*64), rand.New(rand.NewPCG(1, 2))
+	for i := range input {
+		input[i] = 255 * rng.Float32()
+	}
+	shape := ort.NewShape(1, 3, 96, 64)
+	want, err := whole.net.run(t.Context(), shape, input)
+	require.NoError(t, err)
+	got, err := closeUps.net.run(t.Context(), shape, input)
+	require.NoError(t, err)
+	require.Len(t, want, 12)
+	require.Equal(t, coarser(want, closeUpStride), got)
+	n := whole.net.rewrite(bytesOf(t, m))
+	before := len(n.Bytes())
+	n.Keep([]string{"cls_16", "kps_32"})
+	require.Less(t, len(n.Bytes()), before*9/10)
+}
+
+// bytesOf returns the file of a model.
+func bytesOf(tb testing.TB, m Model) []byte {
+	tb.Helper()
+	data, err := m.read()
+	require.NoError(tb, err)
+	return data
+}
+
+// A network that is not understood is loaded as it is.
+func TestNetworkThatIsNotUnderstood(t *testing.T) {
+	e := NewEmbedder(startRuntime(t), settings(t), generated(onnxgraph.Embedder(0, onnxgraph.Endless)))
+	require.Nil(t, e.net.rewrite(bytesOf(t, e.net.model)), "it holds a network of its own")
+	require.NoError(t, e.Start(t.Context()))
+	_, err := e.Embed(t.Context(), chips(2))
+	require.NoError(t, err)
+	require.NoError(t, e.Close(t.Context()))
+}
