@@ -33,10 +33,12 @@ type Registry string
 // RegistryPyPI is the registry of Python packages; a package is a wheel.
 const RegistryPyPI Registry = "pypi"
 
-// String names a source in messages.
+// String names a source in messages, without the query of an address, which may be a
+// signature.
 func (s Source) String() string {
 	if s.Package == nil {
-		return s.URL
+		address, _, _ := strings.Cut(s.URL, "?")
+		return address
 	}
 	return fmt.Sprintf("%s package %s %s", s.Package.Registry, s.Package.Name, s.Package.Version)
 }
