@@ -340,7 +340,7 @@ func Default() Config {
 		},
 		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
 		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},
-		Models:      Models{Dir: "models", Detector: "yunet", Embedder: "mobilefacenet"},
+		Models:      Models{Dir: "models", Detector: "opencv-yunet", Embedder: "opencv-sface"},
 		Inference: Inference{
 			Threads: 1, Queue: 128, DetectSizes: []int{320, 640}, Refine: true, MinScore: 0.6,
 		},

@@ -19,9 +19,12 @@ type Manifest struct {
 	SHA256  string `yaml:"sha256" validate:"required,len=64,hexlower"`    // of the file
 	Size    int64  `yaml:"size" validate:"required,min=1,max=1073741824"` // of the file, in bytes
 	Licence string `yaml:"licence" validate:"required"`                   // SPDX expression
-	// Source is the URL that `imago models pull` downloads; empty when the
-	// file comes from elsewhere.
-	Source      string       `yaml:"source" validate:"omitempty,https_url"`
+	// TrainingData is what is known of the pictures that the network was trained on,
+	// or "undisclosed".
+	TrainingData string `yaml:"training_data"`
+	// Sources is where `imago models pull` gets the file, tried in this order;
+	// empty when the file comes from elsewhere.
+	Sources     []Source     `yaml:"sources" validate:"max=8,dive"`
 	Description string       `yaml:"description"`
 	Input       ModelInput   `yaml:"input"`
 	Output      ModelOutput  `yaml:"output"`
@@ -133,6 +136,10 @@ const gridStep = 32
 
 // check notes what does not fit together.
 func (m Manifest) check(r *report) {
+	r.check(m.TrainingData != "", "training_data", "is required; write undisclosed where nothing is known of it")
+	for i, source := range m.Sources {
+		source.check(r, fmt.Sprintf("sources[%d]", i))
+	}
 	switch m.Kind {
 	case KindEmbedder:
 		r.check(m.Output.Contract == ContractEmbedding, "output.contract", "must be embedding where kind is embedder")

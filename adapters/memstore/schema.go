@@ -143,7 +143,5 @@ func (d *database) checkSpace(space ports.Space) error {
 	if err := d.row("SELECT value FROM meta WHERE key = ?", metaSpaceName).Scan(&name); err != nil {
 		name = id
 	}
-	return fmt.Errorf(
-		"%w: it holds vectors of %s, and imago is configured for %s; configure the former model, or set store.memory.path to a new file and enrol again",
-		ports.ErrSpaceMismatch, name, space)
+	return space.Mismatch("it", name, "set store.memory.path to a new file")
 }

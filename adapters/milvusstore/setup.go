@@ -154,8 +154,7 @@ func (t *remote) compareSpace(ctx context.Context, space ports.Space) error {
 		return fmt.Errorf("%w: the collection is of a newer imago", ports.ErrInvalid)
 	}
 	if found.Space != space.ID() {
-		return fmt.Errorf("%w: the collection holds vectors of %s (%s), and the configured model makes those of %s",
-			ports.ErrSpaceMismatch, found.Model, found.Space, space)
+		return space.Mismatch("the collection", fmt.Sprintf("%s (%s)", found.Model, found.Space), "set store.milvus.collection to a new name")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -18,6 +19,9 @@ const (
 	bufferSize = 64 << 10
 	// maxRedirects bounds the hops to a source.
 	maxRedirects = 5
+	// dialTimeout is how long a host may take to take a connection: one that a firewall
+	// swallows should not keep the next source waiting.
+	dialTimeout = 10 * time.Second
 	// maxHeader bounds the header of an answer in bytes.
 	maxHeader = 64 << 10
 )
@@ -35,6 +39,7 @@ func newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			DisableCompression:     true,
 			DisableKeepAlives:      true,
 			ForceAttemptHTTP2:      true,
@@ -58,7 +63,7 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 
 // download appends to the part what it lacks. inOneGo says that all of it came
 // with one answer.
-func (z *Zoo) download(ctx context.Context, part *part, m config.Manifest, progress func(done, total int64)) (inOneGo bool, err error) {
+func (z *Zoo) download(ctx context.Context, url string, part *part, m config.Manifest, progress func(done, total int64)) (inOneGo bool, err error) {
 	have, err := part.size()
 	if err != nil {
 		return false, err
@@ -72,9 +77,9 @@ func (z *Zoo) download(ctx context.Context, part *part, m config.Manifest, progr
 	}
 	ctx, alive, stop := watch(ctx, z.pace.idle)
 	defer stop()
-	res, err := z.get(ctx, m.Source, have)
+	res, err := z.get(ctx, url, have)
 	if err != nil {
-		return false, failed(ctx, err)
+		return false, unreachable(failed(ctx, err))
 	}
 	defer res.Body.Close()
 	start, err := accept(res, m, have)
@@ -113,7 +118,7 @@ func (z *Zoo) get(ctx context.Context, source string, have int64) (*http.Respons
 	return z.client.Do(req)
 }
 
-// failed turns what the HTTP client reports into a network failure. The URL that
+// failed turns what the HTTP client reports into a failure of the source. The URL that
 // the client puts into its errors is dropped: after a redirect it may carry a
 // signature.
 func failed(ctx context.Context, err error) error {
@@ -136,7 +141,7 @@ func accept(res *http.Response, m config.Manifest, have int64) (start int64, err
 	switch code := res.StatusCode; {
 	case code == http.StatusOK:
 		if res.ContentLength >= 0 && res.ContentLength != m.Size {
-			return 0, wrongSource(m, fmt.Sprintf("it has %d bytes, the manifest says %d", res.ContentLength, m.Size))
+			return 0, other("it has %d bytes, the manifest says %d", res.ContentLength, m.Size)
 		}
 		return 0, nil
 	case code == http.StatusPartialContent:
@@ -144,7 +149,7 @@ func accept(res *http.Response, m config.Manifest, have int64) (start int64, err
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		return 0, temporary("%w: the server has nothing from byte %d on", errStale, have)
 	case code == http.StatusNotFound || code == http.StatusGone:
-		return 0, gone(m, res.Status)
+		return 0, absent("it is not there: the server answered %s", res.Status)
 	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
 		return 0, temporary("the server answered %s", res.Status)
 	default:
@@ -177,7 +182,7 @@ func receive(ctx context.Context, body io.Reader, part *part, m config.Manifest,
 		}
 	}
 	if n, _ := io.ReadFull(body, buffer[:1]); n > 0 {
-		return errors.Join(wrongSource(m, fmt.Sprintf("it is longer than the %d bytes that the manifest says", m.Size)), part.discard())
+		return errors.Join(other("it is longer than the %d bytes that the manifest says", m.Size), part.discard())
 	}
 	return nil
 }

@@ -22,10 +22,17 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quick loses no time between attempts, and is as patient as needed within one.
-var quick = pace{attempts: 4, backoff: time.Nanosecond, idle: time.Minute, poll: time.Millisecond}
+var quick = pace{
+	attempts: 4, backoff: time.Nanosecond, idle: time.Minute, poll: time.Millisecond,
+	client: clientPace{idle: time.Minute, total: time.Minute, poll: time.Millisecond},
+}
 
-func zooOf(dir, url string) *Zoo {
-	z := New(dir, builtin(url+"/net.onnx"))
+func zooOf(dir string, hosts ...string) *Zoo {
+	urls := make([]string, len(hosts))
+	for i, host := range hosts {
+		urls[i] = host + "/net.onnx"
+	}
+	z := New(dir, builtin(urls...))
 	z.pace = quick
 	return z
 }
@@ -106,12 +113,12 @@ func TestPullFails(t *testing.T) {
 		left     map[string]int64
 		requests int
 	}{
-		{"wrong content", []http.HandlerFunc{whole(bytes.ToUpper(content))}, ports.ErrInvalid, "it has another SHA-256; nothing was kept", nil, 1},
+		{"wrong content", []http.HandlerFunc{whole(bytes.ToUpper(content))}, ports.ErrInvalid, "it has another SHA-256", nil, 1},
 		{"too short", []http.HandlerFunc{whole(content[1:])}, ports.ErrInvalid, "it has 160002 bytes, the manifest says 160003", nil, 1},
 		{"too long", []http.HandlerFunc{whole(append(content[:size:size], 'x'))}, ports.ErrInvalid, "it has 160004 bytes, the manifest says 160003", nil, 1},
 		{"too long without a length", []http.HandlerFunc{chunked(append(content[:size:size], 'x'))}, ports.ErrInvalid, "it is longer than the 160003 bytes", nil, 1},
 		{"too short without a length", []http.HandlerFunc{chunked(content[:some]), status(416), chunked(content[:some])}, ports.ErrUnavailable, "ended after 70000 of 160003 bytes", map[string]int64{"net.onnx.part": some}, 4},
-		{"not there", []http.HandlerFunc{status(404)}, ports.ErrNotFound, "is not there: the server answered 404 Not Found", nil, 1},
+		{"not there", []http.HandlerFunc{status(404)}, ports.ErrNotFound, "it is not there: the server answered 404 Not Found", nil, 1},
 		{"gone", []http.HandlerFunc{status(410)}, ports.ErrNotFound, "410 Gone", nil, 1},
 		{"forbidden", []http.HandlerFunc{status(403)}, ports.ErrUnavailable, "the server answered 403 Forbidden", nil, 1},
 		{"no content", []http.HandlerFunc{status(204)}, ports.ErrUnavailable, "the server answered 204 No Content", nil, 1},
@@ -174,10 +181,10 @@ func TestPullCreatesFolder(t *testing.T) {
 
 func TestPullWithoutSource(t *testing.T) {
 	dir := t.TempDir()
-	err := New(dir, builtin("")).Pull(t.Context(), "net", nil)
+	err := New(dir, builtin()).Pull(t.Context(), "net", nil)
 	require.ErrorIs(t, err, ports.ErrInvalid)
 	require.EqualError(t, err, "invalid input: the manifest of model net names no source to pull from; put net.onnx into "+dir+" yourself")
-	require.ErrorIs(t, New(dir, builtin("")).Pull(t.Context(), "other", nil), ports.ErrNotFound)
+	require.ErrorIs(t, New(dir, builtin()).Pull(t.Context(), "other", nil), ports.ErrNotFound)
 }
 
 func TestPullUnreachable(t *testing.T) {
@@ -186,7 +193,7 @@ func TestPullUnreachable(t *testing.T) {
 	dir := t.TempDir()
 	err := zooOf(dir, server.URL).Pull(t.Context(), "net", nil)
 	require.ErrorIs(t, err, ports.ErrUnavailable)
-	require.ErrorContains(t, err, "modelzoo: pull net from "+server.URL)
+	require.ErrorContains(t, err, "modelzoo: pull net: net.onnx, the file of model net, cannot be had; nothing wrong was kept\n  "+server.URL+"/net.onnx: dial tcp ")
 	require.Empty(t, filesIn(t, dir))
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"imago/config"
 )
@@ -23,6 +24,9 @@ type Zoo struct {
 	builtin fs.FS
 	client  *http.Client
 	pace    pace
+
+	mu        sync.Mutex
+	workspace *workspace // nil until a package is needed
 }
 
 // New returns the models of a folder, which need not exist yet, over the

