@@ -56,11 +56,6 @@ type Detector interface {
 	Detect(ctx context.Context, img *Image, longSide int) ([]Face, error)
 }
 
-// CloseUpDetector is a Detector for images that one face fills. A face that is at least
-// 64 pixels wide where it is looked at is found as a Detector finds it; smaller ones may
-// be missed.
-type CloseUpDetector interface{ Detector }
-
 // ChipSize is the width and height in pixels of an aligned face chip.
 const ChipSize = 112
 

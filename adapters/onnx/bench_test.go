@@ -41,20 +41,18 @@ func BenchmarkDetect(b *testing.B) {
 	}
 }
 
-// BenchmarkDetectRun measures what ONNX Runtime takes for square inputs: the whole
-// network and the one for close-ups, of each detector.
+// BenchmarkDetectRun measures what ONNX Runtime takes for square inputs.
 func BenchmarkDetectRun(b *testing.B) {
 	for _, m := range benchModels(b, 0) {
-		for kind, d := range map[string]*Detector{"whole": openDetector(b, m), "closeups": openCloseUps(b, m)} {
-			for _, side := range []int{160, 224, 320, 640} {
-				input := make([]float32, 3*side*side)
-				b.Run(fmt.Sprintf("%s/%s/%d", m.Manifest.Name, kind, side), func(b *testing.B) {
-					for b.Loop() {
-						_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(side), int64(side)), input)
-						require.NoError(b, err)
-					}
-				})
-			}
+		d := openDetector(b, m)
+		for _, side := range []int{128, 160, 320, 640} {
+			input := make([]float32, 3*side*side)
+			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, side), func(b *testing.B) {
+				for b.Loop() {
+					_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(side), int64(side)), input)
+					require.NoError(b, err)
+				}
+			})
 		}
 	}
 }

@@ -75,38 +75,11 @@ func contractOf(c config.Contract) outputContract {
 	return nil
 }
 
-// coarser leaves of what contracts have for each part and stride, in this order, that
-// of strides[finest] and above.
-func coarser[T any](all []T, finest int) (some []T) {
-	for i, one := range all {
-		if i%len(strides) >= finest {
-			some = append(some, one)
-		}
-	}
-	return some
-}
-
-// refill is the opposite of coarser: what was left out is the zero value.
-func refill[T any](some []T, finest int) (all []T) {
-	for i, one := range some {
-		if i%(len(strides)-finest) == 0 {
-			all = append(all, make([]T, finest)...)
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
 // levels arranges the outputs by stride after checking that each holds as many
-// numbers as an input of width x height pixels has candidates. The levels below
-// strides[finest], of which there are no outputs, have no candidates.
-func levels(c outputContract, outputs []tensor, finest, width, height int) ([len(strides)]level, error) {
+// numbers as an input of width x height pixels has candidates.
+func levels(c outputContract, outputs []tensor, width, height int) ([len(strides)]level, error) {
 	var all [len(strides)]level
-	outputs = refill(outputs, finest)
 	for s, stride := range strides {
-		if s < finest {
-			continue
-		}
 		l := c.level(outputs, s)
 		l.stride, l.columns, l.anchors = stride, width/stride, c.anchors()
 		l.count = l.columns * (height / stride) * l.anchors

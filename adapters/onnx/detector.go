@@ -12,14 +12,7 @@ import (
 	"imago/ports"
 )
 
-var (
-	_ ports.Detector        = (*Detector)(nil)
-	_ ports.CloseUpDetector = (*Detector)(nil)
-)
-
-// closeUpStride is the finest of strides in which detectors for close-ups look. The
-// one before is for faces of 8 to 24 pixels in YuNet.
-const closeUpStride = 1
+var _ ports.Detector = (*Detector)(nil)
 
 // Detector finds faces with a network of the contract yunet or scrfd. It is
 // safe for concurrent use; each call uses one core per cfg.Threads and memory
@@ -27,7 +20,6 @@ const closeUpStride = 1
 type Detector struct {
 	net      network
 	contract outputContract // nil when the manifest names another
-	finest   int            // of strides, in which faces are looked for
 	feeder   feeder
 	minScore float64
 	buffers  sync.Pool // of *detectBuffers
@@ -50,15 +42,6 @@ func NewDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 		minScore: cfg.MinScore,
 		buffers:  sync.Pool{New: func() any { return new(detectBuffers) }},
 	}
-}
-
-// NewCloseUpDetector returns a detector for images that one face fills: it leaves out
-// what finds the smallest faces, and with it a sixth of the time of YuNet. Faces of at
-// least 90 pixels are found as NewDetector's finds them.
-func NewCloseUpDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
-	d := NewDetector(rt, cfg, m)
-	d.finest = closeUpStride
-	return d
 }
 
 // Start loads the model, checks that its file is the manifest's and that it
@@ -116,7 +99,7 @@ func (d *Detector) infer(ctx context.Context, input []float32, box letterbox) ([
 	if err != nil {
 		return nil, err
 	}
-	all, err := levels(d.contract, outputs, d.finest, box.gridWidth, box.gridHeight)
+	all, err := levels(d.contract, outputs, box.gridWidth, box.gridHeight)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +133,7 @@ func (d *Detector) choose(s signature) ([]string, error) {
 		return nil, errors.New("the network must take one picture at a time")
 	}
 	names, err := d.contract.outputs(s.outputs)
-	return coarser(names, d.finest), err
+	return names, err
 }
 
 // warmUp looks for faces on a small black picture that is not square, so that

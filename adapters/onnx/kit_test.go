@@ -38,12 +38,6 @@ func openDetector(tb testing.TB, m Model) *Detector {
 	return startDetector(tb, NewDetector(startRuntime(tb), settings(tb), m))
 }
 
-// openCloseUps returns a detector for close-ups.
-func openCloseUps(tb testing.TB, m Model) *Detector {
-	tb.Helper()
-	return startDetector(tb, NewCloseUpDetector(startRuntime(tb), settings(tb), m))
-}
-
 func startDetector(tb testing.TB, d *Detector) *Detector {
 	tb.Helper()
 	require.NoError(tb, d.Start(tb.Context()))

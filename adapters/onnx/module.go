@@ -12,13 +12,11 @@ import (
 // Models are the two networks that the module runs.
 type Models struct{ Detector, Embedder Model }
 
-// Module provides ports.Detector, ports.CloseUpDetector and ports.Embedder given a
-// config.Inference, Models and a *slog.Logger. The runtime starts before the networks
-// and is closed after them. The detector for close-ups is of use only where
-// inference.refine is on.
+// Module provides ports.Detector and ports.Embedder given a config.Inference, Models and
+// a *slog.Logger. The runtime starts before the networks and is closed after them.
 var Module = fx.Module("onnx",
 	fx.Provide(provideRuntime, fx.Private),
-	fx.Provide(provideDetector, provideCloseUpDetector, provideEmbedder),
+	fx.Provide(provideDetector, provideEmbedder),
 )
 
 func provideRuntime(lc fx.Lifecycle, cfg config.Inference, log *slog.Logger) *Runtime {
@@ -30,14 +28,6 @@ func provideRuntime(lc fx.Lifecycle, cfg config.Inference, log *slog.Logger) *Ru
 func provideDetector(lc fx.Lifecycle, rt *Runtime, cfg config.Inference, models Models) ports.Detector {
 	d := NewDetector(rt, cfg, models.Detector)
 	lc.Append(fx.StartStopHook(d.Start, d.Close))
-	return d
-}
-
-func provideCloseUpDetector(lc fx.Lifecycle, rt *Runtime, cfg config.Inference, models Models) ports.CloseUpDetector {
-	d := NewCloseUpDetector(rt, cfg, models.Detector)
-	if cfg.Refine {
-		lc.Append(fx.StartStopHook(d.Start, d.Close))
-	}
 	return d
 }
 

@@ -24,17 +24,14 @@ func app(t *testing.T, detector, embedder onnxgraph.Model, rest ...fx.Option) fx
 
 func TestModule(t *testing.T) {
 	var d ports.Detector
-	var c ports.CloseUpDetector
 	var e ports.Embedder
-	a := fxtest.New(t, app(t, onnxgraph.SCRFD(onnxgraph.Sound), onnxgraph.Embedder(0, onnxgraph.Sound), fx.Populate(&d, &c, &e)))
+	a := fxtest.New(t, app(t, onnxgraph.SCRFD(onnxgraph.Sound), onnxgraph.Embedder(0, onnxgraph.Sound), fx.Populate(&d, &e)))
 	a.RequireStart()
-	require.Equal(t, 4, users(), "the runtime and three networks")
-	for _, detector := range []ports.Detector{d, c} {
-		faces, err := detector.Detect(t.Context(), onnxgraph.Picture(200, 200, onnxgraph.Square{X: 50, Y: 60, Side: 40, Red: 255}), 0)
-		require.NoError(t, err)
-		require.Len(t, faces, 1)
-	}
-	_, err := e.Embed(t.Context(), chips(1))
+	require.Equal(t, 3, users(), "the runtime and two networks")
+	faces, err := d.Detect(t.Context(), onnxgraph.Picture(200, 200, onnxgraph.Square{X: 50, Y: 60, Side: 40, Red: 255}), 0)
+	require.NoError(t, err)
+	require.Len(t, faces, 1)
+	_, err = e.Embed(t.Context(), chips(1))
 	require.NoError(t, err)
 	a.RequireStop()
 	requireUnused(t)

@@ -72,7 +72,7 @@ func (n *network) isOpen() bool {
 }
 
 // load creates the session from the bytes that were verified, rewritten so that it runs
-// well, and without what the chosen outputs do not need.
+// well.
 func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*ort.DynamicAdvancedSession, int, error) {
 	rewritten := n.rewrite(data)
 	s, err := signatureOf(data, rewritten)
@@ -84,7 +84,6 @@ func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*
 		return nil, 0, err
 	}
 	if rewritten != nil {
-		rewritten.Keep(names)
 		data = rewritten.Bytes()
 	}
 	options, err := sessionOptions(n.threads)
@@ -101,18 +100,15 @@ func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*
 
 // rewrite returns the network changed so that ONNX Runtime runs it well, nil where it
 // stays as it is because it is not understood.
-func (n *network) rewrite(data []byte) *rewrite.Network {
+func (n *network) rewrite(data []byte) *rewrite.Graph {
 	if n.asIs {
 		return nil
 	}
-	rewritten, err := rewrite.Parse(data)
+	g, err := rewrite.Network(data)
 	if err != nil {
 		return nil
 	}
-	rewritten.FixWeights()
-	rewritten.FreeSides()
-	rewritten.SplitPReLU()
-	return rewritten
+	return g
 }
 
 // run feeds one tensor to the network and returns its outputs. When ctx ends

@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	ort "github.com/yalue/onnxruntime_go"
 
-	"imago/adapters/onnx/rewrite"
 	"imago/core/alignment"
 	"imago/ports"
 	"imago/test/fixture"
@@ -29,20 +28,10 @@ type pair[T any] struct{ asIs, rewritten T }
 func detectors(tb testing.TB, m Model) (p pair[*Detector]) {
 	tb.Helper()
 	fixed := m
-	fixed.Manifest.Input.Size = fixedSide(tb, m)
+	fixed.Manifest.Input.Size = 640 // which its file declares
 	asIs := NewDetector(startRuntime(tb), settings(tb), fixed)
 	asIs.net.asIs = true
 	return pair[*Detector]{startDetector(tb, asIs), openDetector(tb, fixed)}
-}
-
-// fixedSide returns the side that the file of a network declares, 0 where it is open.
-func fixedSide(tb testing.TB, m Model) int {
-	tb.Helper()
-	n, err := rewrite.Parse(bytesOf(tb, m))
-	require.NoError(tb, err)
-	inputs, _, complete := n.Signature()
-	require.True(tb, complete)
-	return int(max(0, inputs[0].Dimensions[2]))
 }
 
 func embedders(tb testing.TB, m Model) (p pair[*Embedder]) {
@@ -184,30 +173,6 @@ func TestFreedSidesFindTheSameFace(t *testing.T) {
 	for _, w := range widths {
 		require.InEpsilon(t, widths[len(widths)-1], w, 0.1)
 	}
-}
-
-// What is left of a network that is reduced to some outputs answers what it did, bit by
-// bit, and what is left out is gone.
-func TestReducedNetwork(t *testing.T) {
-	rt := startRuntime(t)
-	m := realModel(t, defaultPair[0])
-	whole := startDetector(t, NewDetector(rt, settings(t), m))
-	closeUps := startDetector(t, NewCloseUpDetector(rt, settings(t), m))
-	input, rng := make([]float32, 3*96*64), rand.New(rand.NewPCG(1, 2))
-	for i := range input {
-		input[i] = 255 * rng.Float32()
-	}
-	shape := ort.NewShape(1, 3, 96, 64)
-	want, err := whole.net.run(t.Context(), shape, input)
-	require.NoError(t, err)
-	got, err := closeUps.net.run(t.Context(), shape, input)
-	require.NoError(t, err)
-	require.Len(t, want, 12)
-	require.Equal(t, coarser(want, closeUpStride), got)
-	n := whole.net.rewrite(bytesOf(t, m))
-	before := len(n.Bytes())
-	n.Keep([]string{"cls_16", "kps_32"})
-	require.Less(t, len(n.Bytes()), before*9/10)
 }
 
 // bytesOf returns the file of a model.

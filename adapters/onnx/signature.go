@@ -18,9 +18,9 @@ type signature struct {
 // signatureOf returns the signature of a network, which is also there taken apart where
 // it was understood. ONNX Runtime is asked where the file does not say it all: that
 // takes as long as loading the network.
-func signatureOf(data []byte, n *rewrite.Network) (signature, error) {
-	if n != nil {
-		if inputs, outputs, complete := n.Signature(); complete {
+func signatureOf(data []byte, g *rewrite.Graph) (signature, error) {
+	if g != nil {
+		if inputs, outputs, complete := g.Signature(); complete {
 			return signature{inputs: infos(inputs), outputs: infos(outputs)}, nil
 		}
 	}

@@ -227,7 +227,6 @@ func TestHealthPassesThrough(t *testing.T) {
 	for name, wrapped := range map[string][2]any{
 		"decoder":  {telemetry.WrapDecoder(port{}, m, nil), telemetry.WrapDecoder(healthy{}, m, nil)},
 		"detector": {telemetry.WrapDetector(port{}, m, nil), telemetry.WrapDetector(healthy{}, m, nil)},
-		"closeups": {telemetry.WrapCloseUpDetector(port{}, m, nil), telemetry.WrapCloseUpDetector(healthy{}, m, nil)},
 		"embedder": {telemetry.WrapEmbedder(port{}, m, nil), telemetry.WrapEmbedder(healthy{}, m, nil)},
 		"store":    {telemetry.WrapVectorStore(port{}, m, nil), telemetry.WrapVectorStore(healthy{}, m, nil)},
 	} {

@@ -52,11 +52,6 @@ func WrapDetector(next ports.Detector, m *Metrics, t *Tracing) ports.Detector {
 	return d
 }
 
-// WrapCloseUpDetector measures the stage detect too.
-func WrapCloseUpDetector(next ports.CloseUpDetector, m *Metrics, t *Tracing) ports.CloseUpDetector {
-	return WrapDetector(next, m, t)
-}
-
 type detector struct {
 	ports.Detector
 	observer

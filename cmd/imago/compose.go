@@ -78,13 +78,13 @@ func storeModule(cfg config.Store) fx.Option {
 	return fx.Error(fmt.Errorf("store.driver: this imago has no %s store", cfg.Driver))
 }
 
-func newExtractor(decoder ports.Decoder, detector ports.Detector, closeUps ports.CloseUpDetector, embedder ports.Embedder, cfg config.Inference) *extraction.Extractor {
+func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, cfg config.Inference) *extraction.Extractor {
 	workers := cfg.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	return extraction.New(decoder, detector, embedder, extraction.Options{
-		Workers: workers, Queue: cfg.Queue, DetectSizes: cfg.DetectSizes, Refine: cfg.Refine, CloseUps: closeUps,
+		Workers: workers, Queue: cfg.Queue, DetectSizes: cfg.DetectSizes, Refine: cfg.Refine,
 	})
 }
 

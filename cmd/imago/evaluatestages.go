@@ -49,7 +49,6 @@ func openExtractor(ctx context.Context, cfg config.Config, models onnx.Models, w
 		fx.Decorate(
 			func(next ports.Decoder) ports.Decoder { return timedDecoder{next, watch} },
 			func(next ports.Detector) ports.Detector { return timedDetector{next, watch} },
-			func(next ports.CloseUpDetector) ports.CloseUpDetector { return timedDetector{next, watch} },
 			func(next ports.Embedder) ports.Embedder { return timedEmbedder{next, watch} },
 		),
 		fx.Populate(&x),

@@ -27,7 +27,7 @@ func observability(cfg config.Config) fx.Option {
 		telemetry.Module, audit.Module,
 		fx.Provide(newHTTPTelemetry, newAudit),
 		fx.Decorate(
-			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapCloseUpDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
+			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
 		),
 		fx.Invoke(watch),
 	)

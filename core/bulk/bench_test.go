@@ -62,7 +62,7 @@ func BenchmarkEnrol(b *testing.B) {
 			workers := runtime.GOMAXPROCS(0)
 			i := p.Config.Inference
 			x := extraction.New(p.Decoder, p.Detector, p.Embedder, extraction.Options{
-				Workers: workers, Queue: i.Queue, DetectSizes: i.DetectSizes, Refine: i.Refine, CloseUps: p.CloseUps,
+				Workers: workers, Queue: i.Queue, DetectSizes: i.DetectSizes, Refine: i.Refine,
 			})
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,7 +1,6 @@
 package extraction
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -31,15 +30,12 @@ type Options struct {
 	// Refine has the landmarks of the chosen face measured again in upright
 	// crops of it.
 	Refine bool
-	// CloseUps looks at those crops; nil has the detector do it.
-	CloseUps ports.CloseUpDetector
 }
 
 // Extractor makes templates from pictures. It is safe for concurrent use.
 type Extractor struct {
 	decoder   ports.Decoder
 	detector  ports.Detector
-	closeUps  ports.Detector
 	embedder  ports.Embedder
 	admission *admission
 	sizes     []int
@@ -50,7 +46,7 @@ type Extractor struct {
 // New returns an Extractor over the three ports.
 func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, o Options) *Extractor {
 	return &Extractor{
-		decoder: decoder, detector: detector, closeUps: cmp.Or[ports.Detector](o.CloseUps, detector), embedder: embedder,
+		decoder: decoder, detector: detector, embedder: embedder,
 		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine,
 		spaces: sync.Pool{New: func() any { return new(workspace) }},
 	}

@@ -3,9 +3,7 @@ package bench
 import (
 	"cmp"
 	"context"
-	"io/fs"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
@@ -30,27 +28,6 @@ func (d wholeDecoder) Decode(ctx context.Context, data []byte, _ int) (*ports.Im
 // looks at those, decoded whole, at the largest size of the settings. (At 1280
 // pixels it measures the large face of 003_A differently: a cosine of 0.977.)
 const wholeSize = 1280
-
-// The detector for close-ups measures landmarks as the detector does: templates are the
-// same, bit by bit.
-func TestCloseUpsLoseNothing(t *testing.T) {
-	t.Parallel()
-	p := pipeline.New(t)
-	quick := p.Extractor()
-	p.CloseUps = nil
-	whole := p.Extractor()
-	for _, set := range []string{"*.jpg", "cast/*.png", "cast/*.jpg"} {
-		names, err := fs.Glob(os.DirFS(fixture.Faces(t)), set)
-		require.NoError(t, err)
-		for _, name := range names {
-			picture := fixture.Read(t, name)
-			want, refused := whole.Probe(t.Context(), picture)
-			got, err := quick.Probe(t.Context(), picture)
-			require.Equal(t, refused, err, name)
-			require.Equal(t, want, got, name)
-		}
-	}
-}
 
 // Decoding at the smallest sufficient scale and looking at a small copy first
 // loses neither a face nor accuracy against decoding every picture at its full

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"imago/adapters/onnx/rewrite"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -83,17 +85,6 @@ func (w *watched) Detect(ctx context.Context, img *ports.Image, longSide int) ([
 	return w.Detector.Detect(ctx, img, longSide)
 }
 
-// watchedCloseUps notes what the detector of crops is asked.
-type watchedCloseUps struct {
-	*watched
-	next ports.Detector
-}
-
-func (w watchedCloseUps) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
-	w.inputs = append(w.inputs, inputSides(img, longSide))
-	return w.next.Detect(ctx, img, longSide)
-}
-
 // inputSides is the input that a detector over any size makes of a picture: no
 // larger than asked for, padded to whole cells of 32 pixels.
 func inputSides(img *ports.Image, longSide int) [2]int {
@@ -114,12 +105,24 @@ func openNetworks(tb testing.TB, p *pipeline.Pipeline) *networks {
 	open := func(model string) *bare.Network {
 		m, err := config.LoadManifest(config.BuiltinModels, model)
 		require.NoError(tb, err)
-		n, err := bare.Open(filepath.Join(fixture.Models(tb), m.File), 1)
+		n, err := bare.Open(rewritten(tb, filepath.Join(fixture.Models(tb), m.File)), 1)
 		require.NoError(tb, err)
 		tb.Cleanup(func() { require.NoError(tb, n.Close()) })
 		return n
 	}
 	return &networks{detector: open(p.Config.Models.Detector), embedder: open(p.Config.Models.Embedder)}
+}
+
+// rewritten returns the path of a network as imago runs it.
+func rewritten(tb testing.TB, path string) string {
+	tb.Helper()
+	file, err := os.ReadFile(path)
+	require.NoError(tb, err)
+	n, err := rewrite.Network(file)
+	require.NoError(tb, err)
+	path = filepath.Join(tb.TempDir(), filepath.Base(path))
+	require.NoError(tb, os.WriteFile(path, n.Bytes(), 0o600))
+	return path
 }
 
 // fresh returns the networks with tensors of its own, for one goroutine.
@@ -153,7 +156,7 @@ func (n *networks) yardstickOf(tb testing.TB, p *pipeline.Pipeline, picture []by
 	tb.Helper()
 	w := &watched{Decoder: p.Decoder, Detector: p.Detector}
 	watchedPipeline := *p
-	watchedPipeline.Decoder, watchedPipeline.Detector, watchedPipeline.CloseUps = w, w, watchedCloseUps{w, p.CloseUps}
+	watchedPipeline.Decoder, watchedPipeline.Detector = w, w
 	_, err := watchedPipeline.Extractor().Probe(tb.Context(), picture)
 	require.NoError(tb, err)
 	y := &yardstick{embed: n.embed}

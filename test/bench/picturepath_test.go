@@ -230,7 +230,7 @@ func benchmarkBulk(b *testing.B, p *pipeline.Pipeline, n *networks, set pictureS
 	}
 	workers, i := runtime.GOMAXPROCS(0), p.Config.Inference
 	x := extraction.New(p.Decoder, p.Detector, p.Embedder, extraction.Options{
-		Workers: workers, Queue: i.Queue, DetectSizes: i.DetectSizes, Refine: i.Refine, CloseUps: p.CloseUps,
+		Workers: workers, Queue: i.Queue, DetectSizes: i.DetectSizes, Refine: i.Refine,
 	})
 	for b.Loop() {
 		before := bareRates(b, p, n, set)

@@ -58,7 +58,7 @@ func BenchmarkStages(b *testing.B) {
 			p := pipeline.New(b)
 			var s stages
 			p.Decoder, p.Embedder = timedDecoder{p.Decoder, &s}, timedEmbedder{p.Embedder, &s}
-			p.Detector, p.CloseUps = timedDetector{p.Detector, &s}, timedDetector{p.CloseUps, &s}
+			p.Detector = timedDetector{p.Detector, &s}
 			x := p.Extractor()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -18,7 +18,6 @@ import (
 type Pipeline struct {
 	Decoder  ports.Decoder
 	Detector ports.Detector
-	CloseUps ports.CloseUpDetector
 	Embedder ports.Embedder
 	Config   config.Config
 }
@@ -30,12 +29,11 @@ func New(tb testing.TB) *Pipeline {
 	cfg.Inference.Library = fixture.ONNXRuntime(tb)
 	rt := onnx.NewRuntime(cfg.Inference, slog.New(slog.DiscardHandler))
 	detector := onnx.NewDetector(rt, cfg.Inference, model(tb, cfg.Models.Detector))
-	closeUps := onnx.NewCloseUpDetector(rt, cfg.Inference, model(tb, cfg.Models.Detector))
 	embedder := onnx.NewEmbedder(rt, cfg.Inference, model(tb, cfg.Models.Embedder))
 	for _, part := range []interface {
 		Start(context.Context) error
 		Close(context.Context) error
-	}{rt, detector, closeUps, embedder} {
+	}{rt, detector, embedder} {
 		if err := part.Start(tb.Context()); err != nil {
 			tb.Fatal(err)
 		}
@@ -45,7 +43,7 @@ func New(tb testing.TB) *Pipeline {
 			}
 		})
 	}
-	return &Pipeline{imaging.New(cfg.Server.Limits), detector, closeUps, embedder, cfg}
+	return &Pipeline{imaging.New(cfg.Server.Limits), detector, embedder, cfg}
 }
 
 func model(tb testing.TB, name string) onnx.Model {
@@ -62,6 +60,6 @@ func model(tb testing.TB, name string) onnx.Model {
 func (p *Pipeline) Extractor() *extraction.Extractor {
 	i := p.Config.Inference
 	return extraction.New(p.Decoder, p.Detector, p.Embedder, extraction.Options{
-		Workers: 1, Queue: 1, DetectSizes: i.DetectSizes, Refine: i.Refine, CloseUps: p.CloseUps,
+		Workers: 1, Queue: 1, DetectSizes: i.DetectSizes, Refine: i.Refine,
 	})
 }

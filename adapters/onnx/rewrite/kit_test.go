@@ -31,8 +31,8 @@ func (panicking) Skipf(format string, a ...any)  { panic(format) }
 
 // newNetwork returns a network of one input of N × C × H × W, of which a length of 0 is
 // open.
-func newNetwork(dims ...int64) *Network {
-	return &Network{
+func newNetwork(dims ...int64) *Graph {
+	return &Graph{
 		irVersion: 8, opset: 13, taken: map[string]bool{"x": true},
 		model:  modelFields(8, 13),
 		inputs: []*value{declare("x", dims...)},
@@ -55,7 +55,7 @@ func declare(name string, dims ...int64) *value {
 }
 
 // weight adds a constant of noise.
-func (n *Network) weight(name string, dims ...int64) string {
+func (n *Graph) weight(name string, dims ...int64) string {
 	rng := rand.New(rand.NewPCG(uint64(len(name)), uint64(product(dims))))
 	values := make([]float32, product(dims))
 	for i := range values {
@@ -64,12 +64,12 @@ func (n *Network) weight(name string, dims ...int64) string {
 	return n.floats(name, dims, values...)
 }
 
-func (n *Network) floats(name string, dims []int64, values ...float32) string {
+func (n *Graph) floats(name string, dims []int64, values ...float32) string {
 	n.weights = append(n.weights, newFloats(name, dims, values))
 	return name
 }
 
-func (n *Network) ints(name string, values ...int64) string {
+func (n *Graph) ints(name string, values ...int64) string {
 	message := whole(nil, tensorDims, int64(len(values)))
 	message = whole(message, tensorType, elementInt64)
 	for _, v := range values {
@@ -80,13 +80,13 @@ func (n *Network) ints(name string, values ...int64) string {
 }
 
 // op adds an operation and returns the name of what it makes.
-func (n *Network) op(kind, output string, inputs []string, attributes ...[]byte) string {
+func (n *Graph) op(kind, output string, inputs []string, attributes ...[]byte) string {
 	n.nodes = append(n.nodes, newNode(kind, inputs, output, attributes...))
 	return output
 }
 
 // conv adds a convolution of a number of channels that keeps the sides, or halves them.
-func (n *Network) conv(output, input string, from, to, stride int64) string {
+func (n *Graph) conv(output, input string, from, to, stride int64) string {
 	return n.op("Conv", output, []string{input, n.weight(output+"_w", to, from, 3, 3)},
 		listAttribute("kernel_shape", 3, 3), listAttribute("pads", 1, 1, 1, 1), listAttribute("strides", stride, stride))
 }
@@ -100,7 +100,7 @@ func intAttribute(name string, v int64) []byte {
 }
 
 // output declares one with as many open dimensions as are given.
-func (n *Network) output(name string, dims ...int64) {
+func (n *Graph) output(name string, dims ...int64) {
 	n.outputs = append(n.outputs, declare(name, dims...))
 }
 
@@ -138,16 +138,16 @@ func feed(file []byte, input string, dims []int64, values []float32, outputs []s
 	return all, nil
 }
 
-// parse takes a file apart that is understood.
-func parse(tb testing.TB, file []byte) *Network {
+// parsed takes a file apart that is understood.
+func parsed(tb testing.TB, file []byte) *Graph {
 	tb.Helper()
-	n, err := Parse(file)
+	n, err := parse(file)
 	require.NoError(tb, err)
 	return n
 }
 
 // kinds returns the operations of a network.
-func (n *Network) kinds() (all []string) {
+func (n *Graph) kinds() (all []string) {
 	for _, o := range n.nodes {
 		all = append(all, o.kind)
 	}

@@ -79,9 +79,9 @@ const constantsByDefault = 4
 // its own.
 var ErrNotUnderstood = errors.New("the network is not understood")
 
-// Network is an ONNX network taken apart. It shares the memory of the file that it came
+// Graph is an ONNX network taken apart. It shares the memory of the file that it came
 // from, which must not change. It is not safe for concurrent use.
-type Network struct {
+type Graph struct {
 	irVersion int64
 	opset     int64   // version of the standard operators
 	model     []field // all but the graph
@@ -94,6 +94,21 @@ type Network struct {
 	infos   []*value // what is known of the shapes in between
 
 	taken map[string]bool // names of tensors
+}
+
+// Network takes a network apart and makes all the changes of this package to it. Its
+// outputs, and the input that it is given, keep their names. A network that is not
+// understood is ErrNotUnderstood.
+func Network(file []byte) (*Graph, error) {
+	g, err := parse(file)
+	if err != nil {
+		return nil, err
+	}
+	g.fixWeights()
+	g.freeSides()
+	g.splitPReLU()
+	g.dropUnused()
+	return g, nil
 }
 
 // node is one operation.
@@ -111,52 +126,52 @@ type value struct {
 	raw  []byte // without the tag
 }
 
-// Parse takes a network apart. Everything is checked that the changes rely on; a
+// parse takes a network apart. Everything is checked that the changes rely on; a
 // network that is not understood is ErrNotUnderstood.
-func Parse(file []byte) (*Network, error) {
+func parse(file []byte) (*Graph, error) {
 	fields, err := split(file)
 	if err != nil {
 		return nil, err
 	}
-	n, graphs := &Network{taken: map[string]bool{}}, 0
+	g, graphs := &Graph{taken: map[string]bool{}}, 0
 	for _, f := range fields {
 		switch f.number {
 		case modelGraph:
 			if graphs++; graphs > 1 {
 				return nil, ErrNotUnderstood // a parser would merge them
 			}
-			if err := n.parseGraph(f.content); err != nil {
+			if err := g.parseGraph(f.content); err != nil {
 				return nil, err
 			}
 			continue
 		case modelTraining, modelFunctions:
 			return nil, ErrNotUnderstood
 		case modelIRVersion:
-			n.irVersion = int64(f.varint)
+			g.irVersion = int64(f.varint)
 		case modelOpset:
-			if err := n.parseOpset(f.content); err != nil {
+			if err := g.parseOpset(f.content); err != nil {
 				return nil, err
 			}
 		}
-		n.model = append(n.model, f)
+		g.model = append(g.model, f)
 	}
 	if graphs == 0 {
 		return nil, ErrNotUnderstood
 	}
-	return n, n.checkNames()
+	return g, g.checkNames()
 }
 
-func (n *Network) parseOpset(message []byte) error {
+func (g *Graph) parseOpset(message []byte) error {
 	fields, err := split(message)
 	if domain, ok := first(fields, opsetDomain); ok && len(domain.content) > 0 {
 		return err
 	}
 	version, _ := first(fields, opsetVersion)
-	n.opset = int64(version.varint)
+	g.opset = int64(version.varint)
 	return err
 }
 
-func (n *Network) parseGraph(message []byte) error {
+func (g *Graph) parseGraph(message []byte) error {
 	fields, err := split(message)
 	if err != nil {
 		return err
@@ -165,19 +180,19 @@ func (n *Network) parseGraph(message []byte) error {
 		var err error
 		switch f.number {
 		case graphNode:
-			err = n.parseNode(f.content)
+			err = g.parseNode(f.content)
 		case graphInitializer:
-			n.weights, err = appendValue(n.weights, f.content, tensorName)
+			g.weights, err = appendValue(g.weights, f.content, tensorName)
 		case graphInput:
-			n.inputs, err = appendValue(n.inputs, f.content, valueName)
+			g.inputs, err = appendValue(g.inputs, f.content, valueName)
 		case graphOutput:
-			n.outputs, err = appendValue(n.outputs, f.content, valueName)
+			g.outputs, err = appendValue(g.outputs, f.content, valueName)
 		case graphValueInfo:
-			n.infos, err = appendValue(n.infos, f.content, valueName)
+			g.infos, err = appendValue(g.infos, f.content, valueName)
 		case graphSparse:
 			err = ErrNotUnderstood
 		default:
-			n.graph = append(n.graph, f)
+			g.graph = append(g.graph, f)
 		}
 		if err != nil {
 			return err
@@ -195,7 +210,7 @@ func appendValue(values []*value, message []byte, nameField protowire.Number) ([
 	return append(values, &value{name: string(name.content), raw: message}), err
 }
 
-func (n *Network) parseNode(message []byte) error {
+func (g *Graph) parseNode(message []byte) error {
 	fields, err := split(message)
 	if err != nil {
 		return err
@@ -221,7 +236,7 @@ func (n *Network) parseNode(message []byte) error {
 	if domain != "" && domain != "ai.onnx" {
 		one.kind = domain + "." + one.kind
 	}
-	n.nodes = append(n.nodes, one)
+	g.nodes = append(g.nodes, one)
 	return nil
 }
 
@@ -246,28 +261,28 @@ func (o *node) parseAttribute(message []byte) error {
 }
 
 // checkNames sees to it that every tensor is made in one place.
-func (n *Network) checkNames() error {
+func (g *Graph) checkNames() error {
 	made := map[string]bool{}
 	once := func(name string) error {
 		if made[name] {
 			return fmt.Errorf("%w: %q is made twice", ErrNotUnderstood, name)
 		}
-		made[name], n.taken[name] = true, true
+		made[name], g.taken[name] = true, true
 		return nil
 	}
-	for _, w := range n.weights {
+	for _, w := range g.weights {
 		if err := once(w.name); err != nil {
 			return err
 		}
 	}
 	inputs := map[string]bool{}
-	for _, in := range n.inputs {
+	for _, in := range g.inputs {
 		if inputs[in.name] {
 			return fmt.Errorf("%w: two inputs %q", ErrNotUnderstood, in.name)
 		}
-		inputs[in.name], made[in.name], n.taken[in.name] = true, true, true
+		inputs[in.name], made[in.name], g.taken[in.name] = true, true, true
 	}
-	for _, one := range n.nodes {
+	for _, one := range g.nodes {
 		for _, name := range one.outputs {
 			if name == "" {
 				continue // an optional output that is left out
@@ -277,35 +292,35 @@ func (n *Network) checkNames() error {
 			}
 		}
 		for _, name := range one.inputs {
-			n.taken[name] = true
+			g.taken[name] = true
 		}
 	}
 	return nil
 }
 
 // Bytes returns the network as a file.
-func (n *Network) Bytes() []byte {
+func (g *Graph) Bytes() []byte {
 	graph := 0
-	lists := n.lists()
+	lists := g.lists()
 	for _, l := range lists {
 		for _, raw := range l.messages {
 			graph += protowire.SizeTag(l.number) + protowire.SizeBytes(len(raw))
 		}
 	}
 	size := graph
-	for _, f := range n.graph {
+	for _, f := range g.graph {
 		graph, size = graph+len(f.raw), size+len(f.raw)
 	}
-	for _, f := range n.model {
+	for _, f := range g.model {
 		size += len(f.raw)
 	}
 	file := make([]byte, 0, size+protowire.SizeTag(modelGraph)+protowire.SizeVarint(uint64(graph)))
-	for _, f := range n.model {
+	for _, f := range g.model {
 		file = append(file, f.raw...)
 	}
 	file = protowire.AppendTag(file, modelGraph, protowire.BytesType)
 	file = protowire.AppendVarint(file, uint64(graph))
-	for _, f := range n.graph {
+	for _, f := range g.graph {
 		file = append(file, f.raw...)
 	}
 	for _, l := range lists {
@@ -322,16 +337,16 @@ type list struct {
 	messages [][]byte
 }
 
-func (n *Network) lists() []list {
+func (g *Graph) lists() []list {
 	nodes := list{number: graphNode}
-	for _, one := range n.nodes {
+	for _, one := range g.nodes {
 		nodes.messages = append(nodes.messages, one.raw)
 	}
 	all := []list{nodes}
 	for _, l := range []struct {
 		number protowire.Number
 		values []*value
-	}{{graphInitializer, n.weights}, {graphInput, n.inputs}, {graphOutput, n.outputs}, {graphValueInfo, n.infos}} {
+	}{{graphInitializer, g.weights}, {graphInput, g.inputs}, {graphOutput, g.outputs}, {graphValueInfo, g.infos}} {
 		messages := list{number: l.number}
 		for _, v := range l.values {
 			messages.messages = append(messages.messages, v.raw)
@@ -342,11 +357,11 @@ func (n *Network) lists() []list {
 }
 
 // fresh returns a name like another that no tensor has yet.
-func (n *Network) fresh(like string) string {
+func (g *Graph) fresh(like string) string {
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%s/imago-%d", like, i)
-		if !n.taken[name] {
-			n.taken[name] = true
+		if !g.taken[name] {
+			g.taken[name] = true
 			return name
 		}
 	}
@@ -358,18 +373,18 @@ type index struct {
 	constants map[string]*value // weights that no input replaces
 }
 
-func (n *Network) index() index {
+func (g *Graph) index() index {
 	at := index{makers: map[string]*node{}, constants: map[string]*value{}}
-	for _, o := range n.nodes {
+	for _, o := range g.nodes {
 		for _, name := range o.outputs {
 			at.makers[name] = o
 		}
 	}
-	for _, w := range n.weights {
+	for _, w := range g.weights {
 		at.constants[w.name] = w
 	}
-	if n.irVersion >= constantsByDefault {
-		for _, in := range n.inputs {
+	if g.irVersion >= constantsByDefault {
+		for _, in := range g.inputs {
 			delete(at.constants, in.name)
 		}
 	}

@@ -16,8 +16,8 @@ func TestBytes(t *testing.T) {
 		onnxgraph.YuNet(0, onnxgraph.Sound), onnxgraph.YuNet(320, onnxgraph.Sound),
 		onnxgraph.SCRFD(onnxgraph.Sound), onnxgraph.Embedder(1, onnxgraph.Sound),
 	} {
-		once := parse(t, m.Data).Bytes()
-		require.Equal(t, once, parse(t, once).Bytes())
+		once := parsed(t, m.Data).Bytes()
+		require.Equal(t, once, parsed(t, once).Bytes())
 		require.InDelta(t, len(m.Data), len(once), 8, "nothing is lost but the forms of lengths")
 	}
 }
@@ -29,8 +29,8 @@ func TestFixWeights(t *testing.T) {
 	n.output("y", 1, 8, 12, 8)
 	n.inputs = append(n.inputs, declare("y_w", 8, 3, 3, 3))
 	file := n.Bytes()
-	n = parse(t, file)
-	n.FixWeights()
+	n = parsed(t, file)
+	n.fixWeights()
 	inputs, _, complete := n.Signature()
 	require.True(t, complete)
 	require.Len(t, inputs, 1)
@@ -39,39 +39,22 @@ func TestFixWeights(t *testing.T) {
 
 	n.model, n.irVersion = modelFields(3, 13), 3
 	n.inputs = append(n.inputs, declare("y_w", 8, 3, 3, 3))
-	n.FixWeights()
+	n.fixWeights()
 	require.Len(t, n.inputs, 2, "files of that version have to declare them")
 }
 
-// What is left of a network answers what it did, bit by bit, and what is left out is
-// gone.
-func TestKeep(t *testing.T) {
-	file := detector(64, 96).Bytes()
-	dims := []int64{1, 3, 64, 96}
-	for _, wanted := range [][]string{{"few"}, {"rows"}, rowsAndFew} {
-		n := parse(t, file)
-		n.Keep(wanted)
-		_, outputs, complete := n.Signature()
-		require.True(t, complete)
-		require.Len(t, outputs, len(wanted))
-		require.Equal(t, wanted[0] == "few", len(n.nodes) < 14, "%v: %v", wanted, n.kinds())
-		require.Equal(t, run(t, file, "x", dims, wanted...), run(t, n.Bytes(), "x", dims, wanted...))
-	}
-}
-
-// The order of the operations does not matter to Keep.
-func TestKeepInAnyOrder(t *testing.T) {
-	sorted, shuffled := parse(t, detector(64, 96).Bytes()), parse(t, detector(64, 96).Bytes())
-	random := rand.New(rand.NewPCG(3, 4))
-	random.Shuffle(len(shuffled.nodes), func(i, j int) {
-		shuffled.nodes[i], shuffled.nodes[j] = shuffled.nodes[j], shuffled.nodes[i]
-	})
-	sorted.Keep([]string{"few"})
-	shuffled.Keep([]string{"few"})
-	a, b := sorted.kinds(), shuffled.kinds()
-	slices.Sort(a)
-	slices.Sort(b)
-	require.Equal(t, a, b)
+// What no output depends on goes; the answers stay, bit by bit.
+func TestDropUnused(t *testing.T) {
+	g := detector(64, 96)
+	g.conv("nobody", "a", 8, 8, 1)
+	g.op("Relu", "asks", []string{"nobody"})
+	file, dims := g.Bytes(), []int64{1, 3, 64, 96}
+	nodes, weights := len(g.nodes), len(g.weights)
+	g = parsed(t, file)
+	g.dropUnused()
+	require.Len(t, g.nodes, nodes-2)
+	require.Len(t, g.weights, weights-1)
+	require.Equal(t, run(t, file, "x", dims, rowsAndFew...), run(t, g.Bytes(), "x", dims, rowsAndFew...))
 }
 
 // A file that cannot be taken apart is told apart from one that can.
@@ -86,7 +69,7 @@ func TestNotUnderstood(t *testing.T) {
 		"a loop": loop, "cut off": sound[:len(sound)-1], "empty": nil, "made twice": twice.Bytes(), "two networks": two,
 		"functions": function, "no tag": {0xff}, "short": []byte("\x3a\x05ab"), "short inside": []byte("\x3a\x02\x0a\x7f"), "no graph": []byte("\x08\x08"),
 	} {
-		_, err := Parse(file)
+		_, err := parse(file)
 		require.ErrorIs(t, err, ErrNotUnderstood, name)
 	}
 }
@@ -94,19 +77,16 @@ func TestNotUnderstood(t *testing.T) {
 // FuzzNetwork damages networks: none makes the changes fail, and a network that ONNX
 // Runtime runs answers the same when it is changed.
 func FuzzNetwork(f *testing.F) {
-	for _, n := range []*Network{detector(32, 32), activated([]int64{8, 1, 1}, 0.25, -0.5, 0, 1, -1, 2, 0.1, 0.99), activated([]int64{1}, 0.5)} {
+	for _, n := range []*Graph{detector(32, 32), activated([]int64{8, 1, 1}, 0.25, -0.5, 0, 1, -1, 2, 0.1, 0.99), activated([]int64{1}, 0.5)} {
 		f.Add(n.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		n, err := Parse(file)
+		n, err := Network(file)
 		if err != nil {
 			return
 		}
-		n.FixWeights()
-		n.FreeSides()
-		n.SplitPReLU()
 		changed := n.Bytes()
-		if _, err := Parse(changed); err != nil {
+		if _, err := parse(changed); err != nil {
 			t.Fatalf("what was changed is not understood: %v", err)
 		}
 		inputs, outputs, complete := n.Signature()

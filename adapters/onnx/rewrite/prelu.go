@@ -1,6 +1,6 @@
 package rewrite
 
-// SplitPReLU replaces PRelu by operations that ONNX Runtime runs in its blocked layout
+// splitPReLU replaces PRelu by operations that ONNX Runtime runs in its blocked layout
 // (NCHWc). PRelu has no form there: its input is brought back to the plain layout for
 // plain code, which took half of the time of SFace. Where x comes out of a convolution
 // and a is the slope of each channel,
@@ -12,18 +12,18 @@ package rewrite
 // fused. The first form takes two passes and at most two roundings more than PRelu;
 // the second takes three and has no more than PRelu. A slope outside of the first
 // form's range would have it cancel or, above 1, be wrong.
-func (n *Network) SplitPReLU() {
-	at := n.index()
+func (g *Graph) splitPReLU() {
+	at := g.index()
 	var nodes []*node
-	for _, o := range n.nodes {
-		slopes, ok := n.slopes(o, at)
+	for _, o := range g.nodes {
+		slopes, ok := g.slopes(o, at)
 		if !ok {
 			nodes = append(nodes, o)
 			continue
 		}
-		nodes = append(nodes, n.splitPReLU(o, slopes)...)
+		nodes = append(nodes, g.split(o, slopes)...)
 	}
-	n.nodes = nodes
+	g.nodes = nodes
 }
 
 // firstPerChannel is the version of the standard operators from which on the slopes of
@@ -32,11 +32,11 @@ const firstPerChannel = 7
 
 // slopes returns the slope of each channel of a PRelu behind a convolution, and whether
 // o is one.
-func (n *Network) slopes(o *node, at index) ([]float32, bool) {
-	if o.kind != "PRelu" || n.irVersion < constantsByDefault || n.opset < firstPerChannel || len(o.inputs) != 2 || len(o.outputs) != 1 || len(o.attributes) > 0 {
+func (g *Graph) slopes(o *node, at index) ([]float32, bool) {
+	if o.kind != "PRelu" || g.irVersion < constantsByDefault || g.opset < firstPerChannel || len(o.inputs) != 2 || len(o.outputs) != 1 || len(o.attributes) > 0 {
 		return nil, false
 	}
-	channels, ok := n.channels(o.inputs[0], at)
+	channels, ok := g.channels(o.inputs[0], at)
 	w := at.constants[o.inputs[1]]
 	if !ok || w == nil {
 		return nil, false
@@ -79,8 +79,8 @@ const maxChannels = 1 << 16
 
 // channels returns how many channels a tensor has that a convolution over two
 // dimensions made, and whether one did.
-func (n *Network) channels(name string, at index) (int64, bool) {
-	for range n.nodes { // a network that runs in circles has an end here
+func (g *Graph) channels(name string, at index) (int64, bool) {
+	for range g.nodes { // a network that runs in circles has an end here
 		o := at.makers[name]
 		if o == nil || len(o.inputs) == 0 {
 			return 0, false
@@ -112,23 +112,23 @@ func convChannels(o *node, at index) (int64, bool) {
 	return t.dims[0], true
 }
 
-func (n *Network) splitPReLU(o *node, slopes []float32) []*node {
+func (g *Graph) split(o *node, slopes []float32) []*node {
 	x, y := o.inputs[0], o.outputs[0]
-	linear, positive, scaled := n.fresh(y), n.fresh(y), n.fresh(y)
+	linear, positive, scaled := g.fresh(y), g.fresh(y), g.fresh(y)
 	if inTwoPasses(slopes) {
 		return []*node{
-			n.scale(x, scaled, slopes, func(a float32) float32 { return 1 - a }),
+			g.scale(x, scaled, slopes, func(a float32) float32 { return 1 - a }),
 			newNode("Relu", []string{scaled}, positive),
-			n.scale(x, linear, slopes, func(a float32) float32 { return a }),
+			g.scale(x, linear, slopes, func(a float32) float32 { return a }),
 			newNode("Add", []string{linear, positive}, y),
 		}
 	}
-	negative := n.fresh(y)
+	negative := g.fresh(y)
 	return []*node{
 		newNode("Relu", []string{x}, positive),
-		n.scale(x, scaled, slopes, func(float32) float32 { return -1 }),
+		g.scale(x, scaled, slopes, func(float32) float32 { return -1 }),
 		newNode("Relu", []string{scaled}, negative),
-		n.scale(negative, linear, slopes, func(a float32) float32 { return -a }),
+		g.scale(negative, linear, slopes, func(a float32) float32 { return -a }),
 		newNode("Add", []string{linear, positive}, y),
 	}
 }
@@ -144,13 +144,13 @@ func inTwoPasses(slopes []float32) bool {
 
 // scale makes a node that multiplies each channel by a factor that follows from its
 // slope.
-func (n *Network) scale(x, y string, slopes []float32, factor func(float32) float32) *node {
+func (g *Graph) scale(x, y string, slopes []float32, factor func(float32) float32) *node {
 	factors := make([]float32, len(slopes))
 	for i, a := range slopes {
 		factors[i] = factor(a)
 	}
-	w := newFloats(n.fresh(y), []int64{int64(len(factors)), 1, 1, 1}, factors)
-	n.weights = append(n.weights, w)
+	w := newFloats(g.fresh(y), []int64{int64(len(factors)), 1, 1, 1}, factors)
+	g.weights = append(g.weights, w)
 	return newNode("Conv", []string{x, w.name}, y,
 		newAttribute("group", attributeTypeInt, attributeInt, int64(len(factors))),
 		newAttribute("kernel_shape", attributeTypeInts, attributeInts, 1, 1))

@@ -9,7 +9,7 @@ import (
 )
 
 // activated is a convolution, what is done with it, and a PRelu of some slopes.
-func activated(dims []int64, slopes ...float32) *Network {
+func activated(dims []int64, slopes ...float32) *Graph {
 	n := newNetwork(1, 3, 12, 8)
 	n.conv("conv", "x", 3, 8, 1)
 	n.op("PRelu", "y", []string{"conv", n.floats("slope", dims, slopes...)})
@@ -39,8 +39,8 @@ func TestSplitPReLU(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := activated(c.dims, c.slopes...).Bytes()
-			n := parse(t, file)
-			n.SplitPReLU()
+			n := parsed(t, file)
+			n.splitPReLU()
 			convs := 0
 			for _, kind := range n.kinds() {
 				if kind == "Conv" {
@@ -89,8 +89,8 @@ func TestSlopesInEveryForm(t *testing.T) {
 			n := activated([]int64{8, 1, 1}, values...)
 			n.weights[1].raw = form
 			file := n.Bytes()
-			n = parse(t, file)
-			n.SplitPReLU()
+			n = parsed(t, file)
+			n.splitPReLU()
 			require.NotContains(t, n.kinds(), "PRelu")
 			requireEach(t, run(t, file, "x", []int64{1, 3, 12, 8}, "y")[0], run(t, n.Bytes(), "x", []int64{1, 3, 12, 8}, "y")[0])
 		})
@@ -100,52 +100,52 @@ func TestSlopesInEveryForm(t *testing.T) {
 // What is not understood stays as it is, byte by byte.
 func TestPReLUThatStays(t *testing.T) {
 	good := []float32{0.25, -0.5, 0, 1, -1, 0.75, 0.1, 0.99}
-	for name, build := range map[string]func() *Network{
-		"no convolution": func() *Network {
+	for name, build := range map[string]func() *Graph{
+		"no convolution": func() *Graph {
 			n := newNetwork(1, 8, 12, 8)
 			n.op("PRelu", "y", []string{"x", n.floats("slope", []int64{8, 1, 1}, good...)})
 			return n
 		},
-		"slopes that are an input": func() *Network {
+		"slopes that are an input": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.inputs = append(n.inputs, declare("slope", 8, 1, 1))
 			return n
 		},
-		"slopes that are computed": func() *Network {
+		"slopes that are computed": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.nodes = append([]*node{newNode("Neg", []string{"slope"}, "negative")}, n.nodes...)
 			n.nodes[2] = newNode("PRelu", []string{"conv", "negative"}, "y")
 			return n
 		},
-		"slopes that are no numbers": func() *Network {
+		"slopes that are no numbers": func() *Graph {
 			return activated([]int64{8, 1, 1}, append(slices.Clone(good[:7]), float32(math.NaN()))...)
 		},
-		"endless slopes": func() *Network {
+		"endless slopes": func() *Graph {
 			return activated([]int64{8, 1, 1}, append(slices.Clone(good[:7]), float32(math.Inf(1)))...)
 		},
-		"too few slopes": func() *Network {
+		"too few slopes": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.weights[1] = newFloats("slope", []int64{8, 1, 1}, good[:7])
 			return n
 		},
-		"an older file": func() *Network {
+		"an older file": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.model, n.irVersion = modelFields(3, 13), 3
 			return n
 		},
-		"older operators": func() *Network {
+		"older operators": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.model, n.opset = modelFields(8, 6), 6
 			return n
 		},
-		"a circle": func() *Network {
+		"a circle": func() *Graph {
 			n := newNetwork(1, 8, 12, 8)
 			n.op("Relu", "a", []string{"b"})
 			n.op("Relu", "b", []string{"a"})
 			n.op("PRelu", "y", []string{"a", n.floats("slope", []int64{8, 1, 1}, good...)})
 			return n
 		},
-		"an operator of somebody else": func() *Network {
+		"an operator of somebody else": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
 			n.nodes[1].raw = text(n.nodes[1].raw, nodeDomain, "example")
 			return n
@@ -153,8 +153,8 @@ func TestPReLUThatStays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := build().Bytes()
-			n := parse(t, file)
-			n.SplitPReLU()
+			n := parsed(t, file)
+			n.splitPReLU()
 			require.Equal(t, file, n.Bytes())
 		})
 	}
@@ -165,9 +165,9 @@ func TestFreshNames(t *testing.T) {
 	n := activated([]int64{1}, 0.5)
 	n.op("Relu", "y/imago-0", []string{"x"})
 	n.output("y/imago-0", 1, 3, 12, 8)
-	n = parse(t, n.Bytes())
-	n.SplitPReLU()
-	_, err := Parse(n.Bytes())
+	n = parsed(t, n.Bytes())
+	n.splitPReLU()
+	_, err := parse(n.Bytes())
 	require.NoError(t, err)
 	require.Len(t, run(t, n.Bytes(), "x", []int64{1, 3, 12, 8}, "y", "y/imago-0"), 2)
 }

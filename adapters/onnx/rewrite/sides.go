@@ -2,25 +2,25 @@ package rewrite
 
 import "slices"
 
-// FreeSides lets a network of one image input with a fixed height and width take any
+// freeSides lets a network of one image input with a fixed height and width take any
 // that are multiples of 32, where nothing in it depends on them: where every operation
 // works on whatever size it is given, every side in between is the input's divided by
 // a power of two, and every shape that is written down leaves the sides out. Anything
 // else stays as it is.
-func (n *Network) FreeSides() {
-	if len(n.inputs) != 1 {
+func (g *Graph) freeSides() {
+	if len(g.inputs) != 1 {
 		return
 	}
-	in, dims, err := parseValue(n.inputs[0])
+	in, dims, err := parseValue(g.inputs[0])
 	if err != nil || in != elementFloat || len(dims) != 4 || slices.Min(dims) < 1 {
 		return
 	}
-	shapes := map[string]shape{n.inputs[0].name: {{fixed: dims[0]}, {fixed: dims[1]}, {axis: height, per: 1}, {axis: width, per: 1}}}
-	if !n.follow(shapes) {
+	shapes := map[string]shape{g.inputs[0].name: {{fixed: dims[0]}, {fixed: dims[1]}, {axis: height, per: 1}, {axis: width, per: 1}}}
+	if !g.follow(shapes) {
 		return
 	}
-	outputs := make([]*value, len(n.outputs))
-	for i, out := range n.outputs {
+	outputs := make([]*value, len(g.outputs))
+	for i, out := range g.outputs {
 		kind, _, err := parseValue(out)
 		s, ok := shapes[out.name]
 		if err != nil || !ok {
@@ -28,8 +28,8 @@ func (n *Network) FreeSides() {
 		}
 		outputs[i] = newValue(out.name, kind, s)
 	}
-	n.inputs[0] = newValue(n.inputs[0].name, in, shapes[n.inputs[0].name])
-	n.outputs, n.infos = outputs, nil
+	g.inputs[0] = newValue(g.inputs[0].name, in, shapes[g.inputs[0].name])
+	g.outputs, g.infos = outputs, nil
 }
 
 // coarsest is what the sides of the input are multiples of.
@@ -61,9 +61,9 @@ func (s shape) isImage() bool {
 }
 
 // follow finds the shape of every tensor, and reports whether it could.
-func (n *Network) follow(shapes map[string]shape) bool {
-	at := n.index()
-	for _, o := range n.nodes {
+func (g *Graph) follow(shapes map[string]shape) bool {
+	at := g.index()
+	for _, o := range g.nodes {
 		rule := rules[o.kind]
 		if rule == nil || len(o.inputs) == 0 || len(o.outputs) != 1 {
 			return false

@@ -8,7 +8,7 @@ import (
 
 // detector is a small network of the build of YuNet: two levels, the coarser one added
 // to the finer one, and for each a list with a row for each place.
-func detector(height, width int64) *Network {
+func detector(height, width int64) *Graph {
 	n := newNetwork(1, 3, height, width)
 	n.op("Relu", "a", []string{n.conv("conv_a", "x", 3, 8, 2)})
 	n.op("MaxPool", "pool", []string{"a"}, listAttribute("kernel_shape", 2, 2), listAttribute("strides", 2, 2))
@@ -37,8 +37,8 @@ var rowsAndFew = []string{"rows", "few"}
 // A network with free sides answers what the same network does that was made for these
 // sides.
 func TestFreeSides(t *testing.T) {
-	free := parse(t, detector(64, 96).Bytes())
-	free.FreeSides()
+	free := parsed(t, detector(64, 96).Bytes())
+	free.freeSides()
 	inputs, outputs, complete := free.Signature()
 	require.True(t, complete)
 	require.Equal(t, []int64{1, 3, -1, -1}, inputs[0].Dimensions)
@@ -53,8 +53,8 @@ func TestFreeSides(t *testing.T) {
 // Where anything depends on the sides, or is not known not to, they stay.
 func TestSidesThatStay(t *testing.T) {
 	// changed is the detector with one of its operations in another form.
-	changed := func(output string, change func(n *Network, o *node) *node) func() *Network {
-		return func() *Network {
+	changed := func(output string, change func(n *Graph, o *node) *node) func() *Graph {
+		return func() *Graph {
 			n := detector(64, 96)
 			for i, o := range n.nodes {
 				if o.outputs[0] == output {
@@ -64,55 +64,55 @@ func TestSidesThatStay(t *testing.T) {
 			return n
 		}
 	}
-	for name, build := range map[string]func() *Network{
-		"a shape with the number of places": changed("rows", func(n *Network, o *node) *node {
+	for name, build := range map[string]func() *Graph{
+		"a shape with the number of places": changed("rows", func(n *Graph, o *node) *node {
 			return newNode("Reshape", []string{"rows_t", n.ints("fixed", 1, 16*24, -1)}, "rows")
 		}),
-		"a shape that mixes places and channels": changed("rows", func(n *Network, o *node) *node {
+		"a shape that mixes places and channels": changed("rows", func(n *Graph, o *node) *node {
 			return newNode("Reshape", []string{"rows_t", n.ints("mixed", 1, -1, 8)}, "rows")
 		}),
-		"a shape that is computed": changed("rows", func(n *Network, o *node) *node {
+		"a shape that is computed": changed("rows", func(n *Graph, o *node) *node {
 			n.nodes = append(n.nodes, newNode("Shape", []string{"both"}, "computed"))
 			return newNode("Reshape", []string{"rows_t", "computed"}, "rows")
 		}),
-		"a product over all places": changed("coarse", func(n *Network, o *node) *node {
+		"a product over all places": changed("coarse", func(n *Graph, o *node) *node {
 			return newNode("GlobalAveragePool", []string{"conv_c"}, "coarse")
 		}),
-		"a constant of the size of the image": changed("scaled", func(n *Network, o *node) *node {
+		"a constant of the size of the image": changed("scaled", func(n *Graph, o *node) *node {
 			return newNode("Mul", []string{"sum", n.weight("image", 1, 8, 16, 24)}, "scaled")
 		}),
-		"a constant of the width": changed("scaled", func(n *Network, o *node) *node {
+		"a constant of the width": changed("scaled", func(n *Graph, o *node) *node {
 			return newNode("Mul", []string{"sum", n.weight("columns", 24)}, "scaled")
 		}),
-		"a convolution that cuts the edge": changed("conv_b", func(n *Network, o *node) *node {
+		"a convolution that cuts the edge": changed("conv_b", func(n *Graph, o *node) *node {
 			return newNode("Conv", []string{"pool", "conv_b_w"}, "conv_b", listAttribute("kernel_shape", 3, 3), listAttribute("pads", 1, 1, 0, 0))
 		}),
-		"a stride that does not divide": changed("conv_a", func(n *Network, o *node) *node {
+		"a stride that does not divide": changed("conv_a", func(n *Graph, o *node) *node {
 			return newNode("Conv", []string{"x", "conv_a_w"}, "conv_a", listAttribute("kernel_shape", 3, 3), listAttribute("pads", 1, 1, 1, 1), listAttribute("strides", 3, 3))
 		}),
-		"padding that follows the size": changed("conv_b", func(n *Network, o *node) *node {
+		"padding that follows the size": changed("conv_b", func(n *Graph, o *node) *node {
 			automatic := text(text(nil, attributeName, "auto_pad"), attributeString, "SAME_UPPER")
 			return newNode("Conv", []string{"pool", "conv_b_w"}, "conv_b", listAttribute("kernel_shape", 3, 3), automatic)
 		}),
-		"an enlargement to a size": changed("up", func(n *Network, o *node) *node {
+		"an enlargement to a size": changed("up", func(n *Graph, o *node) *node {
 			return newNode("Resize", []string{"coarse", "", "", n.ints("sizes", 1, 8, 16, 24)}, "up")
 		}),
-		"an enlargement by a part": changed("up", func(n *Network, o *node) *node {
+		"an enlargement by a part": changed("up", func(n *Graph, o *node) *node {
 			return newNode("Resize", []string{"coarse", "", n.floats("part", []int64{4}, 1, 1, 2, 2.5)}, "up")
 		}),
-		"windows that are rounded up": changed("pool", func(n *Network, o *node) *node {
+		"windows that are rounded up": changed("pool", func(n *Graph, o *node) *node {
 			return newNode("MaxPool", []string{"a"}, "pool", listAttribute("kernel_shape", 2, 2), listAttribute("strides", 2, 2), intAttribute("ceil_mode", 1))
 		}),
-		"an operation that is not known": changed("coarse", func(n *Network, o *node) *node {
+		"an operation that is not known": changed("coarse", func(n *Graph, o *node) *node {
 			return newNode("Softmax", []string{"conv_c"}, "coarse", intAttribute("axis", 3))
 		}),
-		"two inputs": func() *Network {
+		"two inputs": func() *Graph {
 			n := detector(64, 96)
 			n.inputs = append(n.inputs, declare("z", 1))
 			return n
 		},
-		"open sides": func() *Network { return detector(0, 0) },
-		"an output that nothing makes": func() *Network {
+		"open sides": func() *Graph { return detector(0, 0) },
+		"an output that nothing makes": func() *Graph {
 			n := detector(64, 96)
 			n.output("nothing", 1)
 			return n
@@ -120,8 +120,8 @@ func TestSidesThatStay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := build().Bytes()
-			n := parse(t, file)
-			n.FreeSides()
+			n := parsed(t, file)
+			n.freeSides()
 			require.Equal(t, file, n.Bytes())
 		})
 	}

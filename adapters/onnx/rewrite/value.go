@@ -13,9 +13,9 @@ type Value struct {
 
 // Signature returns what the network takes and answers as it declares it, and whether
 // it declares that in full.
-func (n *Network) Signature() (inputs, outputs []Value, complete bool) {
-	inputs, okInputs := declared(n.inputs)
-	outputs, okOutputs := declared(n.outputs)
+func (g *Graph) Signature() (inputs, outputs []Value, complete bool) {
+	inputs, okInputs := declared(g.inputs)
+	outputs, okOutputs := declared(g.outputs)
 	return inputs, outputs, okInputs && okOutputs
 }
 
