@@ -85,11 +85,11 @@ func answers(t *testing.T, data []byte, outputs []string) (all [][]float32) {
 	session, err := ort.NewDynamicAdvancedSessionWithONNXData(data, []string{"input"}, outputs, options)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, session.Destroy()) }()
-	noise, random := make([]float32, 3*96*64), rand.New(rand.NewPCG(1, 2))
+	noise, random := make([]float32, 3*640*640), rand.New(rand.NewPCG(1, 2))
 	for i := range noise {
 		noise[i] = 255 * random.Float32()
 	}
-	input, err := ort.NewTensor(ort.NewShape(1, 3, 64, 96), noise)
+	input, err := ort.NewTensor(ort.NewShape(1, 3, 640, 640), noise)
 	require.NoError(t, err)
 	values := make([]ort.Value, len(outputs))
 	require.NoError(t, session.Run([]ort.Value{input}, values))
