@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/config"
 	"imago/ports"
 )
 
@@ -26,7 +27,7 @@ func noise(width, height int) *ports.Image {
 // BenchmarkDetect measures a whole call on a 4:3 picture twice as large as what
 // the network sees: the worst that decoding at a JPEG scale leaves over.
 func BenchmarkDetect(b *testing.B) {
-	d := openDetector(b, realModel(b, "yunet"))
+	d := openDetector(b, realModel(b, config.Default().Models.Detector))
 	for _, longSide := range []int{160, 320, 640, 1280} {
 		img := noise(2*longSide, 2*longSide*3/4)
 		b.Run(fmt.Sprint(longSide), func(b *testing.B) {
@@ -42,7 +43,7 @@ func BenchmarkDetect(b *testing.B) {
 // BenchmarkDetectRun measures the part of BenchmarkDetect that ONNX Runtime
 // takes.
 func BenchmarkDetectRun(b *testing.B) {
-	d := openDetector(b, realModel(b, "yunet"))
+	d := openDetector(b, realModel(b, config.Default().Models.Detector))
 	for _, longSide := range []int{160, 320, 640, 1280} {
 		height := roundUp(longSide*3/4, gridStride)
 		input := make([]float32, 3*longSide*height)
@@ -59,7 +60,7 @@ func BenchmarkDetectRun(b *testing.B) {
 // BenchmarkLetterbox measures the part of BenchmarkDetect that makes network
 // input, for several reductions to 640 pixels.
 func BenchmarkLetterbox(b *testing.B) {
-	in := yunetManifest().Input
+	in := shipped(b, config.Default().Models.Detector).Input
 	for _, longSide := range []int{640, 960, 1280, 2560, 5120} {
 		img := noise(longSide, longSide*3/4)
 		b.Run(fmt.Sprintf("%d to 640", longSide), func(b *testing.B) {
@@ -74,9 +75,9 @@ func BenchmarkLetterbox(b *testing.B) {
 	}
 }
 
-// BenchmarkEmbed measures a whole call; mobilefacenet takes one chip a run.
+// BenchmarkEmbed measures a whole call of several chips.
 func BenchmarkEmbed(b *testing.B) {
-	e := openEmbedder(b, realModel(b, "mobilefacenet"))
+	e := openEmbedder(b, realModel(b, config.Default().Models.Embedder))
 	for _, n := range []int{1, 4, 16} {
 		batch := chips(n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -91,7 +92,7 @@ func BenchmarkEmbed(b *testing.B) {
 
 // BenchmarkEmbedRun measures the part of one chip that ONNX Runtime takes.
 func BenchmarkEmbedRun(b *testing.B) {
-	e := openEmbedder(b, realModel(b, "mobilefacenet"))
+	e := openEmbedder(b, realModel(b, config.Default().Models.Embedder))
 	input := make([]float32, chipFloats)
 	b.ReportAllocs()
 	for b.Loop() {

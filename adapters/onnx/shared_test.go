@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,49 +12,40 @@ import (
 	"imago/test/fixture"
 )
 
-// The manifests of the development models, as their README describes them.
-
-func yunetManifest() config.Manifest {
-	return config.Manifest{
-		Name: "yunet", Kind: config.KindDetector, File: "yunet.onnx",
-		SHA256: "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
-		Input:  config.ModelInput{Colour: "BGR", Scale: 1, Std: [3]float64{1, 1, 1}, Stride: 32},
-		Output: config.ModelOutput{Contract: config.ContractYuNet, IoU: 0.3},
-	}
-}
-
-func yunetFixedManifest() config.Manifest {
-	m := yunetManifest()
-	m.Name, m.File = "yunet-640", "face_detection_yunet_2023mar.onnx"
-	m.SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-	m.Input.Size = 640
+// shipped returns a manifest that ships with imago.
+func shipped(tb testing.TB, name string) config.Manifest {
+	tb.Helper()
+	m, err := config.LoadManifest(config.BuiltinModels, name)
+	require.NoError(tb, err)
 	return m
 }
 
-func mobilefacenetManifest() config.Manifest {
-	return config.Manifest{
-		Name: "mobilefacenet", Kind: config.KindEmbedder, File: "mobilefacenet.onnx",
-		SHA256: "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
-		Input: config.ModelInput{
-			Colour: "RGB", Scale: 1.0 / 255, Size: 112,
-			Mean: [3]float64{0.485, 0.456, 0.406}, Std: [3]float64{0.229, 0.224, 0.225},
-		},
-		Output: config.ModelOutput{Contract: config.ContractEmbedding, Dimension: 128},
-	}
-}
-
-// realModel returns a development model; the test is skipped where there is
-// none.
+// realModel returns a model that ships with imago: one of the default pair, which is
+// always there, or one of the fast pair where that is.
 func realModel(tb testing.TB, name string) Model {
 	tb.Helper()
-	manifests := map[string]config.Manifest{}
-	for _, m := range []config.Manifest{yunetManifest(), yunetFixedManifest(), mobilefacenetManifest()} {
-		manifests[m.Name] = m
-	}
-	m := manifests[name]
+	m := shipped(tb, name)
 	dir := fixture.Models(tb)
-	info, err := os.Stat(filepath.Join(dir, m.File))
-	require.NoError(tb, err)
-	m.Size = info.Size()
+	if path, found := fixture.FastModel(tb, m.File); found {
+		dir = filepath.Dir(path)
+	}
 	return Model{Manifest: m, FS: os.DirFS(dir)}
+}
+
+// realModels returns the models of a kind that are there: that of the default pair, and
+// that of the fast one where it is.
+func realModels(tb testing.TB, kind config.Kind) (names []string) {
+	tb.Helper()
+	files, err := fs.Glob(config.BuiltinModels, "*.yaml")
+	require.NoError(tb, err)
+	for _, file := range files {
+		m := shipped(tb, file[:len(file)-len(".yaml")])
+		_, found := fixture.FastModel(tb, m.File)
+		if m.Kind == kind && found {
+			names = append(names, m.Name)
+		}
+	}
+	models := config.Default().Models
+	require.Contains(tb, names, map[config.Kind]string{config.KindDetector: models.Detector, config.KindEmbedder: models.Embedder}[kind])
+	return names
 }
