@@ -145,3 +145,24 @@ func TestWrongModels(t *testing.T) {
 		})
 	}
 }
+
+// A gallery of another embedder is refused with both models and with what to do about it.
+func TestGalleryOfAnotherModel(t *testing.T) {
+	t.Parallel()
+	store := "IMAGO_STORE_MEMORY_PATH=" + filepath.Join(t.TempDir(), "imago.db")
+	s := start(t, store)
+	require.Equal(t, 200, s.enrol("somebody", portrait(t)).status)
+	s.stop()
+
+	dir := modelFolder(t)
+	manifest, err := os.ReadFile(filepath.Join(fixture.Root(t), "config", "models", "opencv-sface.yaml"))
+	require.NoError(t, err)
+	text := strings.Replace(string(manifest), "name: opencv-sface\n", "name: own\n", 1)
+	text = strings.Replace(text, "scale: 1\n", "scale: 0.5\n", 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "own.yaml"), []byte(text), 0o600))
+	requireRefusal(t, refusesToStart(t, store, "IMAGO_MODELS_DIR="+dir, "IMAGO_MODELS_EMBEDDER=own"),
+		"holds vectors of opencv-sface (", "configured for own (", "set models.embedder to opencv-sface and models.detector",
+		"set store.memory.path to a new file and enrol again")
+	s = start(t, store)
+	require.Len(t, s.search(portrait(t)).matches(t), 1, "it is as it was")
+}
