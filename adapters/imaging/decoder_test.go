@@ -15,20 +15,26 @@ import (
 	"imago/test/fixture"
 )
 
-// Every shared picture that is not bad decodes, small and whole.
+// Every real picture that is not bad decodes, small and whole.
+func TestPortraits(t *testing.T) { requireDecoded(t, filepath.Dir(fixture.Portrait(t, "obama.jpg"))) }
+
 func TestSharedPictures(t *testing.T) {
-	for _, dir := range []string{".", "cast"} {
-		for _, path := range pictures(t, fixture.Faces(t, dir)) {
-			t.Run(filepath.Base(path), func(t *testing.T) {
-				data, err := os.ReadFile(path)
+	requireDecoded(t, fixture.Faces(t))
+	requireDecoded(t, fixture.Faces(t, "cast"))
+}
+
+func requireDecoded(t *testing.T, dir string) {
+	t.Helper()
+	for _, path := range pictures(t, dir) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			for _, longSide := range []int{0, 640, 96} {
+				img, err := newDecoder().Decode(t.Context(), data, longSide)
 				require.NoError(t, err)
-				for _, longSide := range []int{0, 640, 96} {
-					img, err := newDecoder().Decode(t.Context(), data, longSide)
-					require.NoError(t, err)
-					requireSound(t, img, longSide)
-				}
-			})
-		}
+				requireSound(t, img, longSide)
+			}
+		})
 	}
 }
 
@@ -90,18 +96,26 @@ func TestBadPictures(t *testing.T) {
 }
 
 func TestPNGRealPictures(t *testing.T) {
-	for _, path := range append(pictures(t, fixture.Faces(t, "cast")), fixture.Faces(t, "bad", "einstein.png")) {
-		if !strings.HasSuffix(path, ".png") {
-			continue
+	requirePNG(t, fixture.Portrait(t, "32bit.png"))
+	t.Run("labelled", func(t *testing.T) {
+		for _, path := range append(pictures(t, fixture.Faces(t, "cast")), fixture.Faces(t, "bad", "einstein.png")) {
+			if strings.HasSuffix(path, ".png") {
+				requirePNG(t, path)
+			}
 		}
-		data, err := os.ReadFile(path)
-		require.NoError(t, err)
-		want, err := png.Decode(bytes.NewReader(data))
-		require.NoError(t, err)
-		got, err := newDecoder().Decode(t.Context(), data, 0)
-		require.NoError(t, err)
-		require.Zero(t, meanDifference(t, got, want), path)
-	}
+	})
+}
+
+// requirePNG holds a file against image/png.
+func requirePNG(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	want, err := png.Decode(bytes.NewReader(data))
+	require.NoError(t, err)
+	got, err := newDecoder().Decode(t.Context(), data, 0)
+	require.NoError(t, err)
+	require.Zero(t, meanDifference(t, got, want), path)
 }
 
 func TestUnsupportedFormats(t *testing.T) {
@@ -117,15 +131,23 @@ func TestUnsupportedFormats(t *testing.T) {
 
 // A file cut anywhere is refused: never half a picture.
 func TestTruncatedRealPictures(t *testing.T) {
-	for _, name := range []string{"000_5.jpg", "007_B.jpg", "017_0.jpg", "cast/group3.jpg", "cast/amy1.png", "bad/einstein.png"} {
-		t.Run(name, func(t *testing.T) {
-			data := fixture.Read(t, name)
-			for percent := 5; percent < 100; percent += 5 {
-				requireDamaged(t, data[:len(data)*percent/100])
-			}
-			requireDamaged(t, data[:len(data)-1])
-		})
+	for _, name := range []string{"obama2.jpg", "obama_partial_face.jpg", "32bit.png"} {
+		t.Run(name, func(t *testing.T) { requireWhole(t, fixture.ReadPortrait(t, name)) })
 	}
+	t.Run("labelled", func(t *testing.T) {
+		for _, name := range []string{"000_5.jpg", "007_B.jpg", "017_0.jpg", "cast/group3.jpg", "cast/amy1.png", "bad/einstein.png"} {
+			requireWhole(t, fixture.Read(t, name))
+		}
+	})
+}
+
+// requireWhole checks that a file is refused wherever it is cut.
+func requireWhole(t *testing.T, data []byte) {
+	t.Helper()
+	for percent := 5; percent < 100; percent += 5 {
+		requireDamaged(t, data[:len(data)*percent/100])
+	}
+	requireDamaged(t, data[:len(data)-1])
 }
 
 func TestTruncatedSmallPictures(t *testing.T) {
@@ -176,7 +198,7 @@ func TestNothingIsShared(t *testing.T) {
 func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	other := draw(strings.Repeat(strings.Repeat("ABC", 40)+" ", 60), 8)
 	dirt := encodeJPEG(t, other, 90)
-	paths := append(pictures(t, "testdata"), pictures(t, fixture.Faces(t, "cast"))[:2]...)
+	paths := append(pictures(t, "testdata"), fixture.Portrait(t, "obama2.jpg"), fixture.Portrait(t, "32bit.png"))
 	used := 0
 	for _, path := range paths {
 		data, err := os.ReadFile(path)

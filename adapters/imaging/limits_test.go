@@ -22,7 +22,6 @@ import (
 
 	"imago/config"
 	"imago/ports"
-	"imago/test/fixture"
 )
 
 // declares returns a whole PNG of almost nothing that declares the given sides.
@@ -119,7 +118,7 @@ func peakCases() map[string]peakCase {
 	large := pngSpec{width: 2000, height: 1500, depth: 8, colour: 0, sample: noise(3)}
 	interlaced := large
 	interlaced.interlaced = true
-	file := func(t *testing.T) []byte { return fixture.Read(t, "001_A.jpg") }
+	file := func(t *testing.T) []byte { return largeJPEG(t) }
 	return map[string]peakCase{
 		"36 megapixels at 640":  {file, 640, 8},
 		"36 megapixels at 1280": {file, 1280, 16},
@@ -133,6 +132,16 @@ func peakCases() map[string]peakCase {
 			return text.encode(t)
 		}, 0, 4},
 	}
+}
+
+// largeJPEG returns a JPEG of 36 megapixels, 4912 x 7360.
+func largeJPEG(t *testing.T) []byte {
+	t.Helper()
+	img := image.NewYCbCr(image.Rect(0, 0, 4912, 7360), image.YCbCrSubsampleRatio420)
+	for i := range img.Y {
+		img.Y[i] = byte(i>>3 ^ i>>14)
+	}
+	return encodeJPEG(t, img, 80)
 }
 
 type peakCase struct {

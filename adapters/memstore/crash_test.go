@@ -105,7 +105,7 @@ func crashRecord(id string) ports.Record {
 func TestCrashChild(t *testing.T) {
 	path := os.Getenv(crashEnv)
 	if path == "" {
-		t.Skip("this test is the child of TestCrash")
+		return // TestCrash runs it
 	}
 	s := started(t, path, testSpace(64))
 	together(8, func(caller int) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/config"
 	"imago/ports"
 )
 
@@ -26,11 +27,11 @@ func noise(width, height int) *ports.Image {
 // BenchmarkDetect measures a whole call on a 4:3 picture twice as large as what
 // the network sees: the worst that decoding at a JPEG scale leaves over.
 func BenchmarkDetect(b *testing.B) {
-	for _, m := range benchModels(b, 0) {
-		d := openDetector(b, m)
+	for _, name := range realModels(b, config.KindDetector) {
+		d := openDetector(b, realModel(b, name))
 		for _, longSide := range []int{160, 320, 640, 1280} {
 			img := noise(2*longSide, 2*longSide*3/4)
-			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, longSide), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", name, longSide), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					_, err := d.Detect(b.Context(), img, longSide)
@@ -43,11 +44,11 @@ func BenchmarkDetect(b *testing.B) {
 
 // BenchmarkDetectRun measures what ONNX Runtime takes for square inputs.
 func BenchmarkDetectRun(b *testing.B) {
-	for _, m := range benchModels(b, 0) {
-		d := openDetector(b, m)
+	for _, name := range realModels(b, config.KindDetector) {
+		d := openDetector(b, realModel(b, name))
 		for _, side := range []int{128, 160, 320, 640} {
 			input := make([]float32, 3*side*side)
-			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, side), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", name, side), func(b *testing.B) {
 				for b.Loop() {
 					_, err := d.net.run(b.Context(), ort.NewShape(1, 3, int64(side), int64(side)), input)
 					require.NoError(b, err)
@@ -60,7 +61,7 @@ func BenchmarkDetectRun(b *testing.B) {
 // BenchmarkLetterbox measures the part of BenchmarkDetect that makes network
 // input, for several reductions to 640 pixels.
 func BenchmarkLetterbox(b *testing.B) {
-	in := manifest(b, defaultPair[0]).Input
+	in := shipped(b, config.Default().Models.Detector).Input
 	for _, longSide := range []int{640, 960, 1280, 2560, 5120} {
 		img := noise(longSide, longSide*3/4)
 		b.Run(fmt.Sprintf("%d to 640", longSide), func(b *testing.B) {
@@ -77,11 +78,11 @@ func BenchmarkLetterbox(b *testing.B) {
 
 // BenchmarkEmbed measures a whole call; the embedders take one chip a run.
 func BenchmarkEmbed(b *testing.B) {
-	for _, m := range benchModels(b, 1) {
-		e := openEmbedder(b, m)
+	for _, name := range realModels(b, config.KindEmbedder) {
+		e := openEmbedder(b, realModel(b, name))
 		for _, n := range []int{1, 4} {
 			batch := chips(n)
-			b.Run(fmt.Sprintf("%s/%d", m.Manifest.Name, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					_, err := e.Embed(b.Context(), batch)
@@ -95,14 +96,14 @@ func BenchmarkEmbed(b *testing.B) {
 // BenchmarkEmbedRun measures the part of one chip that ONNX Runtime takes, with each
 // network rewritten and as its file has it.
 func BenchmarkEmbedRun(b *testing.B) {
-	for _, m := range benchModels(b, 1) {
+	for _, name := range realModels(b, config.KindEmbedder) {
 		for _, asIs := range []bool{false, true} {
-			e := NewEmbedder(startRuntime(b), settings(b), m)
+			e := NewEmbedder(startRuntime(b), settings(b), realModel(b, name))
 			e.net.asIs = asIs
 			require.NoError(b, e.Start(b.Context()))
 			b.Cleanup(func() { require.NoError(b, e.Close(context.Background())) })
 			input := make([]float32, chipFloats)
-			b.Run(fmt.Sprintf("%s/%s", m.Manifest.Name, map[bool]string{false: "rewritten", true: "as it is"}[asIs]), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%s", name, map[bool]string{false: "rewritten", true: "as it is"}[asIs]), func(b *testing.B) {
 				for b.Loop() {
 					_, err := e.net.run(b.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
 					require.NoError(b, err)

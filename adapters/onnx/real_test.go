@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/config"
 	"imago/ports"
 	"imago/test/contract"
 	"imago/test/fixture"
@@ -32,11 +33,22 @@ var annotated = map[string][]ports.Point{
 	"017_0": nil,
 }
 
-// decodeJPEG decodes a labelled picture at full size with the standard library,
-// so that these tests depend on no other adapter. None of them is rotated.
-func decodeJPEG(tb testing.TB, name string) *ports.Image {
+// portraits are three of the portraits with the nose of each.
+var portraits = map[string][]ports.Point{
+	"obama": {{X: 497, Y: 271}}, "obama2": {{X: 284, Y: 448}}, "biden": {{X: 599, Y: 410}},
+}
+
+// labelledImage decodes a labelled picture. None of them is rotated.
+func labelledImage(tb testing.TB, name string) *ports.Image {
 	tb.Helper()
-	decoded, err := jpeg.Decode(bytes.NewReader(fixture.Read(tb, name+".jpg")))
+	return decodeJPEG(tb, fixture.Read(tb, name+".jpg"))
+}
+
+// decodeJPEG decodes a picture at full size with the standard library, so that these
+// tests depend on no other adapter.
+func decodeJPEG(tb testing.TB, data []byte) *ports.Image {
+	tb.Helper()
+	decoded, err := jpeg.Decode(bytes.NewReader(data))
 	require.NoError(tb, err)
 	size := decoded.Bounds().Size()
 	rgba := image.NewRGBA(image.Rectangle{Max: size})
@@ -55,7 +67,7 @@ func decodeJPEG(tb testing.TB, name string) *ports.Image {
 // pipeline in Python as well.
 func labelled(tb testing.TB, name string, longSides ...int) contract.DetectorPicture {
 	tb.Helper()
-	img, tolerance := decodeJPEG(tb, name), 0.02
+	img, tolerance := labelledImage(tb, name), 0.02
 	if name == "005_A" {
 		tolerance = 0.03
 	}
@@ -66,16 +78,44 @@ func labelled(tb testing.TB, name string, longSides ...int) contract.DetectorPic
 }
 
 // Every annotated face is found at the shipped minimum score, and no other.
-func TestDetectorFindsEveryFace(t *testing.T) {
-	d := openDetector(t, realModel(t, defaultPair[0]))
-	for name := range annotated {
-		t.Run(name, func(t *testing.T) {
-			p := labelled(t, name)
-			requireEveryFace(t, d, p, 640)
-			if p.Image.Width < 2000 { // the others take seconds under the race detector
-				requireEveryFace(t, d, p, 320)
-			}
+func TestDetectorsFindEveryFace(t *testing.T) {
+	fixture.Faces(t)
+	for _, model := range realModels(t, config.KindDetector) {
+		d := openDetector(t, realModel(t, model))
+		for name := range annotated {
+			t.Run(model+"/"+name, func(t *testing.T) { requireEveryFaceAtAnySize(t, d, labelled(t, name)) })
+		}
+	}
+}
+
+func TestDetectorsFindPortraits(t *testing.T) {
+	for _, model := range realModels(t, config.KindDetector) {
+		d := openDetector(t, realModel(t, model))
+		for _, p := range portraitPictures(t) {
+			t.Run(model+"/"+p.Name, func(t *testing.T) { requireEveryFaceAtAnySize(t, d, p) })
+		}
+	}
+}
+
+// portraitPictures returns the portraits and a picture without a face.
+func portraitPictures(tb testing.TB) (all []contract.DetectorPicture) {
+	tb.Helper()
+	for name, noses := range portraits {
+		img := decodeJPEG(tb, fixture.ReadPortrait(tb, name+".jpg"))
+		all = append(all, contract.DetectorPicture{
+			Name: name, Image: img, Noses: noses, LongSides: []int{0, 640, 480}, Tolerance: 0.02 * float64(max(img.Width, img.Height)),
 		})
+	}
+	return append(all, contract.DetectorPicture{
+		Name: "landscape", Image: decodeJPEG(tb, fixture.Landscape(tb)), LongSides: []int{0, 640, 480},
+	})
+}
+
+func requireEveryFaceAtAnySize(t *testing.T, d *Detector, p contract.DetectorPicture) {
+	t.Helper()
+	requireEveryFace(t, d, p, 640)
+	if p.Image.Width < 2000 { // the others take seconds under the race detector
+		requireEveryFace(t, d, p, 320)
 	}
 }
 
@@ -115,55 +155,77 @@ func nearest(noses []ports.Point, taken []bool, at ports.Point, limit float64) i
 	return best
 }
 
-// The whole suite on a real network, with two small pictures and one without a
-// face.
+// The whole suite on the real networks.
 func TestRealDetectorContract(t *testing.T) {
-	var pictures []contract.DetectorPicture
-	for _, name := range []string{"009_C", "010_2", "017_0"} {
-		pictures = append(pictures, labelled(t, name, 0, 640, 480))
+	pictures := portraitPictures(t)
+	for _, model := range realModels(t, config.KindDetector) {
+		t.Run(model, func(t *testing.T) {
+			contract.Detector(t, contract.DetectorHarness{
+				Open:     func(tb testing.TB) ports.Detector { return openDetector(tb, realModel(tb, model)) },
+				Close:    func(tb testing.TB, d ports.Detector) { require.NoError(tb, d.(*Detector).Close(context.Background())) },
+				Pictures: pictures,
+			})
+		})
 	}
-	contract.Detector(t, contract.DetectorHarness{
-		Open:     func(tb testing.TB) ports.Detector { return openDetector(tb, realModel(tb, defaultPair[0])) },
-		Close:    func(tb testing.TB, d ports.Detector) { require.NoError(tb, d.(*Detector).Close(context.Background())) },
-		Pictures: pictures,
-	})
 }
 
 func TestRealEmbedderContract(t *testing.T) {
-	contract.Embedder(t, contract.EmbedderHarness{
-		Open:  func(tb testing.TB) ports.Embedder { return openEmbedder(tb, realModel(tb, defaultPair[1])) },
-		Close: func(tb testing.TB, e ports.Embedder) { require.NoError(tb, e.(*Embedder).Close(context.Background())) },
-	})
+	for _, model := range realModels(t, config.KindEmbedder) {
+		t.Run(model, func(t *testing.T) {
+			contract.Embedder(t, contract.EmbedderHarness{
+				Open:  func(tb testing.TB) ports.Embedder { return openEmbedder(tb, realModel(tb, model)) },
+				Close: func(tb testing.TB, e ports.Embedder) { require.NoError(tb, e.(*Embedder).Close(context.Background())) },
+			})
+		})
+	}
 }
 
-// The first numbers of the vector of a chip with red = 2x, green = 2y and
-// blue = x*y (modulo 256), as measured apart from this code with Python's
-// onnxruntime 1.27.0:
+// pythonVector is what Python's onnxruntime 1.27.0 made of a chip with red = 2x, green =
+// 2y and blue = x*y (modulo 256), apart from this code:
 //
 //	y, x = np.mgrid[0:112, 0:112]
 //	chip = np.stack([(2*x)%256, (2*y)%256, (x*y)%256], -1)
-//	o = InferenceSession("face_recognition_sface_2021dec.onnx").run(None,
-//	    {"data": chip.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+//	v = (chip/255 - [.485, .456, .406]) / [.229, .224, .225]  # mobilefacenet; v = chip for SFace
+//	o = InferenceSession(FILE).run(None, {INPUT: v.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
 //	o / np.linalg.norm(o)
+type pythonVector struct {
+	first         []float64
+	sum, last     float64
+	preprocessing string
+}
+
+var pythonVectors = map[string]pythonVector{
+	"mobilefacenet": {
+		[]float64{-0.155385, 0.046701, 0.060804, -0.024314, -0.005944, 0.102382, 0.023703, -0.057506}, -1.050589, 0.208911,
+		"arcface-112 similarity alignment, RGB scale 0.00392156862745098 mean 0.485,0.456,0.406 std 0.229,0.224,0.225",
+	},
+	"opencv-sface": {
+		[]float64{-0.095107, 0.017634, 0.126087, 0.028733, 0.199762, 0.008009, 0.082733, -0.060040}, 0.744286, 0.087560,
+		"arcface-112 similarity alignment, RGB scale 1 mean 0,0,0 std 1,1,1",
+	},
+}
+
 func TestEmbedderMatchesPython(t *testing.T) {
-	e := openEmbedder(t, realModel(t, defaultPair[1]))
 	chip := new(ports.Chip)
 	for y := range ports.ChipSize {
 		for x := range ports.ChipSize {
 			copy(chip[3*(y*ports.ChipSize+x):], []byte{byte(2 * x), byte(2 * y), byte(x * y)})
 		}
 	}
-	vectors, err := e.Embed(t.Context(), []*ports.Chip{chip})
-	require.NoError(t, err)
-	want := []float64{-0.095107, 0.017634, 0.126087, 0.028733, 0.199762, 0.008009, 0.082733, -0.06004}
-	for i, w := range want {
-		require.InDelta(t, w, vectors[0][i], 2e-5, "number %d", i)
+	for _, model := range realModels(t, config.KindEmbedder) {
+		want := pythonVectors[model]
+		e := openEmbedder(t, realModel(t, model))
+		vectors, err := e.Embed(t.Context(), []*ports.Chip{chip})
+		require.NoError(t, err)
+		for i, w := range want.first {
+			require.InDelta(t, w, vectors[0][i], 2e-5, "%s: number %d", model, i)
+		}
+		var sum float64
+		for _, v := range vectors[0] {
+			sum += float64(v)
+		}
+		require.InDelta(t, want.sum, sum, 5e-4, "%s: the sum of all", model)
+		require.InDelta(t, want.last, vectors[0][127], 2e-5, "%s: the last", model)
+		require.Equal(t, want.preprocessing, e.Space().Preprocessing)
 	}
-	var sum float64
-	for _, v := range vectors[0] {
-		sum += float64(v)
-	}
-	require.InDelta(t, 0.744286, sum, 5e-4, "the sum of all")
-	require.InDelta(t, -0.22355, vectors[0][58], 2e-5, "the largest")
-	require.Equal(t, "arcface-112 similarity alignment, RGB scale 1 mean 0,0,0 std 1,1,1", e.Space().Preprocessing)
 }

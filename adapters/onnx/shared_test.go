@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,37 +12,40 @@ import (
 	"imago/test/fixture"
 )
 
-// The pairs of detector and embedder whose manifests ship.
-var (
-	defaultPair = [2]string{"opencv-yunet", "opencv-sface"}
-	fastPair    = [2]string{"yunet", "mobilefacenet"}
-)
-
-// manifest returns one that ships.
-func manifest(tb testing.TB, name string) config.Manifest {
+// shipped returns a manifest that ships with imago.
+func shipped(tb testing.TB, name string) config.Manifest {
 	tb.Helper()
 	m, err := config.LoadManifest(config.BuiltinModels, name)
 	require.NoError(tb, err)
 	return m
 }
 
-// realModel returns a model whose manifest ships and whose file is in the models
-// folder.
+// realModel returns a model that ships with imago: one of the default pair, which is
+// always there, or one of the fast pair where that is.
 func realModel(tb testing.TB, name string) Model {
 	tb.Helper()
-	return Model{Manifest: manifest(tb, name), FS: os.DirFS(fixture.Models(tb))}
+	m := shipped(tb, name)
+	dir := fixture.Models(tb)
+	if path, found := fixture.FastModel(tb, m.File); found {
+		dir = filepath.Dir(path)
+	}
+	return Model{Manifest: m, FS: os.DirFS(dir)}
 }
 
-// benchModels returns both pairs as far as their files are there: the fast one is in no
-// package registry.
-func benchModels(tb testing.TB, i int) (models []Model) {
+// realModels returns the models of a kind that are there: that of the default pair, and
+// that of the fast one where it is.
+func realModels(tb testing.TB, kind config.Kind) (names []string) {
 	tb.Helper()
-	for _, pair := range [][2]string{defaultPair, fastPair} {
-		m := realModel(tb, pair[i])
-		if _, err := os.Stat(filepath.Join(fixture.Models(tb), m.Manifest.File)); err == nil {
-			models = append(models, m)
+	files, err := fs.Glob(config.BuiltinModels, "*.yaml")
+	require.NoError(tb, err)
+	for _, file := range files {
+		m := shipped(tb, file[:len(file)-len(".yaml")])
+		_, found := fixture.FastModel(tb, m.File)
+		if m.Kind == kind && found {
+			names = append(names, m.Name)
 		}
 	}
-	require.NotEmpty(tb, models)
-	return models
+	models := config.Default().Models
+	require.Contains(tb, names, map[config.Kind]string{config.KindDetector: models.Detector, config.KindEmbedder: models.Embedder}[kind])
+	return names
 }

@@ -51,7 +51,7 @@ func TestSpaceWithoutANetwork(t *testing.T) {
 	cfg.Models.Dir = t.TempDir()
 	access, err := accessStore(cfg)
 	require.NoError(t, err)
-	require.Equal(t, "mobilefacenet", access.space.Model)
+	require.Equal(t, "opencv-sface", access.space.Model)
 	require.Positive(t, access.space.Dimension)
 	require.Len(t, access.space.Digest, 64)
 	require.Equal(t, []string{"users", "blacklist", "whitelist"}, access.names())

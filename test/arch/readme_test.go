@@ -199,7 +199,7 @@ func TestSixSteps(t *testing.T) {
 // What the README says of thresholds is what the manifest of the default embedder
 // says, to the digits that are shown.
 func TestThresholdTable(t *testing.T) {
-	m, err := config.LoadManifest(config.BuiltinModels, "mobilefacenet")
+	m, err := config.LoadManifest(config.BuiltinModels, config.Default().Models.Embedder)
 	require.NoError(t, err)
 	curve := calibration.Curve{Midpoint: m.Calibration.Midpoint, Steepness: m.Calibration.Steepness}
 	var rates calibration.Rates

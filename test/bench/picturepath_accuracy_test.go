@@ -29,6 +29,9 @@ func (d wholeDecoder) Decode(ctx context.Context, data []byte, _ int) (*ports.Im
 // pixels it measures the large face of 003_A differently: a cosine of 0.977.)
 const wholeSize = 1280
 
+// portraits are the portraits, of two people.
+var portraits = []string{"obama.jpg", "obama2.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg", "32bit.png"}
+
 // Decoding at the smallest sufficient scale and looking at a small copy first
 // loses neither a face nor accuracy against decoding every picture at its full
 // size and looking for faces at that.
@@ -42,22 +45,27 @@ func TestReducedPicturesLoseNothing(t *testing.T) {
 	whole := p.Extractor()
 	p.Config.Inference.DetectSizes = sizes[len(sizes)-1:]
 	large := p.Extractor()
+	requireNoLoss := func(t *testing.T, picture []byte) {
+		t.Helper()
+		img, err := p.Decoder.Decode(t.Context(), picture, 0)
+		require.NoError(t, err)
+		if max(img.Width, img.Height) > wholeSize {
+			requireSame(t, picture, large, reduced)
+		} else {
+			requireSame(t, picture, whole, reduced)
+		}
+	}
+	for _, name := range portraits {
+		t.Run(name, func(t *testing.T) { requireNoLoss(t, fixture.ReadPortrait(t, name)) })
+	}
+	fixture.Faces(t)
 	for _, name := range []string{
 		"000_5.jpg", "001_A.jpg", "003_A.jpg", "005_A.jpg", "007_B.jpg", "009_C.jpg", "010_2.jpg", "012_4.jpg",
 		"014_5.jpg", "016_8.jpg", "017_0.jpg", "cast/group1.jpg", "cast/group3.jpg",
 		"cast/amy1.png", "cast/bernadette2.png", "cast/howard3.png", "cast/leonard4.png",
 		"cast/penny5.png", "cast/raj1.png", "cast/sheldon2.png", "cast/stuart3.png",
 	} {
-		t.Run(name, func(t *testing.T) {
-			picture := fixture.Read(t, name)
-			img, err := p.Decoder.Decode(t.Context(), picture, 0)
-			require.NoError(t, err)
-			if max(img.Width, img.Height) > wholeSize {
-				requireSame(t, picture, large, reduced)
-			} else {
-				requireSame(t, picture, whole, reduced)
-			}
-		})
+		t.Run(name, func(t *testing.T) { requireNoLoss(t, fixture.Read(t, name)) })
 	}
 }
 

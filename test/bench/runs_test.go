@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -79,7 +78,11 @@ func BenchmarkBatch(b *testing.B) {
 
 func openRuns(b *testing.B, file string, threads int) *bare.Network {
 	b.Helper()
-	n, err := bare.Open(filepath.Join(fixture.Models(b), file), threads)
+	path, found := fixture.FastModel(b, file)
+	if !found {
+		b.Skipf("%s is not there: imago models pull yunet mobilefacenet", file)
+	}
+	n, err := bare.Open(path, threads)
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, n.Close()) })
 	return n

@@ -20,8 +20,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"imago/test/fixture"
 )
 
 // tabTimeout bounds what one tab does; patience bounds one wait in it.
@@ -265,8 +263,10 @@ func quote(text string) string {
 	return string(out)
 }
 
-// cast is the path of a still of somebody.
-func cast(t *testing.T, name string) string {
+// saved is the path of a file with some content.
+func saved(t *testing.T, name string, content []byte) string {
 	t.Helper()
-	return fixture.Faces(t, "cast", name+".png")
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	return path
 }

@@ -42,37 +42,37 @@ func (b *tab) enrol(path, id string) {
 func TestEnrolSearchUnenrol(t *testing.T) {
 	b := console(t)
 	b.says("users-message", "Nobody is enrolled in users.")
-	b.enrol(cast(t, "amy1"), "amy")
-	b.enrol(cast(t, "raj1"), "raj & co <b>")
+	b.enrol(fixture.Portrait(t, "obama.jpg"), "obama")
+	b.enrol(fixture.Portrait(t, "biden.jpg"), "biden & co <b>")
 	b.wait("rows.children.length === 2")
-	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#rows th"))
+	require.Equal(t, []string{"obama", "biden & co <b>"}, b.texts("#rows th"))
 
-	b.choose(cast(t, "amy2"))
+	b.choose(fixture.Portrait(t, "obama2.jpg"))
 	b.says("picture-message", "One face")
 	require.Empty(t, evaluate[string](b, "document.getElementById('enrol-message').textContent"), "it was about another picture")
 	b.click("#search")
 	b.wait("matches.children.length > 0")
-	require.Equal(t, []string{"amy"}, b.texts("#matches .who"), "above 80 %")
+	require.Equal(t, []string{"obama"}, b.texts("#matches .who"), "above 80 %")
 	b.says("count", "1 of 2 reach 80 %.")
-	b.says("meaning", "With 2 users enrolled, at most 1 of 5,000 strangers would match somebody at 80 %.")
+	b.says("meaning", "With 2 users enrolled, at most 1 of 5,300 strangers would match somebody at 80 %.")
 	require.Greater(t, evaluate[float64](b, "Number(document.querySelector('[role=meter]').ariaValueNow)"), 80.0)
 	b.slide(0)
-	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#matches .who"), "filtered without asking again")
+	require.Equal(t, []string{"obama", "biden & co <b>"}, b.texts("#matches .who"), "filtered without asking again")
 	b.slide(100)
 	require.Empty(t, b.texts("#matches .who"))
 	b.says("count", "0 of 2 reach 100 %.")
 	b.says("meaning", "at 100 %.")
 
-	b.choose(cast(t, "raj2"))
+	b.choose(fixture.Portrait(t, "obama3.jpg"))
 	b.says("picture-message", "One face")
 	require.False(t, b.visible("results"), "the results of another picture are gone")
 
-	b.click("[aria-label='Unenrol amy']")
-	b.says("confirm-text", "All faces of amy in users are removed at once and for good.")
+	b.click("[aria-label='Unenrol obama']")
+	b.says("confirm-text", "All faces of obama in users are removed at once and for good.")
 	b.click("#confirm-no")
 	b.wait("!document.getElementById('confirm').open")
-	require.Equal(t, []string{"amy", "raj & co <b>"}, b.texts("#rows th"))
-	for _, id := range []string{"amy", "raj & co <b>"} {
+	require.Equal(t, []string{"obama", "biden & co <b>"}, b.texts("#rows th"))
+	for _, id := range []string{"obama", "biden & co <b>"} {
 		b.click("[aria-label='Unenrol " + id + "']")
 		b.click("#confirm-yes")
 		b.says("users-message", id+" is unenrolled from users.")
@@ -110,21 +110,20 @@ func TestRefusedEnrolments(t *testing.T) {
 
 func TestRefusedPictures(t *testing.T) {
 	b := console(t)
-	large := filepath.Join(t.TempDir(), "large.jpg")
-	require.NoError(t, os.WriteFile(large, make([]byte, 6<<20), 0o600))
+	large, pair := saved(t, "large.jpg", make([]byte, 6<<20)), saved(t, "pair.jpg", fixture.Pair(t))
 	for path, reason := range map[string]string{
-		fixture.Faces(t, "bad", "einstein.webp"): "JPEG",
-		fixture.Faces(t, "bad", "truncated.jpg"): "provided image",
-		fixture.Faces(t, "bad", "empty.png"):     "",
-		fixture.Faces(t, "017_0.jpg"):            "No face was found in this picture.",
-		fixture.Faces(t, "010_2.jpg"):            "– more than one face detected in the provided image",
-		large:                                    "This picture has 6 MB; imago takes at most 5 MB.",
+		saved(t, "drawing.webp", []byte("RIFF\xec\x34\x00\x00WEBPVP8 ")): "JPEG",
+		saved(t, "truncated.jpg", fixture.Truncated(t)):                  "provided image",
+		saved(t, "empty.png", []byte("test\n")):                          "",
+		saved(t, "landscape.jpg", fixture.Landscape(t)):                  "No face was found in this picture.",
+		pair:  "– more than one face detected in the provided image",
+		large: "This picture has 6 MB; imago takes at most 5 MB.",
 	} {
 		b.choose(path)
 		b.wait("document.getElementById('picture-message').className === 'message bad'")
 		b.says("picture-message", reason)
 	}
-	b.choose(fixture.Faces(t, "010_2.jpg"))
+	b.choose(pair)
 	b.says("picture-message", "2 faces; the largest")
 	b.write("#user", "both")
 	b.click("#enrol")

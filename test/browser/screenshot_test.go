@@ -45,6 +45,7 @@ func TestTheFaceIsDrawnWhereItIs(t *testing.T) {
 // the camera wrote about orientation: the positions are those that come with the
 // pictures.
 func TestRealFacesAreFound(t *testing.T) {
+	fixture.Faces(t)
 	b := console(t)
 	for name, nose := range map[string][2]float64{
 		"001_A.jpg": {2109, 2261}, "003_A.jpg": {3210, 1382}, "005_A.jpg": {2092, 2871}, "007_B.jpg": {205, 299}, "009_C.jpg": {166, 236},

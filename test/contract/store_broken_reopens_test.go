@@ -53,6 +53,14 @@ func brokenReopens() []brokenStore {
 				}
 				return again, nil
 			}),
+		withReopen("names no remedy", "ReopenOtherSpace",
+			func(h StoreHarness, tb testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
+				again, err := h.Reopen(tb, s, space)
+				if err != nil {
+					return nil, fmt.Errorf("holds %s, wanted %s: %w", s.(archived).data().space, space, ports.ErrSpaceMismatch)
+				}
+				return again, nil
+			}),
 		withReopen("refuses a renamed model", "ReopenRenamedModel",
 			func(h StoreHarness, tb testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
 				if s.(archived).data().space != space {

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"math"
 	"slices"
@@ -172,7 +171,7 @@ func harnessOf(wrap func(*reference) ports.VectorStore) StoreHarness {
 		Reopen: func(_ testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
 			data := s.(archived).data()
 			if data.space.ID() != space.ID() {
-				return nil, fmt.Errorf("holds %s, wanted %s: %w", data.space, space, ports.ErrSpaceMismatch)
+				return nil, space.Mismatch("it", data.space.String(), "make another")
 			}
 			return wrap(&reference{data}), nil
 		},

@@ -77,7 +77,7 @@ func runBroken(t *testing.T, name, testCase string) (string, error) {
 func TestBrokenStore(t *testing.T) {
 	name := os.Getenv(brokenStoreEnv)
 	if name == "" {
-		t.Skip("this test is the child of TestVectorStoreRejectsBroken")
+		return // TestVectorStoreRejectsBroken runs it
 	}
 	h := referenceHarness()
 	for _, v := range brokenStores() {

@@ -115,8 +115,9 @@ func TestEnvironments(t *testing.T) {
 		environ = append(environ, m[1]+"="+m[2])
 	}
 	require.GreaterOrEqual(t, len(environ), 4)
-	_, err := config.Load("", environ)
+	cfg, err := config.Load("", environ)
 	require.NoError(t, err)
+	require.Contains(t, read(t, "docker", "Dockerfile"), "COPY --from=build /out/models "+cfg.Models.Dir+"\n", "the models are in the image")
 
 	entry := regexp.MustCompile(`name: (IMAGO_\w+), value: "([^"]*)"`)
 	environ = nil
@@ -128,6 +129,26 @@ func TestEnvironments(t *testing.T) {
 	require.NoError(t, err)
 	var manifest map[string]any
 	require.NoError(t, yaml.Unmarshal([]byte(read(t, "docker", "k8s-sidecar.yaml")), &manifest))
+}
+
+// The notice in the image is about the models that are in it, and nothing is left to be
+// pulled before imago can start.
+func TestModelsAreInTheImage(t *testing.T) {
+	notice, models := read(t, "docker", "NOTICE.models"), config.Default().Models
+	for _, name := range []string{models.Detector, models.Embedder} {
+		m, err := config.LoadManifest(config.BuiltinModels, name)
+		require.NoError(t, err)
+		require.Contains(t, notice, m.File)
+		require.Contains(t, notice, m.SHA256)
+		require.Contains(t, notice, m.Licence)
+	}
+	files, err := filepath.Glob(filepath.Join(fixture.Root(t), "docker", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		require.NotContains(t, read(t, "docker", filepath.Base(file)), "pull]", file)
+		require.NotContains(t, read(t, "docker", filepath.Base(file)), "/models", file)
+	}
 }
 
 // The binding works with exactly one version of ONNX Runtime.

@@ -22,17 +22,17 @@ func TestPGVectorBackend(t *testing.T) {
 	sharedGallery(t, first, second)
 
 	first.kill()
-	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "the gallery outlives an imago")
+	require.Len(t, second.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t), 1, "the gallery outlives an imago")
 
 	pg.Kill()
-	a := second.search(fixture.Read(t, "cast", "amy2.png"))
+	a := second.search(fixture.ReadPortrait(t, "obama2.jpg"))
 	require.Equal(t, http.StatusServiceUnavailable, a.status, a.body)
 	require.NotEmpty(t, a.header.Get("Retry-After"))
 	require.Equal(t, http.StatusServiceUnavailable, second.must("GET", "/readyz", "").status)
 	require.Equal(t, http.StatusOK, second.must("GET", "/healthz", "").status)
 	require.NoError(t, pg.Restart())
 	second.waitReady()
-	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "nothing is lost")
+	require.Len(t, second.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t), 1, "nothing is lost")
 }
 
 func TestMilvusBackend(t *testing.T) {
@@ -42,31 +42,31 @@ func TestMilvusBackend(t *testing.T) {
 	first, second := start(t, env...), start(t, env...)
 	sharedGallery(t, first, second)
 	first.kill()
-	require.Len(t, second.search(fixture.Read(t, "cast", "amy2.png")).matches(t), 1, "the gallery outlives an imago")
+	require.Len(t, second.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t), 1, "the gallery outlives an imago")
 }
 
 // sharedGallery does the main job over two imagos on one backend: what one has
 // answered the other sees at once.
 func sharedGallery(t *testing.T, first, second *server) {
 	t.Helper()
-	amy, raj := fixture.Read(t, "cast", "amy1.png"), fixture.Read(t, "cast", "raj1.png")
-	require.Equal(t, http.StatusOK, first.enrol("amy", amy).status)
-	require.Equal(t, duplicate, second.enrol("amy", amy).body)
-	require.Equal(t, http.StatusOK, second.enrol("raj", raj).status)
+	obama, biden := fixture.ReadPortrait(t, "obama.jpg"), fixture.ReadPortrait(t, "biden.jpg")
+	require.Equal(t, http.StatusOK, first.enrol("obama", obama).status)
+	require.Equal(t, duplicate, second.enrol("obama", obama).body)
+	require.Equal(t, http.StatusOK, second.enrol("biden", biden).status)
 	for _, s := range []*server{first, second} {
-		require.Equal(t, "amy", s.search(fixture.Read(t, "cast", "amy2.png")).matches(t)[0].UserID)
-		require.Equal(t, "raj", s.search(raj).matches(t)[0].UserID)
+		require.Equal(t, "obama", s.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t)[0].UserID)
+		require.Equal(t, "biden", s.search(biden).matches(t)[0].UserID)
 	}
-	require.Equal(t, http.StatusOK, first.unenrol("raj").status)
-	require.Equal(t, notFound, second.search(raj).body)
-	require.Equal(t, http.StatusNotFound, second.unenrol("raj").status)
+	require.Equal(t, http.StatusOK, first.unenrol("biden").status)
+	require.Equal(t, notFound, second.search(biden).body)
+	require.Equal(t, http.StatusNotFound, second.unenrol("biden").status)
 
 	won := 0
 	answers := make(chan answer, 20)
 	for i := range cap(answers) {
 		s := []*server{first, second}[i%2]
 		go func() {
-			a, err := s.call(t.Context(), "POST", "/users/twin", faceJSON(raj))
+			a, err := s.call(t.Context(), "POST", "/users/twin", faceJSON(biden))
 			if err != nil {
 				a.body = fmt.Sprint(err)
 			}

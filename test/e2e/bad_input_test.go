@@ -28,12 +28,12 @@ func TestBadInput(t *testing.T) {
 		status                   int
 		says                     string // part of an error, or of the detail where there are none
 	}{
-		{"corrupted png", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "corrupted.png")), 400, "image"},
-		{"bmp", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "einstein.bmp")), 400, "only JPEG and PNG"},
-		{"gif", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "einstein.gif")), 400, "only JPEG and PNG"},
-		{"webp", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "einstein.webp")), 400, "only JPEG and PNG"},
-		{"empty png", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "empty.png")), 400, "image"},
-		{"truncated jpeg", "POST", "/users/x", faceJSON(fixture.Read(t, "bad", "truncated.jpg")), 400, "damaged"},
+		{"corrupted png", "POST", "/users/x", faceJSON(append([]byte("\x89PNG\r\n\x1a\n\x00"), fixture.ReadPortrait(t, "32bit.png")[8:]...)), 400, "image"},
+		{"bmp", "POST", "/users/x", faceJSON([]byte("BM\x8a\x00\x04\x00\x00\x00\x00\x00\x8a\x00\x00\x00")), 400, "only JPEG and PNG"},
+		{"gif", "POST", "/users/x", faceJSON([]byte("GIF89a\x00\x01\x00\x01")), 400, "only JPEG and PNG"},
+		{"webp", "POST", "/users/x", faceJSON([]byte("RIFF\xec\x34\x00\x00WEBPVP8 ")), 400, "only JPEG and PNG"},
+		{"empty png", "POST", "/users/x", faceJSON([]byte("test\n")), 400, "image"},
+		{"truncated jpeg", "POST", "/users/x", faceJSON(fixture.Truncated(t)), 400, "damaged"},
 		{"png bomb", "POST", "/users/x", faceJSON(pngBomb(60000, 60000)), 413, "60000"},
 		{"png that declares nothing", "POST", "/users/x", faceJSON(pngBomb(0, 10)), 400, "no pixels"},
 		{"empty body", "POST", "/users/x", "", 400, "body"},

@@ -97,7 +97,7 @@ func TestBenchSaysWhatFailed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	empty := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(empty, "nobody.jpg"), fixture.Read(t, "017_0.jpg"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(empty, "nobody.jpg"), fixture.Landscape(t), 0o600))
 	r := finish(t, s.bench(t, "--duration", "300ms", "--pictures", empty))
 	require.Equal(t, 3, r.code, r.err)
 	failures := parseBench(t, r.out).Runs[0].Failures

@@ -23,12 +23,12 @@ func TestCalibration(t *testing.T) {
 		FalseMatchRate, FalseMatchChance rate
 		Calibration                      struct{ Model, Basis string }
 	}
-	s := start(t, "IMAGO_SEARCH_MAX_FALSE_MATCH=0.0003")
+	s := start(t, "IMAGO_SEARCH_MAX_FALSE_MATCH=0.0002")
 	a := read[assessment](t, s.must("GET", "/calibration?threshold=75", ""))
-	require.Equal(t, "mobilefacenet", a.Calibration.Model)
-	require.Contains(t, a.Calibration.Basis, "589,155 pairs")
-	require.InDelta(t, 0.4666, a.Cosine, 1e-4)
-	require.InEpsilon(t, 1.7525e-4, a.FalseMatchRate.Value, 1e-3)
+	require.Equal(t, "opencv-sface", a.Calibration.Model)
+	require.Contains(t, a.Calibration.Basis, "58,725,652 pairs")
+	require.InDelta(t, 0.4354, a.Cosine, 1e-4)
+	require.InEpsilon(t, 1.4025e-4, a.FalseMatchRate.Value, 1e-3)
 	require.Equal(t, rate{0, "estimate"}, a.FalseMatchChance, "there is nobody to be confused with")
 
 	search := func() answer { return s.must("POST", "/users/search", `{"threshold":75,`+faceJSON(portrait(t))[1:]) }
@@ -39,6 +39,6 @@ func TestCalibration(t *testing.T) {
 		require.Equal(t, i+1, a.Users)
 		require.InEpsilon(t, 1-math.Pow(1-a.FalseMatchRate.Value, float64(i+1)), a.FalseMatchChance.Value, 1e-9)
 	}
-	require.Equal(t, `false-match;chance="0.00035";bound=estimate;limit="0.0003";users=2`, search().header.Get("X-Imago-Warning"))
+	require.Equal(t, `false-match;chance="0.00028";bound=estimate;limit="0.0002";users=2`, search().header.Get("X-Imago-Warning"))
 	require.Equal(t, http.StatusNotFound, s.must("GET", "/calibration/nobody", "").status)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
 // told is what the audit log says of a run of a command.
@@ -41,8 +43,8 @@ func commandTrail(t *testing.T, path string) (all []told) {
 func TestCommandsAreAudited(t *testing.T) {
 	t.Parallel()
 	path, copied, log, dir := database(t, false), database(t, false), filepath.Join(t.TempDir(), "audit.log"), t.TempDir()
-	for _, name := range []string{"amy", "raj"} {
-		picture(t, filepath.Join(dir, name+".png"), "cast", name+"1.png")
+	for _, name := range []string{"obama.jpg", "biden.jpg"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), fixture.ReadPortrait(t, name), 0o600))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "nobody.jpg"), []byte("no picture"), 0o600))
 	env := append(pipelineEnvironment(t), "IMAGO_AUDIT_PATH="+log, "IMAGO_AUDIT_SYNC=true", "IMAGO_AUDIT_REQUIRED=true")
@@ -131,7 +133,7 @@ func TestCheck(t *testing.T) {
 	require.Zero(t, r.code, "%s%s", r.out, r.err)
 	require.Contains(t, r.out, "store: ok: memory, 1 faces in "+path)
 	require.Contains(t, r.out, "inference: ok: ONNX Runtime 1.")
-	require.Contains(t, r.out, "models: ok: yunet and mobilefacenet")
+	require.Contains(t, r.out, "models: ok: opencv-yunet and opencv-sface")
 	require.Equal(t, 200, s.enrol("somebody-else", portrait(t)).status)
 	s.stop()
 

@@ -72,7 +72,7 @@ func TestUnenrolErases(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "imago.db")
 	env := "IMAGO_STORE_MEMORY_PATH=" + path
 	s := start(t, env)
-	require.Equal(t, http.StatusOK, s.enrol("kept", fixture.Read(t, "cast", "amy1.png")).status)
+	require.Equal(t, http.StatusOK, s.enrol("kept", fixture.ReadPortrait(t, "obama.jpg")).status)
 	require.Equal(t, http.StatusOK, s.enrol("gone", portrait(t)).status)
 	s.stop()
 	all := templates(t, path)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/png"
 	"io/fs"
@@ -15,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
-	"imago/test/fixture"
 )
 
 func evaluate(t testing.TB, dir string, args ...string) result {
@@ -75,7 +75,7 @@ func TestEvaluate(t *testing.T) {
 	require.Equal(t, 40, e.RankOne.Count)
 	require.Equal(t, 40, e.RankOne.Trials)
 	require.Zero(t, e.FailureToEnrol.Count)
-	require.InDelta(t, 0.4803, e.PresentDefault.Cosine, 1e-4)
+	require.InDelta(t, 0.45, e.PresentDefault.Cosine, 1e-4)
 	require.Zero(t, e.PresentDefault.FalseMatches.Count, "no stranger reaches 80 %")
 	require.LessOrEqual(t, e.PresentDefault.FalseNonMatches.Count, 10, "of 80")
 
@@ -84,7 +84,7 @@ func TestEvaluate(t *testing.T) {
 	require.LessOrEqual(t, e.Verification[0].FalseMatches.Count, 70)
 	require.Equal(t, "extrapolated", e.Verification[1].Basis)
 	require.InDelta(t, 80, e.Verification[1].ProposedPercent, 0.01, "1 in 10,000 is what 80 % stands for")
-	require.InDelta(t, 0.48, e.Verification[1].Cosine, 0.06, "near to where 589,155 pairs put it")
+	require.InDelta(t, 0.45, e.Verification[1].Cosine, 0.08, "near to where 58,725,652 pairs put it")
 	require.Greater(t, e.Identification[0].Cosine, e.Verification[1].Cosine-0.01, "5 % among 500 is 1 in 10,000")
 	require.Equal(t, "few", e.Searches[0].Basis)
 	require.Len(t, e.Stages, 5)
@@ -135,11 +135,11 @@ func requireStanza(t testing.TB, path string, midpoint, steepness float64) {
 	t.Helper()
 	stanza, err := os.ReadFile(path)
 	require.NoError(t, err)
-	shipped, err := fs.ReadFile(config.BuiltinModels, "mobilefacenet.yaml")
+	shipped, err := fs.ReadFile(config.BuiltinModels, "opencv-sface.yaml")
 	require.NoError(t, err)
 	rest, _, found := strings.Cut(string(shipped), "\ncalibration:\n")
 	require.True(t, found)
-	m, err := config.LoadManifest(fstest.MapFS{"mobilefacenet.yaml": {Data: []byte(rest + "\n" + string(stanza))}}, "mobilefacenet")
+	m, err := config.LoadManifest(fstest.MapFS{"opencv-sface.yaml": {Data: []byte(rest + "\n" + string(stanza))}}, "opencv-sface")
 	require.NoError(t, err)
 	require.Equal(t, midpoint, m.Calibration.Midpoint)
 	require.Equal(t, steepness, m.Calibration.Steepness)
@@ -192,8 +192,12 @@ func TestEvaluateListsFailures(t *testing.T) {
 
 func TestEvaluateSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	dir := castFolder(t, 1)
-	fixture.Models(t)
+	dir := t.TempDir()
+	for i := range 8 {
+		person := filepath.Join(dir, fmt.Sprint(i))
+		require.NoError(t, os.Mkdir(person, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(person, "1.jpg"), portrait(t), 0o600))
+	}
 	for _, c := range []struct {
 		args []string
 		code int

@@ -153,7 +153,7 @@ func TestTimeoutsBehindNginx(t *testing.T) {
 	t.Parallel()
 	slow := start(t, "IMAGO_SERVER_TIMEOUTS_REQUEST=100ms", "IMAGO_INFERENCE_WORKERS=1", "IMAGO_INFERENCE_DETECT_SIZES=4096")
 	through := behind(servers.OwnNginx(t, gatewayFile(t, "proxy_read_timeout 70s", "proxy_read_timeout 2s"), upstreams(host(slow))), slow)
-	a := through.search(fixture.Read(t, "001_A.jpg"))
+	a := through.search(fixture.ReadPortrait(t, "obama3.jpg"))
 	require.Equal(t, http.StatusGatewayTimeout, a.status, a.body)
 	require.NotEmpty(t, a.problem(t).Detail)
 

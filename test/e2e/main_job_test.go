@@ -57,7 +57,7 @@ func TestEnrolSearchUnenrol(t *testing.T) {
 func TestNoFace(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	landscape := fixture.Read(t, "017_0.jpg")
+	landscape := fixture.Landscape(t)
 	want := strings.Replace(duplicate, "provided userId already exists", "no face detected in the provided image", 1)
 	require.Equal(t, want, s.enrol("nobody", landscape).body)
 	require.Equal(t, want, s.search(landscape).body)
@@ -66,11 +66,31 @@ func TestNoFace(t *testing.T) {
 func TestSeveralFacesAreRefusedAtEnrolmentOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	group := fixture.Read(t, "000_5.jpg")
+	group := fixture.Pair(t)
 	a := s.enrol("group", group)
 	require.Equal(t, http.StatusBadRequest, a.status)
 	require.Equal(t, []string{"more than one face detected in the provided image"}, a.problem(t).Errors)
 	require.Equal(t, http.StatusNotFound, s.search(group).status, "the largest face is searched and unknown")
+}
+
+// One man is enrolled from one picture: his other pictures find him, and those of
+// another man, of nobody and of a drawing do not.
+func TestOneManIsFoundAndAnotherIsNot(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	require.Equal(t, http.StatusOK, s.enrol("obama", fixture.ReadPortrait(t, "obama.jpg")).status)
+	for _, name := range []string{"obama2.jpg", "obama3.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "32bit.png"} {
+		found := s.search(fixture.ReadPortrait(t, name)).matches(t)
+		require.Len(t, found, 1, name)
+		require.Equal(t, "obama", found[0].UserID, name)
+	}
+	biden := fixture.ReadPortrait(t, "biden.jpg")
+	require.Equal(t, notFound, s.search(biden).body)
+	require.Equal(t, notFound, s.search(portrait(t)).body)
+	require.Equal(t, http.StatusOK, s.enrol("biden", biden).status)
+	require.Equal(t, "biden", s.search(biden).matches(t)[0].UserID)
+	require.Equal(t, http.StatusOK, s.unenrol("obama").status)
+	require.Equal(t, notFound, s.search(fixture.ReadPortrait(t, "obama2.jpg")).body)
 }
 
 // Three people in six pictures: each person's pictures match that person only.

@@ -65,8 +65,23 @@ func TestEveryAnnotatedFaceIsFound(t *testing.T) {
 func TestTemplateSurvivesCopies(t *testing.T) {
 	t.Parallel()
 	p := pipeline.New(t)
-	for _, file := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg"} {
-		picture := fixture.Read(t, file)
+	pictures := map[string][]byte{}
+	for _, name := range []string{"obama2.jpg", "biden.jpg"} {
+		pictures[name] = fixture.ReadPortrait(t, name)
+	}
+	requireSurvival(t, p, pictures)
+	t.Run("labelled", func(t *testing.T) {
+		labelled := map[string][]byte{}
+		for _, name := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg"} {
+			labelled[name] = fixture.Read(t, name)
+		}
+		requireSurvival(t, p, labelled)
+	})
+}
+
+func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]byte) {
+	t.Helper()
+	for file, picture := range pictures {
 		want := template(t, p, picture)
 		img, err := p.Decoder.Decode(t.Context(), picture, 0)
 		require.NoError(t, err)

@@ -35,26 +35,26 @@ func read[T any](t *testing.T, a answer) (v T) {
 func TestSeveralFacesAndReplacement(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	amy, raj, penny := fixture.Read(t, "cast", "amy1.png"), fixture.Read(t, "cast", "raj1.png"), fixture.Read(t, "cast", "penny1.png")
-	require.Equal(t, http.StatusNotFound, s.must("PUT", "/users/u", faceJSON(amy)).status)
-	require.Equal(t, http.StatusNotFound, s.must("POST", "/users/u/faces", faceJSON(amy)).status)
-	require.Equal(t, http.StatusOK, s.enrol("u", amy).status)
-	require.Equal(t, http.StatusOK, s.must("POST", "/users/u/faces", faceJSON(raj)).status)
-	for _, picture := range [][]byte{amy, raj} {
+	obama, biden, drawn := fixture.ReadPortrait(t, "obama.jpg"), fixture.ReadPortrait(t, "biden.jpg"), portrait(t)
+	require.Equal(t, http.StatusNotFound, s.must("PUT", "/users/u", faceJSON(obama)).status)
+	require.Equal(t, http.StatusNotFound, s.must("POST", "/users/u/faces", faceJSON(obama)).status)
+	require.Equal(t, http.StatusOK, s.enrol("u", obama).status)
+	require.Equal(t, http.StatusOK, s.must("POST", "/users/u/faces", faceJSON(biden)).status)
+	for _, picture := range [][]byte{obama, biden} {
 		found := s.search(picture).matches(t)
 		require.Len(t, found, 1)
 		require.InDelta(t, 99.9995, found[0].Similarity, 0.001)
 	}
 	require.Len(t, read[rosterUser](t, s.must("GET", "/users/u", "")).Faces, 2)
 
-	require.Equal(t, http.StatusOK, s.must("PUT", "/users/u", faceJSON(penny)).status)
-	require.Len(t, s.search(penny).matches(t), 1)
-	require.Equal(t, http.StatusNotFound, s.search(amy).status)
-	require.Equal(t, http.StatusNotFound, s.search(raj).status)
+	require.Equal(t, http.StatusOK, s.must("PUT", "/users/u", faceJSON(drawn)).status)
+	require.Len(t, s.search(drawn).matches(t), 1)
+	require.Equal(t, http.StatusNotFound, s.search(obama).status)
+	require.Equal(t, http.StatusNotFound, s.search(biden).status)
 	require.Len(t, read[rosterUser](t, s.must("GET", "/users/u", "")).Faces, 1)
 
-	require.Equal(t, http.StatusBadRequest, s.must("PUT", "/users/u", faceJSON(fixture.Read(t, "017_0.jpg"))).status)
-	require.Len(t, s.search(penny).matches(t), 1, "a refused replacement changes nothing")
+	require.Equal(t, http.StatusBadRequest, s.must("PUT", "/users/u", faceJSON(fixture.Landscape(t))).status)
+	require.Len(t, s.search(drawn).matches(t), 1, "a refused replacement changes nothing")
 }
 
 func TestListingUsers(t *testing.T) {

@@ -304,7 +304,5 @@ func faceJSON(picture []byte) string {
 // portrait is a drawn face that comes with the source.
 func portrait(t testing.TB) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(fixture.Root(t), "test", "testdata", "portrait.jpg"))
-	require.NoError(t, err)
-	return data
+	return fixture.Drawing(t)
 }

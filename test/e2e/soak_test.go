@@ -55,7 +55,7 @@ type soak struct {
 func newSoak(t *testing.T) *soak {
 	t.Helper()
 	x := &soak{t: t, users: 60, window: 1500 * time.Millisecond, windows: 3}
-	cast := 1
+	cast := 0 // stills of each person
 	if set := os.Getenv("IMAGO_TORTURE_SOAK"); set != "" {
 		total, err := time.ParseDuration(set)
 		require.NoError(t, err)
@@ -64,15 +64,22 @@ func newSoak(t *testing.T) *soak {
 		x.strict = x.window >= soakWindow
 	}
 	p := pipeline.New(t)
+	pictures := [][]byte{portrait(t)}
+	for _, name := range []string{"obama.jpg", "obama2.jpg", "biden.jpg"} {
+		pictures = append(pictures, fixture.ReadPortrait(t, name))
+	}
 	for i := range cast {
 		paths, err := filepath.Glob(filepath.Join(fixture.Faces(t, "cast"), fmt.Sprintf("[a-z]*%d.png", i+1)))
 		require.NoError(t, err)
 		for _, path := range paths {
 			picture, err := os.ReadFile(path)
 			require.NoError(t, err)
-			x.pictures = append(x.pictures, picture)
-			x.templates = append(x.templates, template(t, p, picture))
+			pictures = append(pictures, picture)
 		}
+	}
+	for _, picture := range pictures {
+		x.pictures = append(x.pictures, picture)
+		x.templates = append(x.templates, template(t, p, picture))
 	}
 	manifest, err := config.LoadManifest(config.BuiltinModels, p.Config.Models.Embedder)
 	require.NoError(t, err)

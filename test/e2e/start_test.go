@@ -77,10 +77,10 @@ func TestDamagedModelIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	models := fixture.Models(t)
-	for _, file := range []string{"yunet.onnx", "mobilefacenet.onnx"} {
+	for _, file := range []string{detectorFile, embedderFile} {
 		data, err := os.ReadFile(filepath.Join(models, file))
 		require.NoError(t, err)
-		if file == "yunet.onnx" {
+		if file == detectorFile {
 			data[len(data)/2] ^= 1
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(dir, file), data, 0o600))

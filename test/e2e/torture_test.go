@@ -61,8 +61,8 @@ func newTorture(t *testing.T, settle time.Duration, env ...string) *torture {
 	for i := range 12 {
 		x.users = append(x.users, fmt.Sprintf("user-%02d", i))
 	}
-	for _, name := range []string{"amy1.png", "raj1.png", "penny1.png", "howard1.png"} {
-		x.pictures = append(x.pictures, faceJSON(fixture.Read(t, "cast", name)))
+	for _, person := range [][]byte{fixture.ReadPortrait(t, "obama.jpg"), fixture.ReadPortrait(t, "biden.jpg"), portrait(t)} {
+		x.pictures = append(x.pictures, faceJSON(person))
 	}
 	return x
 }

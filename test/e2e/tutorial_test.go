@@ -48,7 +48,7 @@ func readmeSteps(t testing.TB, heading string) (steps []step) {
 }
 
 // freshClone clones the repository, and has what a newcomer would download: the
-// models and ONNX Runtime.
+// models, the portraits and ONNX Runtime.
 func freshClone(t *testing.T) string {
 	t.Helper()
 	clone := filepath.Join(t.TempDir(), "imago")
@@ -62,6 +62,7 @@ func freshClone(t *testing.T) string {
 	require.NoError(t, os.MkdirAll(filepath.Dir(library), 0o755))
 	require.NoError(t, os.Symlink(fixture.ONNXRuntime(t), library))
 	require.NoError(t, os.Symlink(fixture.Models(t), filepath.Join(clone, "models")))
+	require.NoError(t, os.Symlink(filepath.Dir(fixture.Portrait(t, "obama.jpg")), filepath.Join(clone, ".cache", "portraits")))
 	return clone
 }
 
@@ -155,9 +156,13 @@ func TestTutorial(t *testing.T) {
 
 	quickstart := readmeSteps(t, "## Quickstart")
 	require.Len(t, quickstart, 2)
-	quickstart[1].output = "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" +
-		`{"matches":[{"userId":"alice","similarity":99.99…}]}HTTP/1.1 200 OK` + "\n"
+	quickstart[1].output = "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" + `{"matches":[{"userId":"obama","similarity":99.9…}]}` +
+		"\nHTTP/1.1 404 Not Found\n" + `{"status":404,…}` + "\nHTTP/1.1 200 OK\n"
 	play(t, clone, filepath.Dir(nginx), beside(t, quickstart))
+
+	// What make run prints does the same as pasted.
+	printed := printedCommands(t, filepath.Join(clone, "run.log"))
+	play(t, clone, filepath.Dir(nginx), beside(t, []step{quickstart[0], {printed, quickstart[1].output}}))
 
 	tokens := readmeSteps(t, "### Tokenized pictures")
 	require.Len(t, tokens, 2)
@@ -169,6 +174,19 @@ func TestTutorial(t *testing.T) {
 	play(t, clone, filepath.Dir(nginx), beside(t, append(encryption, step{
 		commands: "grep -o '\"encrypted\":true' run.log", output: `"encrypted":true` + "\n",
 	})))
+}
+
+// printedCommands returns the commands that make run has printed.
+func printedCommands(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var commands strings.Builder
+	for _, line := range regexp.MustCompile(`(?m)^  \S.*$`).FindAllString(string(text), -1) {
+		fmt.Fprintln(&commands, line)
+	}
+	require.Equal(t, 6, strings.Count(commands.String(), "\n"), "%s", text)
+	return commands.String()
 }
 
 // beside returns steps of which the first ends in make run and the others are for
