@@ -23,7 +23,7 @@ func (r *report) decode(data []byte, into any) {
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
 		return // nothing but comments
 	} else if err != nil {
-		r.fail("", "cannot be read as YAML: "+strings.TrimPrefix(err.Error(), "yaml: "))
+		r.fail("", "cannot be read as YAML: "+r.syntax(err))
 		return
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
@@ -33,6 +33,20 @@ func (r *report) decode(data []byte, into any) {
 	root := document.Content[0]
 	r.origins[""] = lineOf(root)
 	r.node(root, reflect.ValueOf(into).Elem(), "")
+}
+
+var lineNumber = regexp.MustCompile(`^yaml: (line \d+): `)
+
+// syntax says why a text is no YAML. The library's words may repeat a part of it,
+// which is left out where nothing of it may be told.
+func (r *report) syntax(err error) string {
+	if !r.private {
+		return strings.TrimPrefix(err.Error(), "yaml: ")
+	}
+	if at := lineNumber.FindStringSubmatch(err.Error()); at != nil {
+		return "see " + at[1]
+	}
+	return "it is damaged, incomplete or another kind of file"
 }
 
 // node sets v, which is at path, to what n says.
@@ -74,10 +88,14 @@ func (r *report) section(n *yaml.Node, v reflect.Value, path string) {
 		key, value := n.Content[i], n.Content[i+1]
 		at := join(path, printable(key.Value))
 		field, known := fieldOf(v, key.Value)
-		r.origins[at] = lineOf(key)
+		if known || !r.private {
+			r.origins[at] = lineOf(key)
+		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			r.fail(path, "must have plain words as keys")
+		case !known && r.private:
+			r.unnamed(path, lineOf(key)+" has an unknown key"+suggestion(key.Value, keysOf(v.Type())))
 		case !known:
 			r.add(at, "unknown key"+suggestion(key.Value, keysOf(v.Type())))
 		case seen[key.Value]:

@@ -163,7 +163,7 @@ func FuzzKeys(f *testing.F) {
 	seeds(f, func(text []byte) { f.Add(text) }, "testdata/keys/*.yaml")
 	f.Add([]byte("keys: [{name: a, expires: 2030-01-31T00:00:00Z}]"))
 	f.Add([]byte("keys:\n- {name: a, sha256: " + strings.Repeat("0f", 32) + ", operations: [read], collections: [users, vip], expires: 2030-01-31T00:00:00Z, rate: 0.5, burst: 3}\n" +
-		"- {name: b, sha256: " + strings.Repeat("f0", 32) + "}\n"))
+		"- {name: b, sha256: " + strings.Repeat("f0", 32) + ", operations: [all], collections: [all]}\n"))
 	path := filepath.Join(f.TempDir(), "keys.yaml")
 	read := func(t *testing.T, text []byte) (Keys, error) {
 		require.NoError(t, os.WriteFile(path, text, 0o600))
@@ -186,6 +186,10 @@ func FuzzKeys(f *testing.F) {
 		requireFinite(t, reflect.ValueOf(keys))
 		written, err := yaml.Marshal(keys)
 		require.NoError(t, err)
+		for _, k := range keys.Keys {
+			require.NotEmpty(t, k.Operations)
+			require.NotEmpty(t, k.Collections)
+		}
 		again, err := read(t, written)
 		require.NoError(t, err, "%s", written)
 		require.Equal(t, len(keys.Keys), len(again.Keys))

@@ -1,9 +1,17 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
+
+// All is what stands in Key.Collections and Key.Operations for everything.
+const All = "all"
 
 // Keys is the file of API keys that auth.keys_file names.
 type Keys struct {
@@ -17,11 +25,6 @@ type Key struct {
 	Name string `yaml:"name" validate:"required,keyname"`
 	// SHA256 is the hash of the key's UTF-8 bytes in lower-case hex.
 	SHA256 string `yaml:"sha256" validate:"required,len=64,hexlower"`
-	// Collections the client may use: users and names of lists; none means all.
-	Collections []string `yaml:"collections,omitempty" validate:"unique,dive,scope"`
-	// Operations the client may perform: enrol, search, unenrol, read; none
-	// means all.
-	Operations []string `yaml:"operations,omitempty" validate:"unique,dive,operation"`
 	// Expires is when the key stops being valid (RFC 3339); absent means never.
 	Expires time.Time `yaml:"expires,omitempty"`
 	// Rate and Burst replace auth.rate and auth.burst for this key; absent means
@@ -29,6 +32,14 @@ type Key struct {
 	// Burst says otherwise.
 	Rate  *float64 `yaml:"rate,omitempty" validate:"omitempty,min=0,max=1000000"`
 	Burst *int     `yaml:"burst,omitempty" validate:"omitempty,min=0,max=1000000"`
+	// Collections the client may use: users and names of lists, or All alone.
+	// The two scopes are required and come last: what limits a key stands before
+	// them, so that a file that is cut short never says less of a limit and as
+	// much of a scope.
+	Collections []string `yaml:"collections,flow" validate:"unique,dive,scope"`
+	// Operations the client may perform: enrol, search, unenrol, read, or All
+	// alone.
+	Operations []string `yaml:"operations,flow" validate:"unique,dive,operation"`
 }
 
 // Limit returns the rate and the burst that hold for the key: its own or, where
@@ -44,31 +55,106 @@ func (k Key) Limit(auth Auth) (rate float64, burst int) {
 	return rate, burst
 }
 
-// LoadKeys reads and checks a file of keys as strictly as Load reads settings.
+// LoadKeys is ReadKeys without the word on the end.
+func LoadKeys(path string) (Keys, error) {
+	keys, _, err := ReadKeys(path)
+	return keys, err
+}
+
+// ReadKeys reads and checks a file of keys as strictly as Load reads settings.
 // Names and hashes must be unique: a name is an owner, and a hash must lead to
 // one client. Whether the collections exist is not checked here.
-func LoadKeys(path string) (Keys, error) {
+//
+// A file that is cut short never gives a key more than the whole one: what a key
+// may do is said explicitly and after all that limits it, or the file ends with
+// the line "...", which ended reports. Problems name fields and lines and
+// nothing that the file says: it may be another one, full of secrets.
+func ReadKeys(path string) (keys Keys, ended bool, err error) {
 	data, err := readFile(path)
 	if err != nil {
-		return Keys{}, err
+		return Keys{}, false, err
 	}
-	var keys Keys
+	ended = hasEnd(data)
 	r := newReport()
+	r.private = true
 	r.decode(data, &keys)
 	r.validate(&keys)
+	for i, k := range keys.Keys {
+		r.scopes(k, fmt.Sprintf("keys[%d].", i))
+	}
 	r.distinct("name", keys.Keys, func(k Key) string { return k.Name })
 	r.distinct("sha256", keys.Keys, func(k Key) string { return k.SHA256 })
-	if err := r.err(path); err != nil {
-		return Keys{}, err
+	if len(r.problems) == 0 && !ended {
+		r.complete(data)
 	}
-	return keys, nil
+	if err := r.err(path); err != nil {
+		return Keys{}, false, err
+	}
+	return keys, ended, nil
 }
 
 // Check reports every rule that the stanza of a new key breaks.
 func (k Key) Check() error {
 	r := newReport()
 	r.validate(&k)
+	r.scopes(k, "")
 	return r.err("key")
+}
+
+// scopes notes a scope that is not said, or not said clearly.
+func (r *report) scopes(k Key, at string) {
+	for _, scope := range []struct {
+		field string
+		names []string
+		what  string
+	}{
+		{"collections", k.Collections, "the collections that the key may use"},
+		{"operations", k.Operations, "some of " + strings.Join(operations(), ", ")},
+	} {
+		path := at + scope.field
+		r.check(len(scope.names) > 0, path, fmt.Sprintf("is required: write %s: [%s] for everything, or name %s", scope.field, All, scope.what))
+		r.check(len(scope.names) < 2 || !slices.Contains(scope.names, All), path, "must have "+All+" alone, or no "+All)
+	}
+}
+
+// endMark is the line that ends a YAML document, and shows that a file is there
+// to its end.
+const endMark = "..."
+
+// hasEnd reports whether the last line of a file that is neither empty nor a
+// comment is the endMark.
+func hasEnd(data []byte) bool {
+	lines := strings.Split(string(data), "\n")
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimRight(line, " \t\r"); line != "" && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			return line == endMark
+		}
+	}
+	return false
+}
+
+// complete notes what could be the beginning of another file, in a file of sound
+// keys that does not end with the endMark: a key that may have lost a limit, and
+// a last line that may have lost its rest.
+func (r *report) complete(data []byte) {
+	var document struct {
+		Keys yaml.Node `yaml:"keys"`
+	}
+	if yaml.Unmarshal(data, &document) != nil {
+		return // decode has said so
+	}
+	bracketed := bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) || document.Keys.Style&yaml.FlowStyle != 0
+	for i, key := range document.Keys.Content {
+		if bracketed || key.Style&yaml.FlowStyle != 0 || len(key.Content) < 2 {
+			continue // brackets that are open are no YAML
+		}
+		last := key.Content[len(key.Content)-2].Value
+		r.check(last == "collections" || last == "operations", join(fmt.Sprintf("keys[%d]", i), last),
+			"must stand above collections and operations, or the last line of the file must be "+endMark+": else a file that was cut short could lose it unnoticed")
+	}
+	if rest := bytes.TrimRight(data, " \t"); len(document.Keys.Content) > 0 && !bytes.ContainsRune([]byte("\n]}"), rune(rest[len(rest)-1])) {
+		r.add("", "is incomplete: its last line has no line break")
+	}
 }
 
 // distinct notes every key whose value an earlier one has already.

@@ -30,6 +30,7 @@ type report struct {
 	problems []string
 	failed   []string          // paths that could not be set
 	origins  map[string]string // path: "line 3" or the name of a variable
+	private  bool              // nothing of the text may be repeated, not even unknown keys
 }
 
 func newReport() *report { return &report{origins: map[string]string{}} }
@@ -45,6 +46,14 @@ func (r *report) add(path, rule string) {
 		line += " (" + origin + ")"
 	}
 	r.problems = append(r.problems, line)
+}
+
+// unnamed notes a problem at a path whose rule tells the place.
+func (r *report) unnamed(path, rule string) {
+	if path != "" {
+		rule = path + ": " + rule
+	}
+	r.problems = append(r.problems, rule)
 }
 
 // origin returns what set a path or, where nothing did, the section that it is

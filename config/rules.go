@@ -27,8 +27,8 @@ func rules() map[string]rule {
 		"socketmode":     matching(socketMode, "must be an octal file mode such as 0660"),
 		"proxy":          text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
 		"collection":     text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
-		"scope":          text(isScope, "must be "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
-		"operation":      text(isOperation, "must be one of "+strings.Join(operations(), ", ")),
+		"scope":          text(isScope, "must be "+All+", "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
+		"operation":      text(isOperation, "must be "+All+" or one of "+strings.Join(operations(), ", ")),
 		"keyname":        matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
 		"modelname":      matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
 		"filename":       text(isFileName, "must be a file name without folders that does not begin with a dot"),
@@ -63,14 +63,15 @@ var (
 // inventory is the collection that every configuration has.
 const inventory = "users"
 
-// reserved lists the names that mean something else in the paths of the API.
-var reserved = []string{inventory, "search", "faces"}
+// reserved lists the names that mean something else in the paths of the API and
+// in the scopes of keys.
+var reserved = []string{inventory, "search", "faces", All}
 
 func isCollection(s string) bool {
 	return collectionName.MatchString(s) && !slices.Contains(reserved, s)
 }
 
-func isScope(s string) bool { return s == inventory || isCollection(s) }
+func isScope(s string) bool { return s == All || s == inventory || isCollection(s) }
 
 func operations() []string {
 	var all []string
@@ -80,7 +81,7 @@ func operations() []string {
 	return all
 }
 
-func isOperation(s string) bool { return slices.Contains(operations(), s) }
+func isOperation(s string) bool { return s == All || slices.Contains(operations(), s) }
 
 // maxSocketPath is the longest path of a Unix socket in bytes: sun_path of
 // Linux's struct sockaddr_un less its final zero.

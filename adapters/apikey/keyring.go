@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type Keyring struct {
 	now         func() time.Time
 	onReload    func(error)
 	file        *reload.Files
+	ended       bool // the file in force ends with its end mark; guarded by file
 
 	keys atomic.Pointer[[]key]
 }
@@ -132,10 +134,15 @@ func (k *Keyring) load() error {
 			budget: newBudget(k.limits.Rate, k.limits.Burst),
 		})
 	}
+	ended := false
 	if k.path != "" {
-		file, err := config.LoadKeys(k.path)
-		if err != nil {
+		var file config.Keys
+		var err error
+		if file, ended, err = config.ReadKeys(k.path); err != nil {
 			return err
+		}
+		if k.ended && !ended {
+			return fmt.Errorf("%s is incomplete: it does not end with the line ... as it did before", k.path)
 		}
 		if keys, err = k.add(keys, file); err != nil {
 			return fmt.Errorf("%s: %w", k.path, err)
@@ -143,6 +150,7 @@ func (k *Keyring) load() error {
 	}
 	k.keepBudgets(keys)
 	k.keys.Store(&keys)
+	k.ended = ended
 	k.log.Info("API keys loaded", "keys", len(keys))
 	return nil
 }
@@ -192,11 +200,30 @@ func newKey(one config.Key) (key, error) {
 		return key{}, fmt.Errorf("the sha256 of key %q is not a SHA-256 in hex", one.Name)
 	}
 	k.hash = [sha256.Size]byte(hash)
-	k.client = ports.Client{Name: one.Name, Collections: one.Collections, Expires: one.Expires}
-	for _, operation := range one.Operations {
-		k.client.Operations = append(k.client.Operations, ports.Operation(operation))
+	k.client = ports.Client{Name: one.Name, Expires: one.Expires}
+	if k.client.Collections, err = scope[string](one.Collections); err != nil {
+		return key{}, fmt.Errorf("key %q: collections %w", one.Name, err)
+	}
+	if k.client.Operations, err = scope[ports.Operation](one.Operations); err != nil {
+		return key{}, fmt.Errorf("key %q: operations %w", one.Name, err)
 	}
 	return k, nil
+}
+
+// scope returns what a key names, nil where that is everything. The file was
+// checked; but for a client no names are all of them, so none get here.
+func scope[T ~string](names []string) ([]T, error) {
+	if len(names) == 0 {
+		return nil, errors.New("are not said")
+	}
+	if slices.Contains(names, config.All) {
+		return nil, nil
+	}
+	all := make([]T, len(names))
+	for i, name := range names {
+		all[i] = T(name)
+	}
+	return all, nil
 }
 
 // Reload reads the file at once, changed or not. When it cannot be used the keys

@@ -28,8 +28,11 @@ const environmentKey = "sixteen-letters!"
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// stanza is a key of a file.
+// stanza is a key of a file: one with full access where its scopes are not said.
 func stanza(name, hash, more string) string {
+	if !strings.Contains(more, "operations:") {
+		more += "    collections: [all]\n    operations: [all]\n"
+	}
 	return fmt.Sprintf("  - name: %s\n    sha256: %s\n%s", name, hash, more)
 }
 
@@ -56,7 +59,7 @@ func TestAuthenticate(t *testing.T) {
 	full, fullHash := Generate()
 	scoped, scopedHash := Generate()
 	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), "keys:\n"+stanza("full", fullHash, "")+
-		stanza("scoped", scopedHash, "    collections: [blacklist]\n    operations: [search, enrol]\n    expires: 2030-01-02T03:04:05Z\n"))
+		stanza("scoped", scopedHash, "    expires: 2030-01-02T03:04:05Z\n    collections: [blacklist]\n    operations: [search, enrol]\n"))
 	k := started(t, path, environmentKey, quiet)
 	expires := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
@@ -204,6 +207,56 @@ func TestReload(t *testing.T) {
 	write(t, path, "keys: []\n")
 	k.file.Poll()
 	require.False(t, valid(newKey), "an empty list revokes all")
+}
+
+// A file that ended with its end mark is known to be cut short without it, also
+// between two keys; one that never had it may have fewer keys.
+func TestFileThatLosesItsEnd(t *testing.T) {
+	first, firstHash := Generate()
+	second, secondHash := Generate()
+	head, tail := "keys:\n"+stanza("first", firstHash, ""), stanza("second", secondHash, "")
+	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), head+tail+"...\n")
+	var log bytes.Buffer
+	k := started(t, path, "", slog.New(slog.NewTextHandler(&log, nil)))
+	valid := func(key string) bool {
+		_, err := k.Authenticate(key)
+		return err == nil
+	}
+	write(t, path, head)
+	require.ErrorContains(t, k.Reload(), "does not end with the line ...")
+	require.True(t, valid(first) && valid(second))
+	require.Contains(t, log.String(), "level=ERROR")
+
+	write(t, path, head+"...\n")
+	require.NoError(t, k.Reload())
+	require.True(t, valid(first) && !valid(second), "revoked in a whole file")
+
+	k = started(t, write(t, path, head+tail), "", quiet)
+	write(t, path, head)
+	require.NoError(t, k.Reload())
+	require.False(t, valid(second))
+}
+
+// Whatever an incomplete file says of a key, the key in force stays as it is.
+func TestIncompleteFileGivesNothing(t *testing.T) {
+	reader, hash := Generate()
+	only := func(more string) string { return "keys:\n  - name: reader\n    sha256: " + hash + "\n" + more }
+	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), only("    collections: [blacklist]\n    operations: [read]\n"))
+	k := started(t, path, "", quiet)
+	before, err := k.Authenticate(reader)
+	require.NoError(t, err)
+	for _, scopes := range []string{
+		"    collections: [blacklist]\n    operations: []\n", "    collections: [blacklist]\n    operations:\n", "    collections: [blacklist]\n    operations: null\n",
+		"    collections: [blacklist]\n", "    operations: [read]\n", "    collections: []\n    operations: [read]\n", "    collections:\n    operations: [read]\n", "    expires: 2031-01-01T00:00:00Z\n",
+		"    collections: [blacklist]\n    operations: [\"\"]\n", "    collections: [blacklist]\n    operations: [read, all]\n", "    collections: [blacklist]\n    operations: [read]\n    rate: 1\n",
+	} {
+		write(t, path, only(scopes))
+		require.Error(t, k.Reload(), scopes)
+		now, err := k.Authenticate(reader)
+		require.NoError(t, err)
+		require.Equal(t, before, now, scopes)
+		require.Equal(t, []string{"blacklist"}, now.Collections)
+	}
 }
 
 // Mounted secrets change by a symbolic link to another folder, which may leave

@@ -33,13 +33,22 @@ func keysNewCommand() *cobra.Command {
 		Short: "Make a key and print its stanza for the keys file",
 		Long: "Makes a random key for the client NAME. The key is shown once and stored nowhere;\n" +
 			"the stanza holds its SHA-256 and goes under `keys:` in the file that\n" +
-			"auth.keys_file names. A running imago reads that file again by itself, or at once on\n" +
-			"SIGHUP.",
+			"auth.keys_file names, whose last line should be `...`: once it is there, a file without\n" +
+			"it is known to be cut short. A running imago reads that file again by itself, or at\n" +
+			"once on SIGHUP.",
 		Example: "  imago keys new gateway\n" +
 			"  imago keys new kiosk --operations search --collections users,blacklist --rate 5 --expires 2027-01-31T00:00:00Z",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Name = args[0]
+			for flag, scope := range map[string]*[]string{"collections": &key.Collections, "operations": &key.Operations} {
+				if err := chooseScope(cmd, flag, scope); err != nil {
+					return err
+				}
+			}
+			if cmd.Flags().Changed("expires") && expires == "" {
+				return emptyFlag("expires", "leave it out for a key that never expires")
+			}
 			if cmd.Flags().Changed("rate") {
 				key.Rate = &rate
 			}
@@ -49,15 +58,39 @@ func keysNewCommand() *cobra.Command {
 			return newKey(cmd, key, expires, format)
 		},
 	}
-	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use (default all)")
-	cmd.Flags().StringSliceVar(&key.Operations, "operations", nil, "operations the key may perform: enrol, search, unenrol, read (default all)")
+	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use, as in users,blacklist, or all (default all)")
+	cmd.Flags().StringSliceVar(&key.Operations, "operations", nil, "operations the key may perform: some of enrol, search, unenrol, read, or all (default all)")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key stops being valid, as in 2027-01-31T00:00:00Z (default never)")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second, 0 for any number (default auth.rate)")
 	cmd.Flags().IntVar(&burst, "burst", 0, "requests at once after a pause, 0 for those of one second (default auth.burst)")
-	completeFlag(cmd, "collections", several(configuredCollections))
-	completeFlag(cmd, "operations", several(oneOf("enrol", "search", "unenrol", "read")))
+	completeFlag(cmd, "collections", several(scopes(configuredCollections)))
+	completeFlag(cmd, "operations", several(oneOf(config.All, "enrol", "search", "unenrol", "read")))
 	formatFlag(cmd, &format)
 	return cmd
+}
+
+// chooseScope has a scope that no flag names be everything, in a word that the
+// file shows. A flag that names nothing is a variable that is not set.
+func chooseScope(cmd *cobra.Command, flag string, scope *[]string) error {
+	switch {
+	case !cmd.Flags().Changed(flag):
+		*scope = []string{config.All}
+	case len(*scope) == 0:
+		return emptyFlag(flag, "name what the key may have, or "+config.All)
+	}
+	return nil
+}
+
+func emptyFlag(name, remedy string) error {
+	return usageError{fmt.Errorf("--%s is empty: %s", name, remedy)}
+}
+
+// scopes completes what names collections and the word for all of them.
+func scopes(names cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		words, directive := names(cmd, args, begun)
+		return append(words, config.All), directive
+	}
 }
 
 func newKey(cmd *cobra.Command, key config.Key, expires, format string) error {
@@ -81,7 +114,8 @@ func newKey(cmd *cobra.Command, key config.Key, expires, format string) error {
 		return printJSON(cmd.OutOrStdout(), newKeyResult{secret, stanza})
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(),
-		"key: %s\n\nThis is the only time it is shown. Put this under `keys:` in the keys file:\n\n%s", secret, stanza)
+		"key: %s\n\nThis is the only time it is shown. Put this under `keys:` in the keys file, above its\n"+
+			"last line `...`, which shows that the file is complete:\n\n%s", secret, stanza)
 	return err
 }
 
@@ -97,7 +131,7 @@ func stanza(key config.Key) (string, error) {
 	var file strings.Builder
 	encoder := yaml.NewEncoder(&file)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(config.Keys{Keys: []config.Key{key}}); err != nil {
+	if err := errors.Join(encoder.Encode(config.Keys{Keys: []config.Key{key}}), encoder.Close()); err != nil {
 		return "", err
 	}
 	return strings.TrimPrefix(file.String(), "keys:\n"), nil

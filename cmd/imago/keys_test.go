@@ -47,18 +47,20 @@ func TestNewKeyHasWhatTheFlagsSay(t *testing.T) {
 		keys.Keys[i].SHA256 = ""
 	}
 	require.Equal(t, []config.Key{
-		{Name: "plain"},
+		{Name: "plain", Operations: []string{"all"}, Collections: []string{"all"}},
 		{
 			Name: "scoped", Operations: []string{"search", "read"}, Collections: []string{"users", "blacklist"},
 			Expires: time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC), Rate: new(0.5), Burst: new(3),
 		},
-		{Name: "free", Rate: new(0.0)},
+		{Name: "free", Operations: []string{"all"}, Collections: []string{"all"}, Rate: new(0.0)},
 	}, keys.Keys)
 }
 
 func TestNewKeyRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"a b"}, {"a", "--operations", "delete"}, {"a", "--collections", "VIP"}, {"a", "--expires", "tomorrow"},
+		{"a", "--operations", ""}, {"a", "--operations="}, {"a", "--operations", ","}, {"a", "--operations", " "}, {"a", "--operations", "all,read"},
+		{"a", "--collections", ""}, {"a", "--collections", "users,"}, {"a", "--collections", "all,users"}, {"a", "--expires", ""}, {""},
 		{"a", "--rate", "-1"}, {"a", "--rate", "many"}, {"a", "--burst", "-1"}, {}, {"a", "b"},
 	} {
 		cmd := root()

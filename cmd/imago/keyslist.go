@@ -71,7 +71,7 @@ func readKeys(auth config.Auth, environment bool) (config.Keys, error) {
 	return keys, nil
 }
 
-// describedKey is what is shown of a key. Empty lists stand for everything.
+// describedKey is what is shown of a key.
 type describedKey struct {
 	Name        string     `json:"name"`
 	Fingerprint string     `json:"fingerprint,omitempty"` // empty for the key of the environment
@@ -87,7 +87,9 @@ type describedKey struct {
 func describeKeys(keys config.Keys, auth config.Auth, environment bool, now time.Time) []describedKey {
 	list := []describedKey{}
 	if environment {
-		list = append(list, describedKey{Name: apikey.EnvironmentClient, Rate: auth.Rate, Burst: auth.Burst})
+		list = append(list, describedKey{
+			Name: apikey.EnvironmentClient, Collections: []string{config.All}, Operations: []string{config.All}, Rate: auth.Rate, Burst: auth.Burst,
+		})
 	}
 	for _, key := range keys.Keys {
 		one := describedKey{Name: key.Name, Fingerprint: key.SHA256[:shownHash], Collections: key.Collections, Operations: key.Operations}
@@ -96,9 +98,6 @@ func describeKeys(keys config.Keys, auth config.Auth, environment bool, now time
 			one.Expires, one.Expired = &key.Expires, !now.Before(key.Expires)
 		}
 		list = append(list, one)
-	}
-	for i := range list {
-		list[i].Collections, list[i].Operations = append([]string{}, list[i].Collections...), append([]string{}, list[i].Operations...)
 	}
 	return list
 }
@@ -109,12 +108,10 @@ func printKeys(out io.Writer, list []describedKey) error {
 	fmt.Fprintln(table, "NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES")
 	for _, key := range list {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, cmp.Or(key.Fingerprint, "(IMAGO_API_KEY)"),
-			scopeOf(key.Collections), scopeOf(key.Operations), rateOf(key), expiryOf(key))
+			strings.Join(key.Collections, ","), strings.Join(key.Operations, ","), rateOf(key), expiryOf(key))
 	}
 	return table.Flush()
 }
-
-func scopeOf(names []string) string { return cmp.Or(strings.Join(names, ","), "all") }
 
 // rateOf is the limit that holds for a key, as in "5/s, burst 10".
 func rateOf(key describedKey) string {

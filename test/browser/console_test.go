@@ -169,7 +169,7 @@ func TestScopes(t *testing.T) {
 	const searcher, keeper = "searcher-key-of-sixteen", "keeper-key-of-sixteen"
 	require.NoError(t, os.WriteFile(keys, fmt.Appendf(nil, `keys:
 - {name: searcher, sha256: %x, collections: [blacklist], operations: [search]}
-- {name: keeper, sha256: %x, operations: [enrol, read, unenrol]}
+- {name: keeper, sha256: %x, collections: [all], operations: [enrol, read, unenrol]}
 `, sha256.Sum256([]byte(searcher)), sha256.Sum256([]byte(keeper))), 0o600))
 	url := imago(t, "IMAGO_AUTH_KEYS_FILE="+keys) + "/console"
 

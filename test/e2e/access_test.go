@@ -241,6 +241,63 @@ func TestKeysAreReloadedUnderLoad(t *testing.T) {
 	require.NotContains(t, s.log.String(), stays)
 }
 
+// A keys file that says less than it should never gives more: at a start it is
+// refused, and later the keys in force stay, with an error that is logged and
+// counted. The file is tried cut short at every line, and with scopes that are
+// empty, null or not there.
+func TestKeysFileFailsClosed(t *testing.T) {
+	t.Parallel()
+	kiosk, kioskStanza := newKey(t, "kiosk", "--operations", "read", "--collections", "whitelist", "--expires", "2099-01-01T00:00:00Z", "--rate", "1000")
+	desk, deskStanza := newKey(t, "desk", "--operations", "read", "--collections", "whitelist")
+	whole := "keys:\n" + deskStanza + kioskStanza + "...\n"
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	writeKeys(t, path, whole)
+	s := start(t, "IMAGO_AUTH_KEYS_FILE="+path)
+	failures := func() int { return s.valueIn(s.must("GET", "/metrics", "").body, `imago_key_reloads_total{result="error"}`) }
+	bad := []string{
+		strings.ReplaceAll(whole, "operations: [read]", "operations: []"), strings.ReplaceAll(whole, "operations: [read]", "operations:"),
+		strings.ReplaceAll(whole, "collections: [whitelist]", "collections: []"), strings.ReplaceAll(whole, "collections: [whitelist]", "collections: ~"),
+		strings.ReplaceAll(whole, "    operations: [read]\n", ""), strings.ReplaceAll(whole, "    collections: [whitelist]\n", ""),
+	}
+	for cut := range whole {
+		if whole[cut] == '\n' {
+			bad = append(bad, whole[:cut], whole[:cut+1])
+		}
+	}
+	bad = bad[:len(bad)-2] // the whole, and the whole without its last line break
+	for _, text := range bad {
+		require.NotEqual(t, whole, text)
+		failed, logged := failures(), strings.Count(s.log.String(), "the API keys in force stay")
+		writeKeys(t, path, text)
+		s.hup()
+		require.Greater(t, failures(), failed, text)
+		require.Greater(t, strings.Count(s.log.String(), "the API keys in force stay"), logged, text)
+		for _, key := range []string{kiosk, desk} {
+			require.Equal(t, http.StatusOK, s.mustAs(key, "GET", "/users/whitelist").status, text)
+			require.Equal(t, http.StatusForbidden, s.mustAs(key, "GET", "/users").status, text)
+			require.Equal(t, http.StatusForbidden, s.mustAs(key, "DELETE", "/users/whitelist/nobody").status, text)
+		}
+	}
+	require.NotContains(t, s.log.String(), strings.Repeat("a", 64))
+	for _, text := range bad[:6] {
+		writeKeys(t, path, text)
+		r := finish(t, command(t, "", []string{"IMAGO_AUTH_KEYS_FILE=" + path}, "keys", "list"))
+		require.Equal(t, 2, r.code, text)
+		require.Contains(t, r.err, "[all] for everything")
+	}
+}
+
+// A variable that is not set makes no key with full access.
+func TestKeysNewRefusesEmptyFlags(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--operations", "--collections", "--expires", "--rate", "--burst"} {
+		r := finish(t, command(t, "", nil, "keys", "new", "kiosk", flag, ""))
+		require.Equal(t, 2, r.code, flag)
+		require.NotContains(t, r.out, "imago_", flag)
+	}
+	require.Contains(t, output(t, "keys", "new", "gateway"), "    collections: [all]\n    operations: [all]", "full access is said")
+}
+
 func TestKeysAreListed(t *testing.T) {
 	t.Parallel()
 	key, stanza := newKey(t, "kiosk", "--operations", "search", "--rate", "5")

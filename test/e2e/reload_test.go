@@ -14,10 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counted returns the value of a series of the metrics.
+// counted returns the value of a series of the metrics of the second listener.
 func (s *server) counted(series string) int {
 	s.t.Helper()
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindStringSubmatch(s.opsMetrics())
+	return s.valueIn(s.opsMetrics(), series)
+}
+
+// valueIn returns the value of a series.
+func (s *server) valueIn(metrics, series string) int {
+	s.t.Helper()
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindStringSubmatch(metrics)
 	require.NotNil(s.t, m, series)
 	n, err := strconv.Atoi(m[1])
 	require.NoError(s.t, err)
