@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
+
+	"imago/config/regularfile"
 )
 
 // maxFile is the largest file read, in bytes: a hundred times what the longest
@@ -59,7 +60,7 @@ func (r *report) checkTLS(t TLS) {
 }
 
 func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := regularfile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}

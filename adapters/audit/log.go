@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	"imago/config"
 	"imago/ports"
 )
+
+// fileMode lets nobody but the owner read who was looked for.
+const fileMode = 0o600
 
 // Standard is the path that stands for a standard stream.
 const Standard = "-"
@@ -77,7 +81,8 @@ func (l *Log) Reload() error {
 	if l.path == Standard {
 		return l.replace(l.stream, false)
 	}
-	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	// A pipe that is opened for both directions is no reason to wait.
+	f, err := os.OpenFile(l.path, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOCTTY, fileMode)
 	if err != nil {
 		return fmt.Errorf("audit: open the file of audit.path: %w", err)
 	}
@@ -89,18 +94,27 @@ func (l *Log) Reload() error {
 }
 
 // inspect reports whether a file's last line has no end: the process that wrote
-// it was killed, or the disk was full. What cannot be brought to disk is refused
-// where lines are to be.
+// it was killed, or the disk was full. It closes the file to everybody but its
+// owner. What cannot be brought to disk is refused where lines are to be, and what
+// could hold imago up always: nobody may read the other end of a pipe.
 func (l *Log) inspect(f *os.File) (torn bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
+		if info.Mode()&os.ModeCharDevice == 0 {
+			return false, fmt.Errorf("%s is not a regular file; %s is for standard output", l.path, Standard)
+		}
 		if l.durable {
 			return false, fmt.Errorf("%s is not a regular file, and audit.sync needs one", l.path)
 		}
 		return false, nil
+	}
+	if info.Mode().Perm()&^fileMode != 0 {
+		if err := f.Chmod(fileMode); err != nil {
+			return false, fmt.Errorf("%s can be used by others, and that cannot be changed (chmod 600 it): %w", l.path, err)
+		}
 	}
 	if info.Size() == 0 {
 		return false, nil

@@ -215,15 +215,52 @@ func TestWriteFails(t *testing.T) {
 	require.ErrorIs(t, missing.Start(t.Context()), os.ErrNotExist)
 }
 
-// A pipe cannot be brought to disk: who wants lines to be there is told at once.
+// A device cannot be brought to disk: who wants lines to be there is told at once.
 func TestSyncNeedsAFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pipe")
-	require.NoError(t, syscall.Mkfifo(path, 0o600))
-	l := audit.New(config.Audit{Path: path, Sync: true})
+	l := audit.New(config.Audit{Path: "/dev/null", Sync: true})
 	require.ErrorContains(t, l.Start(t.Context()), "audit.sync")
-	l = audit.New(config.Audit{Path: path})
+	l = audit.New(config.Audit{Path: "/dev/null"})
 	require.NoError(t, l.Start(t.Context()))
 	require.NoError(t, l.Write(entry))
+	require.NoError(t, l.Close(t.Context()))
+}
+
+// A pipe that nobody reads would hold up every answer.
+func TestPipesAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	require.ErrorContains(t, audit.New(config.Audit{Path: path}).Start(t.Context()), "- is for standard output")
+	path = filepath.Join(t.TempDir(), "log")
+	l := audit.New(config.Audit{Path: path})
+	require.NoError(t, l.Start(t.Context()))
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	require.Error(t, l.Reload())
+	require.NoError(t, l.Write(entry), "the file in use stays")
+	require.NoError(t, l.Close(t.Context()))
+}
+
+// A log that others could read is closed to them, at the start and after it was
+// rotated.
+func TestOthersMayNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	public := func() {
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chmod(path, 0o664))
+	}
+	requireClosed := func() {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	}
+	public()
+	l := audit.New(config.Audit{Path: path})
+	require.NoError(t, l.Start(t.Context()))
+	requireClosed()
+	require.NoError(t, os.Rename(path, path+".1"))
+	public()
+	require.NoError(t, l.Reload())
+	requireClosed()
 	require.NoError(t, l.Close(t.Context()))
 }
 

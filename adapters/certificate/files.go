@@ -1,13 +1,15 @@
 package certificate
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 
 	"imago/config"
-	"imago/config/reload"
+	"imago/config/regularfile"
 )
 
 // maxFile bounds what is read of one file, in bytes. The certificates of all
@@ -31,7 +33,23 @@ func readFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return reload.Read(path, maxFile)
+	data, err := regularfile.Read(path, maxFile)
+	if err == nil && isTorn(data) {
+		err = fmt.Errorf("%s is incomplete: it ends in the middle of a PEM block", path)
+	}
+	return data, err
+}
+
+// isTorn reports whether there is a block without an end behind all others. Who
+// reads PEM takes that for no block: the certificates in between would be missing.
+func isTorn(data []byte) bool {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			return bytes.Contains(data, []byte("-----BEGIN"))
+		}
+		data = rest
+	}
 }
 
 // settings returns what a connection is made with.

@@ -45,7 +45,7 @@ type socket struct {
 // left one behind. A lock file beside it, which stays, makes sure that of two
 // processes which find such a remnant one removes it.
 func listenUnix(ctx context.Context, path string, mode fs.FileMode) (_ net.Listener, err error) {
-	lock := flock.New(path + ".lock")
+	lock := flock.New(path+".lock", flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NONBLOCK))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, err

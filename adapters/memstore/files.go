@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -25,7 +26,7 @@ func claim(path string) (string, *flock.Flock, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	lock := flock.New(path+".lock", flock.SetPermissions(fileMode))
+	lock := flock.New(path+".lock", flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NONBLOCK), flock.SetPermissions(fileMode))
 	held, err := lock.TryLock()
 	if err != nil {
 		return "", nil, fmt.Errorf("the lock %s: %w", lock.Path(), err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"imago/config"
@@ -38,6 +39,9 @@ func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (fa
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return 0, err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return 0, errors.New("it is not a regular file") // SQLite would wait for a pipe's other side
 	}
 	// A running imago goes on: what the witness says now is in what is read next.
 	before, err := hear(path)

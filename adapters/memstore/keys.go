@@ -10,11 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"imago/config"
+	"imago/config/regularfile"
 )
 
 const (
@@ -92,16 +91,7 @@ func keys(cfg config.Encryption) ([]*key, error) {
 }
 
 func readKeyFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile+1))
-	if err == nil && len(text) > maxKeyFile {
-		err = fmt.Errorf("it is larger than %d bytes", maxKeyFile)
-	}
-	return text, err
+	return regularfile.Read(path, maxKeyFile)
 }
 
 // words returns what is between white space, without comments.

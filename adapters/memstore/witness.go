@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"imago/config/regularfile"
 )
 
 // witness is a small file beside the database that remembers how many commits
@@ -47,7 +49,7 @@ func newFileID() string {
 // hear reads the witness of a database; a nil testimony is none. A witness that
 // makes no sense, because power failed when it was made, is none either.
 func hear(path string) (*testimony, error) {
-	file, err := os.Open(path + witnessSuffix)
+	file, err := regularfile.Open(path + witnessSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -84,7 +86,7 @@ func (t *testimony) refuses(path, id string, commits uint64) error {
 
 // newWitness begins the testimony about a database.
 func newWitness(path string, t testimony) (*witness, error) {
-	file, err := os.OpenFile(path+witnessSuffix, os.O_RDWR|os.O_CREATE, fileMode)
+	file, err := regularfile.OpenFile(path+witnessSuffix, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
 	}

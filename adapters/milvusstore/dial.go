@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"os"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"imago/config"
+	"imago/config/regularfile"
 	"imago/ports"
 )
 
@@ -78,6 +78,9 @@ func encrypted(cfg config.MilvusStore) bool {
 	return cfg.TLS || strings.HasPrefix(cfg.Address, "https://")
 }
 
+// maxCAFile bounds the file of authorities, in bytes.
+const maxCAFile = 1 << 20
+
 // transportOf returns how to secure the connection.
 func transportOf(cfg config.MilvusStore) (credentials.TransportCredentials, error) {
 	if !encrypted(cfg) {
@@ -85,7 +88,7 @@ func transportOf(cfg config.MilvusStore) (credentials.TransportCredentials, erro
 	}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.CAFile != "" {
-		certificates, err := os.ReadFile(cfg.CAFile)
+		certificates, err := regularfile.Read(cfg.CAFile, maxCAFile)
 		if err != nil {
 			return nil, fmt.Errorf("%w: store.milvus.ca_file cannot be read: %w", ports.ErrInvalid, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"imago/config/regularfile"
 )
 
 // part is FILE.part, locked against every other pull of the same file. The lock
@@ -27,7 +29,7 @@ func openPart(ctx context.Context, final string, poll time.Duration) (*part, err
 		if _, err := lock.TryLockContext(ctx, poll); err != nil {
 			return nil, errors.Join(err, lock.Close())
 		}
-		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		file, err := regularfile.OpenFile(path, os.O_RDWR, 0)
 		if err == nil && sameFile(lock, file) {
 			return &part{file: file, lock: lock, final: final}, nil
 		}

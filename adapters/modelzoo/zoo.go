@@ -8,13 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"imago/config"
+	"imago/config/regularfile"
 )
 
 // Zoo is a folder of models over the built-in ones. It is safe for concurrent
@@ -52,7 +52,7 @@ type Entry struct {
 // List returns every model, ordered by name. A broken manifest is an Entry with
 // its Err and does not hide the others.
 func (z *Zoo) List() ([]Entry, error) {
-	custom, err := manifestsIn(os.DirFS(z.dir))
+	custom, err := manifestsIn(regularfile.FS(z.dir))
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -114,7 +114,7 @@ func (z *Zoo) Find(name string) (config.Manifest, fs.FS, error) {
 // manifest loads the manifest of a model from the folder or else the built-in
 // one. A broken one in the folder is an error: it was put there to be used.
 func (z *Zoo) manifest(name string) (config.Manifest, error) {
-	m, err := config.LoadManifest(os.DirFS(z.dir), name)
+	m, err := config.LoadManifest(regularfile.FS(z.dir), name)
 	if errors.Is(err, fs.ErrNotExist) {
 		m, err = config.LoadManifest(z.builtin, name)
 	}
@@ -129,7 +129,7 @@ func (z *Zoo) manifest(name string) (config.Manifest, error) {
 
 // locate returns the folder that holds the network file of a model.
 func (z *Zoo) locate(m config.Manifest) (fs.FS, bool) {
-	for _, fsys := range []fs.FS{os.DirFS(z.dir), z.builtin} {
+	for _, fsys := range []fs.FS{regularfile.FS(z.dir), z.builtin} {
 		if info, err := fs.Stat(fsys, m.File); err == nil && info.Mode().IsRegular() {
 			return fsys, true
 		}

@@ -25,8 +25,12 @@ func (c candidate) exists() error {
 	if !strings.ContainsRune(c.path, filepath.Separator) {
 		return nil
 	}
-	if _, err := os.Stat(c.path); errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return errors.New("is not there")
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		return errors.New("is not a regular file") // whose end the loader would wait for
 	}
 	return nil
 }

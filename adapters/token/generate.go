@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"imago/config/reload"
+	"imago/config/regularfile"
 )
 
 // generatedRSABits is the size of new RSA keys: 128 bits of security (NIST SP
@@ -78,7 +78,7 @@ func (p Pair) AddTo(path string) error {
 
 // presentKeys returns the keys in a file, none when it is missing, and its mode.
 func presentKeys(path string) ([]json.RawMessage, fs.FileMode, error) {
-	data, err := reload.Read(path, maxFile)
+	data, err := regularfile.Read(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0o600, nil
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"imago/config/reload"
+	"imago/config/regularfile"
 )
 
 // Sealer makes tokens, as a capture device does. It is safe for concurrent use.
@@ -19,7 +19,7 @@ type Sealer struct{ key jose.JSONWebKey }
 // or a JWK Set: the one with the given kid, or the only one where kid is empty.
 // A public key is enough; of a private one the public part is used.
 func LoadSealer(path, kid string) (*Sealer, error) {
-	data, err := reload.Read(path, maxFile)
+	data, err := regularfile.Read(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"imago/config/reload"
+	"imago/config/regularfile"
 )
 
 // OnReload sets a function that is told of every attempt to read the file
@@ -51,7 +51,7 @@ func (o *Opener) report(err error) {
 
 // load reads all keys and puts them in force.
 func (o *Opener) load() error {
-	data, err := reload.Read(o.path, maxFile)
+	data, err := regularfile.Read(o.path, maxFile)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/loadgen"
+	"imago/config/regularfile"
 	"imago/core/gallery"
 	"imago/core/picturefile"
 )
@@ -122,6 +123,9 @@ func (b benchmark) options() (loadgen.Options, error) {
 	return o, err
 }
 
+// maxKeyFile bounds the files of a key and of authorities, in bytes.
+const maxKeyFile = 1 << 20
+
 func (b benchmark) target() (loadgen.Target, error) {
 	target, err := loadgen.ParseTarget(b.url)
 	if err != nil {
@@ -130,7 +134,7 @@ func (b benchmark) target() (loadgen.Target, error) {
 	if b.caFile == "" {
 		return target, nil
 	}
-	authorities, err := os.ReadFile(b.caFile)
+	authorities, err := regularfile.Read(b.caFile, maxKeyFile)
 	if err != nil {
 		return target, fmt.Errorf("--ca-file: %w", err)
 	}
@@ -145,7 +149,7 @@ func (b benchmark) target() (loadgen.Target, error) {
 func (b benchmark) key() (string, error) {
 	key := os.Getenv("IMAGO_API_KEY")
 	if b.keyFile != "" {
-		content, err := os.ReadFile(b.keyFile)
+		content, err := regularfile.Read(b.keyFile, maxKeyFile)
 		if err != nil {
 			return "", fmt.Errorf("--key-file: %w", err)
 		}
@@ -178,7 +182,7 @@ func (b benchmark) loads() (all []loadgen.Load, err error) {
 
 // readPictures reads the pictures of a folder, in the order of their names.
 func readPictures(dir string) ([][]byte, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := regularfile.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("--pictures: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/fx"
 
 	"imago/config"
+	"imago/config/regularfile"
 	"imago/core/bulk"
 	"imago/core/gallery"
 	"imago/core/retry"
@@ -85,7 +86,7 @@ func (e enrollment) run(cmd *cobra.Command) (err error) {
 	if _, err := accessStore(cfg); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(e.dir)
+	root, err := regularfile.OpenRoot(e.dir)
 	if err != nil {
 		return usageError{err}
 	}
@@ -209,7 +210,7 @@ type refusals struct {
 func newRefusals(path string) (*refusals, error) {
 	r := &refusals{lines: json.NewEncoder(io.Discard)}
 	if path != "" {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		file, err := regularfile.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
 			return nil, err
 		}

@@ -17,6 +17,7 @@ import (
 
 	"imago/adapters/evalreport"
 	"imago/config"
+	"imago/config/regularfile"
 	"imago/core/evaluation"
 )
 
@@ -78,7 +79,7 @@ func (a assessment) run(cmd *cobra.Command) error {
 	if err := a.check(); err != nil {
 		return usageError{err}
 	}
-	root, err := os.OpenRoot(a.dir)
+	root, err := regularfile.OpenRoot(a.dir)
 	if err != nil {
 		return usageError{err}
 	}
@@ -215,7 +216,7 @@ func lostFiles(failures []evalreport.Failure) (lost int) {
 
 func (a assessment) writeFiles(r *evalreport.Report) error {
 	write := func(name string, content func(io.Writer) error) error {
-		file, err := os.OpenFile(filepath.Join(a.out, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		file, err := regularfile.OpenFile(filepath.Join(a.out, name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"imago/ports"
 )
@@ -45,11 +47,28 @@ type interruption struct{ signal syscall.Signal }
 
 func (i interruption) Error() string { return "interrupted by a signal: " + i.signal.String() }
 
+// stopLimit is how long a command may take to end after a signal, unless it says
+// otherwise by extendStop: whatever it waits for then, a file system that hangs or
+// a pipe that nobody reads, it does not keep the process.
+const stopLimit = closeTimeout + 30*time.Second
+
+type stopLimitKey struct{}
+
+// extendStop gives a command longer to end.
+func extendStop(ctx context.Context, limit time.Duration) {
+	if own, ok := ctx.Value(stopLimitKey{}).(*atomic.Int64); ok {
+		own.Store(int64(limit))
+	}
+}
+
 // interruptible returns a context that SIGINT or SIGTERM ends, with an
-// interruption as its cause. The second signal ends the process at once: nothing
-// that imago writes needs a proper end to stay whole.
+// interruption as its cause. The second signal ends the process at once, and so
+// does a stop that takes too long: nothing that imago writes needs a proper end to
+// stay whole.
 func interruptible(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
+	limit := new(atomic.Int64)
+	limit.Store(int64(stopLimit))
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, stopLimitKey{}, limit))
 	signals, done := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -61,6 +80,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 					os.Exit(exitSignal + int(number))
 				}
 				cancel(interruption{number})
+				time.AfterFunc(time.Duration(limit.Load()), func() { os.Exit(exitSignal + int(number)) })
 			case <-done:
 				return
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imago/config/regularfile"
 	"imago/core/retry"
 	"imago/core/transfer"
 	"imago/ports"
@@ -113,11 +114,14 @@ func openImport(ctx context.Context, path string, space ports.Space) (io.ReadClo
 	if path == standardStream {
 		return interruptibly(ctx, os.Stdin), 0, nil
 	}
-	file, err := os.Open(path)
+	file, err := regularfile.Open(path)
+	if errors.Is(err, regularfile.ErrNotRegular) {
+		err = fmt.Errorf("%w; redirect it to -", err)
+	}
 	if err != nil {
 		return nil, 0, usageError{err}
 	}
-	contents, err := inspect(ctx, file, space)
+	contents, err := transfer.Inspect(ctx, file, space)
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
 	}
@@ -138,11 +142,4 @@ func interruptibly(ctx context.Context, in io.Reader) io.ReadCloser {
 	}()
 	context.AfterFunc(ctx, func() { feed.CloseWithError(ctx.Err()) })
 	return out
-}
-
-func inspect(ctx context.Context, file *os.File, space ports.Space) (transfer.Contents, error) {
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return transfer.Contents{}, usageError{errors.Join(err, errors.New("not a regular file; redirect it to -"))}
-	}
-	return transfer.Inspect(ctx, file, space)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"go.uber.org/fx"
 
@@ -67,9 +68,18 @@ func (r *reloader) start(context.Context) error {
 	return nil
 }
 
+// close does not wait for a reading that a file system holds up.
 func (r *reloader) close(context.Context) error {
 	close(r.done)
-	r.wait.Wait()
+	ended := make(chan struct{})
+	go func() {
+		r.wait.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Second):
+	}
 	return nil
 }
 

@@ -63,7 +63,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	return runApp(cmd.Context(), app, server, cfg.Server.Timeouts.DrainDelay+cfg.Server.Timeouts.Shutdown+stopGrace)
+	stopTimeout := cfg.Server.Timeouts.DrainDelay + cfg.Server.Timeouts.Shutdown + stopGrace
+	extendStop(cmd.Context(), stopTimeout+stopGrace)
+	return runApp(cmd.Context(), app, server, stopTimeout)
 }
 
 // runApp starts the application and then its server, waits until it is told to stop

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +19,39 @@ func loadConfig(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
-	cfg, err := config.Load(path, os.Environ())
-	if err != nil {
-		return config.Config{}, usageError{err}
+	return promptly(cmd.Context(), func() (config.Config, error) {
+		cfg, err := config.Load(path, os.Environ())
+		if err != nil {
+			return config.Config{}, usageError{err}
+		}
+		return cfg, nil
+	})
+}
+
+// readPatience is how long reading a small file may take.
+const readPatience = 10 * time.Second
+
+// promptly does what takes no time unless a file system hangs. It gives up after
+// readPatience or with ctx; the goroutine that hangs then ends with the process.
+func promptly[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
 	}
-	return cfg, nil
+	done := make(chan result, 1)
+	go func() {
+		value, err := do()
+		done <- result{value, err}
+	}()
+	var none T
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case <-time.After(readPatience):
+		return none, errors.New("the configuration cannot be read in time: its file system does not answer")
+	}
 }
 
 // newLogger returns the structured log on standard error.

@@ -10,11 +10,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/token"
+	"imago/config/regularfile"
 )
 
 // defaultTTL is how long a token of this command is valid, and maxTTL the
 // longest age that token.max_age can allow.
 const defaultTTL, maxTTL = time.Minute, 24 * time.Hour
+
+// maxPicture is the most that server.limits.image_bytes can allow.
+const maxPicture = 100 << 20
 
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -126,7 +130,7 @@ func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration) error {
 	if err != nil {
 		return usageError{err}
 	}
-	picture, err := os.ReadFile(path)
+	picture, err := regularfile.Read(path, maxPicture)
 	if err != nil {
 		return err
 	}

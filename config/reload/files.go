@@ -1,19 +1,31 @@
 package reload
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"imago/config/regularfile"
 )
 
 // maxRead bounds what is looked at of one file, in bytes. Those who load are to
 // refuse files long before that size.
 const maxRead = 16 << 20
+
+// patience is how long one reading may take before it is reported. Files are read
+// in microseconds, but for a file system that hangs.
+const patience = 10 * time.Second
+
+// errSlow is what is reported of a reading that has not come to its end.
+var errSlow = errors.New("the files cannot be read in time: their file system does not answer")
+
+// errClosed is what whoever waits for a reading is told when the watching ends.
+var errClosed = errors.New("the files are not watched any more")
 
 // Files is a group of files that are read together. Its methods are safe for
 // concurrent use, but for Start and Close, which come once each.
@@ -26,20 +38,31 @@ type Files struct {
 	load   func() error
 	report func(error)
 
-	reading sync.Mutex // one reading at a time
-	seen    state      // of the last reading
-	failure error      // of the last reading, until it is reported
+	// turn holds a token while nothing is read: one reading at a time. A reading
+	// that hangs keeps it, and costs one goroutine however long it hangs.
+	turn     chan struct{}
+	seen     state // of the last reading; whoever has the turn may use it
+	failure  error // of the last reading, until it is reported
+	patience time.Duration
+	hung     atomic.Bool // it was reported that a reading hangs
 
-	cancel context.CancelFunc
-	wait   sync.WaitGroup
+	closing chan struct{}
+	close   func()
+	wait    sync.WaitGroup
 }
 
 // New returns Files that load puts in force; it leaves everything as it was when
 // it answers an error. Report is told how every attempt but the first went, nil
 // for success, and must not block. Empty paths are left out: without any there is
-// nothing to do.
+// nothing to do. Load and report are called from one goroutine at a time, but for a
+// report that a reading hangs.
 func New(load func() error, report func(error), paths ...string) *Files {
-	f := &Files{load: load, report: report, Interval: time.Second}
+	f := &Files{
+		load: load, report: report, Interval: time.Second, patience: patience,
+		turn: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
+	f.turn <- struct{}{}
+	f.close = sync.OnceFunc(func() { close(f.closing) })
 	for _, path := range paths {
 		if path != "" {
 			f.paths = append(f.paths, path)
@@ -49,28 +72,25 @@ func New(load func() error, report func(error), paths ...string) *Files {
 }
 
 // Start loads the files and watches them until Close. It fails when they cannot
-// be used.
+// be used, and when they cannot be read in time.
 func (f *Files) Start() error {
 	if len(f.paths) == 0 {
 		return nil
 	}
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	f.seen = f.state()
-	if err := f.load(); err != nil {
+	if err := f.attempt(func() error {
+		f.seen = f.state()
+		return f.load()
+	}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	f.cancel = cancel
-	f.wait.Go(func() { f.watch(ctx) })
+	f.wait.Go(f.watch)
 	return nil
 }
 
-// Close ends the watching. What is in force stays.
+// Close ends the watching. What is in force stays. It does not wait for a reading
+// that hangs.
 func (f *Files) Close() {
-	if f.cancel != nil {
-		f.cancel()
-	}
+	f.close()
 	f.wait.Wait()
 }
 
@@ -79,20 +99,22 @@ func (f *Files) Reload() error {
 	if len(f.paths) == 0 {
 		return nil
 	}
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	f.seen, f.failure = f.state(), nil
-	err := f.load()
-	f.report(err)
+	err := f.attempt(func() error {
+		f.seen, f.failure = f.state(), nil
+		err := f.load()
+		f.report(err)
+		return err
+	})
+	f.reportHung(err)
 	return err
 }
 
-func (f *Files) watch(ctx context.Context) {
+func (f *Files) watch() {
 	ticker := time.NewTicker(f.Interval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-f.closing:
 			return
 		case <-ticker.C:
 			f.Poll()
@@ -105,18 +127,56 @@ func (f *Files) watch(ctx context.Context) {
 // replaced in one step: what is wrong is reported when it is still there at the
 // next look, and once.
 func (f *Files) Poll() {
-	f.reading.Lock()
-	defer f.reading.Unlock()
-	if now := f.state(); now != f.seen {
-		f.seen, f.failure = now, f.load()
-		if f.failure == nil {
-			f.report(nil)
+	f.reportHung(f.attempt(func() error {
+		if now := f.state(); now != f.seen {
+			f.seen, f.failure = now, f.load()
+			if f.failure == nil {
+				f.report(nil)
+			}
+			return nil
 		}
-		return
+		if f.failure != nil {
+			f.report(f.failure)
+			f.failure = nil
+		}
+		return nil
+	}))
+}
+
+// attempt does a reading in its turn and waits for its end for a while. A reading
+// that hangs goes on; what it finds in the end is put in force and reported as
+// ever.
+func (f *Files) attempt(read func() error) error {
+	late := time.NewTimer(f.patience)
+	defer late.Stop()
+	select {
+	case <-f.turn:
+	case <-late.C:
+		return errSlow
+	case <-f.closing:
+		return errClosed
 	}
-	if f.failure != nil {
-		f.report(f.failure)
-		f.failure = nil
+	done := make(chan error, 1)
+	go func() {
+		defer func() { f.turn <- struct{}{} }()
+		err := read()
+		f.hung.Store(false)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		return errSlow
+	case <-f.closing:
+		return errClosed
+	}
+}
+
+// reportHung reports a reading that hangs, once.
+func (f *Files) reportHung(err error) {
+	if errors.Is(err, errSlow) && !f.hung.Swap(true) {
+		f.report(errSlow)
 	}
 }
 
@@ -141,27 +201,10 @@ func (f *Files) state() state {
 }
 
 func readInto(w io.Writer, path string) (int64, error) {
-	file, err := os.Open(path)
+	file, err := regularfile.Open(path)
 	if err != nil {
 		return -1, err
 	}
 	defer func() { _ = file.Close() }()
 	return io.Copy(w, io.LimitReader(file, maxRead))
-}
-
-// Read returns the content of a file of at most limit bytes.
-func Read(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
-	}
-	return data, nil
 }

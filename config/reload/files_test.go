@@ -4,13 +4,18 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"imago/config/regularfile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,7 +32,7 @@ var errBad = errors.New("bad")
 func (k *keeper) load() error {
 	text := ""
 	for _, path := range k.paths {
-		data, err := Read(path, 100)
+		data, err := regularfile.Read(path, 100)
 		if err != nil {
 			return err
 		}
@@ -162,14 +167,67 @@ func TestFilesAreWatched(t *testing.T) {
 	require.Eventually(t, func() bool { return loads.Load() > 1 }, 30*time.Second, time.Millisecond)
 }
 
-func TestReadIsBounded(t *testing.T) {
+// hang returns Files over a file whose reading hangs until the returned function
+// is called.
+func hang(t *testing.T) (files *Files, reports chan error, release func()) {
+	t.Helper()
+	path, held := filepath.Join(t.TempDir(), "a"), make(chan struct{})
+	write(t, path, "one")
+	reports = make(chan error, 10)
+	var loads atomic.Int64
+	files = New(func() error {
+		if loads.Add(1) > 1 {
+			<-held
+		}
+		return nil
+	}, func(err error) { reports <- err }, path)
+	files.Interval, files.patience = time.Millisecond, time.Millisecond
+	require.NoError(t, files.Start())
+	write(t, path, "two")
+	return files, reports, sync.OnceFunc(func() { close(held) })
+}
+
+// A file system that hangs is reported once, costs one goroutine, and holds up
+// neither a reload nor the end; what was read in the end is in force.
+func TestReadingThatHangs(t *testing.T) {
+	files, reports, release := hang(t)
+	defer release()
+	require.ErrorIs(t, <-reports, errSlow)
+	goroutines := runtime.NumGoroutine()
+	for range 20 {
+		require.ErrorIs(t, files.Reload(), errSlow)
+	}
+	require.LessOrEqual(t, runtime.NumGoroutine(), goroutines)
+	require.Empty(t, reports, "it is reported once")
+	release()
+	require.NoError(t, <-reports)
+	files.Close()
+}
+
+func TestCloseDoesNotWaitForAReadingThatHangs(t *testing.T) {
+	files, reports, release := hang(t)
+	defer release()
+	require.ErrorIs(t, <-reports, errSlow)
+	files.Close()
+	require.ErrorIs(t, files.Reload(), errClosed)
+}
+
+func TestStartDoesNotWaitForAReadingThatHangs(t *testing.T) {
+	held := make(chan struct{})
+	defer close(held)
 	path := filepath.Join(t.TempDir(), "a")
-	write(t, path, "12345")
-	data, err := Read(path, 5)
-	require.NoError(t, err)
-	require.Equal(t, "12345", string(data))
-	_, err = Read(path, 4)
-	require.ErrorContains(t, err, "larger than 4 bytes")
-	_, err = Read(filepath.Join(path, "none"), 4)
-	require.Error(t, err)
+	write(t, path, "one")
+	files := New(func() error { <-held; return nil }, func(error) {}, path)
+	files.patience = time.Millisecond
+	require.ErrorIs(t, files.Start(), errSlow)
+}
+
+// A pipe in the place of a file holds nobody up.
+func TestPipe(t *testing.T) {
+	k, f := open(t)
+	require.NoError(t, f.Start())
+	require.NoError(t, os.Remove(k.paths[0]))
+	require.NoError(t, syscall.Mkfifo(k.paths[0], 0o600))
+	require.ErrorIs(t, f.Reload(), regularfile.ErrNotRegular)
+	require.Equal(t, "one two", k.text)
 }

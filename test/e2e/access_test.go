@@ -253,7 +253,9 @@ func TestKeysFileFailsClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.yaml")
 	writeKeys(t, path, whole)
 	s := start(t, "IMAGO_AUTH_KEYS_FILE="+path)
-	failures := func() int { return s.valueIn(s.must("GET", "/metrics", "").body, `imago_key_reloads_total{result="error"}`) }
+	failures := func() int {
+		return s.valueIn(s.must("GET", "/metrics", "").body, `imago_key_reloads_total{result="error"}`)
+	}
 	bad := []string{
 		strings.ReplaceAll(whole, "operations: [read]", "operations: []"), strings.ReplaceAll(whole, "operations: [read]", "operations:"),
 		strings.ReplaceAll(whole, "collections: [whitelist]", "collections: []"), strings.ReplaceAll(whole, "collections: [whitelist]", "collections: ~"),

@@ -40,6 +40,10 @@ var spoilings = map[string]func(t *testing.T, path string){
 		require.NoError(t, os.Remove(path))
 		require.NoError(t, os.Mkdir(path, 0o700))
 	},
+	"a pipe": func(t *testing.T, path string) {
+		require.NoError(t, os.Remove(path))
+		pipe(t, path)
+	},
 	"unreadable": func(t *testing.T, path string) {
 		if os.Getuid() == 0 {
 			// Root reads everything: what nobody can read is a link to itself.
