@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +118,45 @@ func TestBehindNginx(t *testing.T) {
 			require.NotEmpty(t, a.header.Get("Retry-After"))
 			require.NotEmpty(t, a.header.Get("x-request-id"))
 		})
+	}
+}
+
+// A search that broke off is sent again, to the next imago. Nothing else is that
+// changes something, however its path is written: /users/x%2Fsearch enrols x/search.
+func TestNginxRepeatsSearchesOnly(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	var paths sync.Map
+	breaking := func() string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			paths.Store(r.Method+" "+r.RequestURI+" "+string(body), true)
+			sent.Add(1)
+			panic(http.ErrAbortHandler)
+		}))
+		t.Cleanup(server.Close)
+		return strings.TrimPrefix(server.URL, "http://")
+	}
+	s := &server{t: t, client: &http.Client{Timeout: callTimeout}}
+	through := behind(servers.OwnNginx(t, gatewayFile(t), upstreams(breaking(), breaking())), s)
+	for path, times := range map[string]int64{
+		"/users/search": 2, "/users/blacklist/search": 2, "/users/search?x=1": 2,
+		"/users/x%2Fsearch": 1, "/users/x%2fsearch": 1, "/users/blacklist%2Fsearch": 1, "/users/y%2F..%2Fsearch": 1, "/users/x%2Fy/search": 1,
+		"/users//search": 1, "/users/./search": 1, "/users/alice/../search": 1, "/users/alice": 1, "/users/%2Fsearch": 1, "/users/blacklist/x%2Fsearch": 1,
+	} {
+		sent.Store(0)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, through.url+"/", strings.NewReader("picture"))
+		require.NoError(t, err)
+		req.URL.Opaque = strings.Replace(path, "?x=1", "", 1)
+		if strings.Contains(path, "?") {
+			req.URL.RawQuery = "x=1"
+		}
+		a, err := through.do(req)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusServiceUnavailable, a.status, path)
+		require.Equal(t, times, sent.Load(), path)
+		_, there := paths.Load("POST " + path + " picture")
+		require.True(t, there, "%s is sent on as it came", path)
 	}
 }
 
