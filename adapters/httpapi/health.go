@@ -103,6 +103,23 @@ func (s *Server) failing(ctx context.Context, x *exchange) []string {
 	return names
 }
 
+// servePublicMetrics serves the metrics beside the API, where anybody may ask: the
+// sizes of lists are for keys that may read all of them. A key that cannot be used
+// is as good as none.
+func (s *Server) servePublicMetrics(x *exchange, r *http.Request) error {
+	if r.Header.Get("X-Api-Key") != "" {
+		client, err := s.authenticate(x, r)
+		if err == nil && client.MayAnywhere(ports.OpRead) && len(client.Collections) == 0 {
+			return s.serveMetrics(x, r)
+		}
+	}
+	if s.publicMetrics == nil {
+		return ports.ErrNotFound
+	}
+	s.publicMetrics.ServeHTTP(x, r)
+	return nil
+}
+
 // serveMetrics hands over to the metrics handler, where there is one.
 func (s *Server) serveMetrics(x *exchange, r *http.Request) error {
 	if s.metrics == nil {

@@ -12,12 +12,13 @@ import (
 
 // Telemetry is what observes the API.
 type Telemetry struct {
-	Metrics    http.Handler
-	Instrument Instrument
-	Trace      Trace
-	Refused    func(reason string)
-	Searched   func(collection string, found bool)
-	Codes      ReasonCodes
+	Metrics       http.Handler
+	PublicMetrics http.Handler // without a key
+	Instrument    Instrument
+	Trace         Trace
+	Refused       func(reason string)
+	Searched      func(collection string, found bool)
+	Codes         ReasonCodes
 }
 
 // Console is the page that the API serves, with its parts, by the name below
@@ -37,7 +38,7 @@ func provide(
 ) *Server {
 	s := New(Options{
 		Server: server, TLS: secure, Search: search, Lists: lists, Gallery: gallery, Reserve: reserve, Tokens: tokens, Detect: detect, Auth: auth, Checks: checks,
-		Console: console, Metrics: telemetry.Metrics, Instrument: telemetry.Instrument, Log: log,
+		Console: console, Metrics: telemetry.Metrics, PublicMetrics: telemetry.PublicMetrics, Instrument: telemetry.Instrument, Log: log,
 		Trace: telemetry.Trace, Refused: telemetry.Refused, Searched: telemetry.Searched, Codes: telemetry.Codes, Audit: audit,
 		Fail: func(error) { _ = shutdowner.Shutdown(fx.ExitCode(1)) },
 	})

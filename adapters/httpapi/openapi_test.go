@@ -27,7 +27,7 @@ func describe(t *testing.T) description {
 func TestEveryRouteIsDescribed(t *testing.T) {
 	s := New(Options{})
 	var served []string
-	for _, row := range append(s.apiRoutes(), s.opsRoutes()...) {
+	for _, row := range append(s.apiRoutes(), s.opsRoutes(s.serveMetrics)...) {
 		served = append(served, row.method+" "+row.pattern)
 	}
 	var described []string

@@ -52,11 +52,11 @@ func (s *Server) apiRoutes() []route {
 
 // opsRoutes are for those who run imago. They need no key and are not counted
 // against the limit of requests in progress.
-func (s *Server) opsRoutes() []route {
+func (s *Server) opsRoutes(metrics handler) []route {
 	return []route{
 		{http.MethodGet, "/healthz", serveHealth},
 		{http.MethodGet, "/readyz", s.serveReady},
-		{http.MethodGet, "/metrics", s.serveMetrics},
+		{http.MethodGet, "/metrics", metrics},
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -60,8 +61,10 @@ type Options struct {
 	Auth   Authenticator
 	// Checks decide about readiness; none is always ready.
 	Checks Checks
-	// Metrics serves /metrics; nil leaves the path out.
-	Metrics http.Handler
+	// Metrics serves /metrics; nil leaves the path out. PublicMetrics is what
+	// it shows on the API's own listener without a key; nil means the same.
+	Metrics       http.Handler
+	PublicMetrics http.Handler
 	// Console serves what is below /console, by name; "" is /console itself.
 	// Names that it lacks are not found.
 	Console Console
@@ -84,27 +87,28 @@ type Options struct {
 
 // Server serves the API. Its exported methods are safe for concurrent use.
 type Server struct {
-	addresses  config.Server
-	timeouts   config.Timeouts
-	limits     config.Limits
-	defaults   config.Search
-	lists      []config.Collection
-	gallery    Gallery
-	reserve    ReserveFunc
-	tokens     Tokens
-	detect     DetectFunc
-	auth       Authenticator
-	checks     []*check
-	metrics    http.Handler
-	console    Console
-	instrument Instrument
-	trace      Trace
-	refused    func(reason string)
-	searched   func(collection string, found bool)
-	codes      ReasonCodes
-	audit      Audit
-	log        *slog.Logger
-	failed     func(error)
+	addresses     config.Server
+	timeouts      config.Timeouts
+	limits        config.Limits
+	defaults      config.Search
+	lists         []config.Collection
+	gallery       Gallery
+	reserve       ReserveFunc
+	tokens        Tokens
+	detect        DetectFunc
+	auth          Authenticator
+	checks        []*check
+	metrics       http.Handler
+	publicMetrics http.Handler
+	console       Console
+	instrument    Instrument
+	trace         Trace
+	refused       func(reason string)
+	searched      func(collection string, found bool)
+	codes         ReasonCodes
+	audit         Audit
+	log           *slog.Logger
+	failed        func(error)
 
 	grace    time.Duration // writeGrace but in tests
 	tls      *tls.Config
@@ -139,7 +143,7 @@ func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
 		gallery: o.Gallery, reserve: o.Reserve, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
-		metrics: o.Metrics, console: o.Console, instrument: o.Instrument,
+		metrics: o.Metrics, publicMetrics: cmp.Or(o.PublicMetrics, o.Metrics), console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
 		grace: writeGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
@@ -150,7 +154,7 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	for _, row := range s.opsRoutes() {
+	for _, row := range s.opsRoutes(s.serveMetrics) {
 		s.quiet[row.pattern] = true
 	}
 	return s
@@ -161,7 +165,7 @@ func New(o Options) *Server {
 func (s *Server) Handler() http.Handler {
 	table := s.apiRoutes()
 	if s.addresses.OpsListen == "" {
-		table = append(table, s.opsRoutes()...)
+		table = append(table, s.opsRoutes(s.servePublicMetrics)...)
 	}
 	return s.newHandler(table)
 }
@@ -175,7 +179,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.addresses.OpsListen == "" {
 		return nil
 	}
-	if err := s.open(ctx, s.addresses.OpsListen, nil, s.newHandler(s.opsRoutes())); err != nil {
+	if err := s.open(ctx, s.addresses.OpsListen, nil, s.newHandler(s.opsRoutes(s.serveMetrics))); err != nil {
 		return errors.Join(err, s.Close(ctx))
 	}
 	return nil

@@ -27,7 +27,7 @@ var _ Counter = ports.VectorStore(nil)
 // store is asked at each scrape; a collection that it cannot count in time is
 // missing from that scrape. It may be called once.
 func (m *Metrics) WatchGallery(store Counter, collections []string) {
-	m.registry.MustRegister(&gallery{
+	m.sizes.MustRegister(&gallery{
 		store: store, collections: slices.Clone(collections),
 		users: prometheus.NewDesc("imago_gallery_users", "Users enrolled in a collection.", []string{"collection"}, nil),
 	})

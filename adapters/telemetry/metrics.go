@@ -37,6 +37,7 @@ const scrapesAtOnce = 4
 // Metrics are all of imago's metrics. They are safe for concurrent use.
 type Metrics struct {
 	registry   *prometheus.Registry
+	sizes      *prometheus.Registry // of lists, which not everybody may see
 	requests   *prometheus.CounterVec
 	durations  *prometheus.HistogramVec
 	stages     *prometheus.HistogramVec
@@ -51,7 +52,7 @@ type Metrics struct {
 func New(version string) *Metrics {
 	request := []string{"route", "method", "status"}
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), sizes: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "imago_http_requests_total", Help: "Requests answered, by class of status.",
 		}, request),
@@ -106,9 +107,15 @@ func (m *Metrics) initialise() {
 	}
 }
 
-// Handler serves the metrics in the text format of Prometheus.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+// Handler serves all metrics in the text format of Prometheus.
+func (m *Metrics) Handler() http.Handler { return serve(prometheus.Gatherers{m.registry, m.sizes}) }
+
+// PublicHandler serves those that may be shown to whoever reaches the API: it leaves
+// the sizes of the lists out.
+func (m *Metrics) PublicHandler() http.Handler { return serve(m.registry) }
+
+func serve(gatherer prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapesAtOnce,
 	})
 }

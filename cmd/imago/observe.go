@@ -75,7 +75,7 @@ func watch(
 
 func newHTTPTelemetry(m *telemetry.Metrics, t *telemetry.Tracing) httpapi.Telemetry {
 	return httpapi.Telemetry{
-		Metrics: m.Handler(), Instrument: m.Instrument, Trace: t.Request,
+		Metrics: m.Handler(), PublicMetrics: m.PublicHandler(), Instrument: m.Instrument, Trace: t.Request,
 		Refused: m.Refused, Searched: m.Searched, Codes: reasonCodes(),
 	}
 }

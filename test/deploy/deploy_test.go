@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -127,8 +129,63 @@ func TestEnvironments(t *testing.T) {
 	require.Len(t, environ, 2)
 	_, err = config.Load("", environ)
 	require.NoError(t, err)
-	var manifest map[string]any
-	require.NoError(t, yaml.Unmarshal([]byte(read(t, "docker", "k8s-sidecar.yaml")), &manifest))
+}
+
+// Every container of the manifest is locked, the pod has no token, and a policy says
+// who reaches it.
+func TestManifestIsLocked(t *testing.T) {
+	type container struct {
+		Name            string
+		SecurityContext struct {
+			AllowPrivilegeEscalation *bool `yaml:"allowPrivilegeEscalation"`
+			ReadOnlyRootFilesystem   bool  `yaml:"readOnlyRootFilesystem"`
+			Capabilities             struct{ Drop []string }
+		} `yaml:"securityContext"`
+	}
+	kinds := map[string]bool{}
+	documents := yaml.NewDecoder(strings.NewReader(read(t, "docker", "k8s-sidecar.yaml")))
+	for {
+		var manifest struct {
+			Kind string
+			Spec struct {
+				Template struct {
+					Spec struct {
+						Automount      *bool       `yaml:"automountServiceAccountToken"`
+						InitContainers []container `yaml:"initContainers"`
+						Containers     []container
+					}
+				}
+			}
+		}
+		if err := documents.Decode(&manifest); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		kinds[manifest.Kind] = true
+		pod := manifest.Spec.Template.Spec
+		if len(pod.Containers) == 0 {
+			continue
+		}
+		require.NotNil(t, pod.Automount)
+		require.False(t, *pod.Automount)
+		for _, c := range append(pod.InitContainers, pod.Containers...) {
+			require.NotNil(t, c.SecurityContext.AllowPrivilegeEscalation, c.Name)
+			require.False(t, *c.SecurityContext.AllowPrivilegeEscalation, c.Name)
+			require.True(t, c.SecurityContext.ReadOnlyRootFilesystem, c.Name)
+			require.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities.Drop, c.Name)
+		}
+	}
+	require.True(t, kinds["StatefulSet"] && kinds["NetworkPolicy"], kinds)
+}
+
+// No compose file has a password that everybody knows.
+func TestComposeFilesHaveNoPasswords(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(fixture.Root(t), "docker", "compose.*.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		require.NotRegexp(t, `\$\{\w+:-`, read(t, "docker", filepath.Base(file)), file)
+	}
 }
 
 // The notice in the image is about the models that are in it, and nothing is left to be

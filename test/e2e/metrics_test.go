@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/base64"
+	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,32 @@ func (s *server) metric(series string) float64 {
 	}
 	s.t.Fatalf("no series %s in:\n%s", series, text)
 	return 0
+}
+
+// How many people are on which list is told to keys that may read all lists and to
+// the listener for operations, not to whoever reaches the API.
+func TestMetricsWithoutAKeyShowNoSizes(t *testing.T) {
+	t.Parallel()
+	reader, readerStanza := newKey(t, "reader", "--operations", "read")
+	scoped, scopedStanza := newKey(t, "scoped", "--collections", "blacklist")
+	searcher, searcherStanza := newKey(t, "searcher", "--operations", "search")
+	path := filepath.Join(t.TempDir(), "keys.yaml")
+	writeKeys(t, path, "keys:\n"+readerStanza+scopedStanza+searcherStanza+"...\n")
+	s := start(t, "IMAGO_AUTH_KEYS_FILE="+path)
+	const sizes = "imago_gallery_users"
+	for name, key := range map[string]string{"none": "", "wrong": "wrong", "scoped": scoped, "searcher": searcher} {
+		a := s.mustAs(key, "GET", "/metrics")
+		require.Equal(t, http.StatusOK, a.status, name)
+		require.Contains(t, a.body, "imago_build_info", name)
+		require.NotContains(t, a.body, sizes, name)
+	}
+	for _, key := range []string{reader, apiKey} {
+		require.Contains(t, s.mustAs(key, "GET", "/metrics").body, sizes)
+	}
+
+	a := newAuthority(t)
+	s = startTLS(t, a, t.TempDir(), nil)
+	require.Contains(t, s.opsMetrics(), sizes)
 }
 
 func TestMetrics(t *testing.T) {
