@@ -42,6 +42,9 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, exposure := range exposures(cfg) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", exposure)
+			}
 			all := examine(cmd.Context(), cfg)
 			if err := cmd.Context().Err(); err != nil {
 				return err

@@ -46,6 +46,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	log := newLogger(cfg.Log)
+	for _, exposure := range exposures(cfg) {
+		log.Warn(exposure)
+	}
 	if c := models.Embedder.Manifest.Calibration; c.Provisional {
 		log.Warn("The model's similarity scale was not fitted to measured error rates: choose thresholds with care.",
 			"model", models.Embedder.Manifest.Name, "basis", c.Basis)

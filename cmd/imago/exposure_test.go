@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"imago/config"
+)
+
+func TestExposures(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	for address, exposed := range map[string]bool{
+		"127.0.0.1:80": false, "[::1]:80": false, "localhost:80": false, "unix:///run/imago.sock": false,
+		":80": true, "0.0.0.0:80": true, "192.0.2.1:80": true, "imago.test:80": true,
+	} {
+		cfg := config.Default()
+		cfg.Server.Listen, cfg.Auth.KeysFile = address, path
+		require.Equal(t, exposed, len(exposures(cfg)) == 1, address)
+		cfg.Server.TLS.CertFile = path
+		require.Empty(t, exposures(cfg), address)
+		require.NoError(t, os.Chmod(path, 0o644))
+		require.Len(t, exposures(cfg), 1, address)
+		require.NoError(t, os.Chmod(path, 0o600))
+	}
+	cfg := config.Default()
+	cfg.Store.Driver, cfg.Store.Milvus.Address = "milvus", "milvus:19530"
+	require.Len(t, exposures(cfg), 1)
+	cfg.Store.Milvus.TLS = true
+	require.Empty(t, exposures(cfg))
+}
