@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"imago/adapters/imaging"
 	"imago/adapters/onnx"
 	"imago/config"
+	"imago/core/calibration"
 	"imago/core/extraction"
 	"imago/ports"
 	"imago/test/fixture"
@@ -20,12 +22,34 @@ type Pipeline struct {
 	Detector ports.Detector
 	Embedder ports.Embedder
 	Config   config.Config
+	Curve    calibration.Curve // of the embedder
+}
+
+// Pairs returns the pairs of models that are there: the default one, and the fast one
+// where its files are.
+func Pairs(tb testing.TB) []config.Models {
+	tb.Helper()
+	pairs := []config.Models{config.Default().Models}
+	fast := config.Models{Detector: "yunet", Embedder: "mobilefacenet"}
+	for _, name := range []string{fast.Detector, fast.Embedder} {
+		if _, found := fixture.FastModel(tb, manifest(tb, name).File); !found {
+			return pairs
+		}
+	}
+	return append(pairs, fast)
 }
 
 // New starts a pipeline with the default settings; it is closed with the test.
 func New(tb testing.TB) *Pipeline {
 	tb.Helper()
+	return With(tb, config.Default().Models)
+}
+
+// With is New with a pair of models.
+func With(tb testing.TB, pair config.Models) *Pipeline {
+	tb.Helper()
 	cfg := config.Default()
+	cfg.Models.Detector, cfg.Models.Embedder = pair.Detector, pair.Embedder
 	cfg.Inference.Library = fixture.ONNXRuntime(tb)
 	rt := onnx.NewRuntime(cfg.Inference, slog.New(slog.DiscardHandler))
 	detector := onnx.NewDetector(rt, cfg.Inference, model(tb, cfg.Models.Detector))
@@ -43,16 +67,26 @@ func New(tb testing.TB) *Pipeline {
 			}
 		})
 	}
-	return &Pipeline{imaging.New(cfg.Server.Limits), detector, embedder, cfg}
+	c := manifest(tb, cfg.Models.Embedder).Calibration
+	return &Pipeline{imaging.New(cfg.Server.Limits), detector, embedder, cfg, calibration.Curve{Midpoint: c.Midpoint, Steepness: c.Steepness}}
 }
 
 func model(tb testing.TB, name string) onnx.Model {
+	tb.Helper()
+	m, dir := manifest(tb, name), fixture.Models(tb)
+	if path, found := fixture.FastModel(tb, m.File); found {
+		dir = filepath.Dir(path)
+	}
+	return onnx.Model{Manifest: m, FS: os.DirFS(dir)}
+}
+
+func manifest(tb testing.TB, name string) config.Manifest {
 	tb.Helper()
 	m, err := config.LoadManifest(config.BuiltinModels, name)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return onnx.Model{Manifest: m, FS: os.DirFS(fixture.Models(tb))}
+	return m
 }
 
 // Extractor returns the extractor over the parts as they are now, with a single
