@@ -66,7 +66,7 @@ func TestTemplateSurvivesCopies(t *testing.T) {
 	t.Parallel()
 	p := pipeline.New(t)
 	pictures := map[string][]byte{}
-	for _, name := range []string{"obama2.jpg", "biden.jpg"} {
+	for _, name := range []string{"obama.jpg", "biden.jpg"} {
 		pictures[name] = fixture.ReadPortrait(t, name)
 	}
 	requireSurvival(t, p, pictures)
