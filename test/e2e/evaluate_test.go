@@ -74,7 +74,7 @@ func TestEvaluate(t *testing.T) {
 	require.Equal(t, []int{8, 40, 40, 80, 700, 500}, []int{e.People, e.Pictures, e.Evaluated, e.MatedPairs, e.StrangerPairs, e.Gallery})
 	require.Equal(t, 40, e.RankOne.Count)
 	require.Equal(t, 40, e.RankOne.Trials)
-	require.Zero(t, e.FailureToEnrol.Count)
+	require.LessOrEqual(t, e.FailureToEnrol.Count, 1, "%v", e.Failures)
 	require.InDelta(t, 0.45, e.PresentDefault.Cosine, 1e-4)
 	require.Zero(t, e.PresentDefault.FalseMatches.Count, "no stranger reaches 80 %")
 	require.LessOrEqual(t, e.PresentDefault.FalseNonMatches.Count, 10, "of 80")

@@ -161,7 +161,7 @@ func TestTutorial(t *testing.T) {
 	play(t, clone, filepath.Dir(nginx), beside(t, quickstart))
 
 	// What make run prints does the same as pasted.
-	printed := printedCommands(t, filepath.Join(clone, "run.log"))
+	printed := strings.ReplaceAll(printedCommands(t, filepath.Join(clone, "run.log")), clone, ".")
 	play(t, clone, filepath.Dir(nginx), beside(t, []step{quickstart[0], {printed, quickstart[1].output}}))
 
 	tokens := readmeSteps(t, "### Tokenized pictures")
