@@ -69,19 +69,19 @@ func TestTemplateSurvivesCopies(t *testing.T) {
 	for _, name := range []string{"obama.jpg", "biden.jpg"} {
 		pictures[name] = fixture.ReadPortrait(t, name)
 	}
-	requireSurvival(t, p, pictures, 0.95, 2)
+	requireSurvival(t, p, pictures, 2)
 	t.Run("labelled", func(t *testing.T) {
 		labelled := map[string][]byte{}
 		for _, name := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg"} {
 			labelled[name] = fixture.Read(t, name)
 		}
-		requireSurvival(t, p, labelled, 0.97, 8)
+		requireSurvival(t, p, labelled, 8)
 	})
 }
 
-// requireSurvival wants at least a cosine of what is turned, and reduces large pictures by
-// a factor.
-func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]byte, turnedCosine float64, factor int) {
+// requireSurvival reduces large pictures by a factor. (The bounds are those of SFace, whose
+// templates move more than mobilefacenet's.)
+func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]byte, factor int) {
 	t.Helper()
 	for file, picture := range pictures {
 		want := template(t, p, picture)
@@ -95,21 +95,21 @@ func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]b
 				require.NoError(t, err)
 			}
 			copied := withOrientation(encode(t, disorient(source, orientation)), orientation)
-			require.GreaterOrEqual(t, cosine(want, template(t, p, copied)), 0.98, "%s: EXIF orientation %d", file, orientation)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, copied)), 0.94, "%s: EXIF orientation %d", file, orientation)
 		}
 		for _, degrees := range []float64{-20, 8} {
 			source, err := p.Decoder.Decode(t.Context(), picture, 1000)
 			require.NoError(t, err)
 			turned := encode(t, turn(source, degrees))
-			require.GreaterOrEqual(t, cosine(want, template(t, p, turned)), turnedCosine, "%s: turned by %v degrees", file, degrees)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, turned)), 0.92, "%s: turned by %v degrees", file, degrees)
 		}
 		if small {
 			enlarged := encode(t, enlarge(img, 8))
-			require.GreaterOrEqual(t, cosine(want, template(t, p, enlarged)), 0.98, "%s: 8 times as large", file)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, enlarged)), 0.94, "%s: 8 times as large", file)
 		} else {
 			reduced, err := p.Decoder.Decode(t.Context(), picture, max(img.Width, img.Height)/factor)
 			require.NoError(t, err)
-			require.GreaterOrEqual(t, cosine(want, template(t, p, encode(t, reduced))), 0.98, "%s: reduced by %d", file, factor)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, encode(t, reduced))), 0.94, "%s: reduced by %d", file, factor)
 		}
 	}
 }
