@@ -82,7 +82,7 @@ func grouped(fsys fs.FS, grouping Grouping) (bool, error) {
 			case picturefile.Hidden(b.Name()):
 			case b.IsDir():
 				folders++
-			case picturefile.Against(b) == "":
+			case picturefile.Against(fsys, path.Join(e.Name(), b.Name()), b) == "":
 				return false, nil
 			}
 		}
@@ -123,7 +123,7 @@ func (f *Folder) each(fsys fs.FS, dir string, of Picture, visit func(name string
 				return err
 			}
 		case e.Type()&fs.ModeSymlink != 0:
-			f.passOver(of, picturefile.Against(e))
+			f.passOver(of, picturefile.Against(fsys, of.Path, e))
 		default:
 			f.passOver(of, "does not lie in a person's folder")
 		}
@@ -140,15 +140,18 @@ func (f *Folder) pictures(fsys fs.FS, of Picture) error {
 	}
 	for _, e := range entries {
 		of.Path = path.Join(dir, e.Name())
-		switch reason := picturefile.Against(e); {
+		switch {
 		case picturefile.Hidden(e.Name()):
+			continue
 		case e.IsDir():
 			f.passOver(of, "folders in a person's folder are not looked into")
-		case reason != "":
-			f.passOver(of, reason)
-		default:
-			f.Pictures = append(f.Pictures, of)
+			continue
 		}
+		if reason := picturefile.Against(fsys, of.Path, e); reason != "" {
+			f.passOver(of, reason)
+			continue
+		}
+		f.Pictures = append(f.Pictures, of)
 	}
 	return nil
 }
