@@ -66,6 +66,18 @@ func TestFindFollowsNoLinks(t *testing.T) {
 	require.Equal(t, []string{"symbolic links are not followed"}, f.PassedOver[0].Reasons)
 }
 
+func TestPairsOfAFolder(t *testing.T) {
+	for want, paths := range map[[2]int][]string{
+		{0, 0}: {"amy/1.png"}, {0, 1}: {"amy/1.png", "bob/1.png"}, {1, 0}: {"amy/1.png", "amy/2.png"},
+		{4, 6}: {"amy/1.png", "amy/2.png", "amy/3.png", "bob/1.png", "bob/2.png"}, {0, 3}: {"x/amy/1.png", "y/amy/1.png", "y/bob/1.png"},
+	} {
+		f, err := evaluation.Find(tree(paths...), evaluation.GroupsAuto)
+		require.NoError(t, err)
+		mated, strangers := f.Pairs()
+		require.Equal(t, want, [2]int{mated, strangers})
+	}
+}
+
 func TestFindGroups(t *testing.T) {
 	fsys := tree("x/amy/1.png", "y/amy/1.png", "y/bob/1.png", "x/loose.txt")
 	f, err := evaluation.Find(fsys, evaluation.GroupsAuto)

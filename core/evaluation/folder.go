@@ -44,6 +44,20 @@ type Folder struct {
 	PassedOver []Failure
 }
 
+// Pairs returns how many pairs the pictures make at most, if each shows a face:
+// of one person, and of strangers.
+func (f Folder) Pairs() (mated, strangers int) {
+	of := map[[2]string]int{}
+	for _, p := range f.Pictures {
+		of[[2]string{p.Group, p.Person}]++
+	}
+	for _, n := range of {
+		mated += n * (n - 1) / 2
+	}
+	n := len(f.Pictures)
+	return mated, n*(n-1)/2 - mated
+}
+
 // Find lists the labelled pictures of a folder in order of their paths. It fails
 // where a folder cannot be read: figures from a part of the people would
 // mislead.

@@ -61,9 +61,10 @@ func presidents(t testing.TB) string {
 	})
 }
 
-// picture copies one of the labelled pictures.
+// picture copies one of the labelled pictures, into a new folder where need be.
 func picture(t testing.TB, path string, elem ...string) {
 	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path, fixture.Read(t, elem...), 0o600))
 }
 
