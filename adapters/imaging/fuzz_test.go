@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -127,6 +128,9 @@ func pngSeeds(f *testing.F) (seeds [][]byte) {
 			}
 		}
 	}
+	text := fmt.Sprintf("\nexif\n%8d\n%x\n", len(exif), exif)
+	seeds = append(seeds, rgbPNG(f, draw("AB", 3), [2]string{"tEXt", "Raw profile type exif\x00" + text}),
+		rgbPNG(f, draw("AB", 3), [2]string{"zTXt", "Raw profile type APP1\x00\x00" + string(deflate(f, []byte(text)))}))
 	plain := rgbPNG(f, draw("AB", 3))
 	const tail = 2*chunkOverhead - chunkLengthSize // IEND and the checksums of the data
 	for cut := range tail {

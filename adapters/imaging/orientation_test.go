@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"image"
 	"image/color"
@@ -229,14 +230,29 @@ func TestOrientationBlocks(t *testing.T) {
 	broken[len(pngSignature)+chunkOverhead+ihdrSize+8] ^= 1
 	jpeg := withSegment(encodeJPEG(t, draw(stored[6], 16), 95), markerAPP1, []byte(exifPrefix+turn(3)))
 	jpeg = withSegment(jpeg, markerAPP1, []byte(exifPrefix+turn(6)))
+	// As ImageMagick writes it.
+	profile := func(o uint16) string {
+		exif := exifPrefix + turn(o)
+		digits := hex.EncodeToString([]byte(exif))
+		return fmt.Sprintf("\nexif\n%8d\n%s\n%s\n", len(exif), digits[:36], digits[36:])
+	}
+	packed := func(text string) string { return "\x00" + string(deflate(t, []byte(text))) }
+	bomb := packed(strings.Repeat(" ", 64<<20))
 	tests := map[string][]byte{
-		"PNG, first of two":     rgbPNG(t, picture, [2]string{"eXIf", turn(6)}, [2]string{"eXIf", turn(3)}),
-		"PNG, behind the data":  late,
-		"PNG, broken and sound": broken,
-		"JPEG, first of two":    jpeg,
-		"JPEG, first without":   withSegment(jpeg, markerAPP1, []byte(exifPrefix+"MM\x00*")),
-		"PNG, first without":    rgbPNG(t, picture, [2]string{"eXIf", turn(0)}, [2]string{"eXIf", turn(6)}),
-		"JPEG, behind XMP":      withSegment(jpeg, markerAPP1, []byte("http://ns.adobe.com/xap/1.0/\x00<x/>")),
+		"PNG, profile":            rgbPNG(t, picture, [2]string{"zTXt", "Raw profile type exif\x00" + packed(profile(6))}),
+		"PNG, profile not packed": rgbPNG(t, picture, [2]string{"tEXt", "Raw profile type APP1\x00" + profile(6)}),
+		"PNG, other profile":      rgbPNG(t, picture, [2]string{"tEXt", "Raw profile type iptc\x00" + profile(3)}, [2]string{"tEXt", "Raw profile type exif\x00" + profile(6)}),
+		"PNG, broken profile":     rgbPNG(t, picture, [2]string{"zTXt", "Raw profile type exif\x00\x00x"}, [2]string{"eXIf", turn(6)}),
+		"PNG, endless profile":    rgbPNG(t, picture, [2]string{"zTXt", "Raw profile type exif\x00" + bomb}, [2]string{"eXIf", turn(6)}),
+		"PNG, first profile":      rgbPNG(t, picture, [2]string{"zTXt", "Raw profile type exif\x00" + bomb}, [2]string{"tEXt", "Raw profile type exif\x00" + profile(3)}, [2]string{"eXIf", turn(6)}),
+		"PNG, empty profiles":     rgbPNG(t, picture, [2]string{"zTXt", "Raw profile type exif"}, [2]string{"tEXt", "Raw profile type \x00"}, [2]string{"eXIf", turn(6)}),
+		"PNG, first of two":       rgbPNG(t, picture, [2]string{"eXIf", turn(6)}, [2]string{"eXIf", turn(3)}),
+		"PNG, behind the data":    late,
+		"PNG, broken and sound":   broken,
+		"JPEG, first of two":      jpeg,
+		"JPEG, first without":     withSegment(jpeg, markerAPP1, []byte(exifPrefix+"MM\x00*")),
+		"PNG, first without":      rgbPNG(t, picture, [2]string{"eXIf", turn(0)}, [2]string{"eXIf", turn(6)}),
+		"JPEG, behind XMP":        withSegment(jpeg, markerAPP1, []byte("http://ns.adobe.com/xap/1.0/\x00<x/>")),
 	}
 	for name, data := range tests {
 		t.Run(name, func(t *testing.T) {

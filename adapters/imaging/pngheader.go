@@ -2,8 +2,12 @@ package imaging
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
+	"io"
+	"slices"
 )
 
 // pngHeader is what the chunks of a PNG file say about it.
@@ -11,6 +15,7 @@ type pngHeader struct {
 	width, height int
 	orientation   orientation
 	interlaced    bool
+	profiled      bool   // a text with Exif has been read
 	cut           []byte // what is there of a last chunk that is not there completely
 }
 
@@ -53,12 +58,64 @@ func readPNGHeader(data []byte) (*pngHeader, error) {
 		if c.name() == "IDAT" && !c.sound() {
 			return nil, errDamaged
 		}
-		if c.name() == "eXIf" && h.orientation == 0 && c.sound() {
-			h.orientation = parseOrientation(c.body())
+		if h.orientation == 0 {
+			h.readExif(c)
 		}
 	}
 	h.orientation = max(h.orientation, upright)
 	return h, nil
+}
+
+// readExif takes the orientation from a chunk with Exif in it.
+func (h *pngHeader) readExif(c chunk) {
+	switch c.name() {
+	case "eXIf":
+		if c.sound() {
+			h.orientation = parseOrientation(c.body())
+		}
+	case "tEXt", "zTXt":
+		// One is unpacked, however many there are.
+		keyword, text, _ := bytes.Cut(c.body(), []byte{0})
+		if !h.profiled && slices.Contains(profileKeywords, string(keyword)) && c.sound() {
+			h.profiled = true
+			h.orientation = parseOrientation(rawProfile(text, c.name() == "zTXt"))
+		}
+	}
+}
+
+// ImageMagick and others kept Exif as text before there was a chunk for it:
+// exiftool's table "Raw profile type", which Pillow and exiv2 read as well.
+var profileKeywords = []string{"Raw profile type exif", "Raw profile type APP1"}
+
+// maxProfile is how much text is read: more than twice the largest Exif of a JPEG,
+// in bytes.
+const maxProfile = 256 << 10
+
+// rawProfile returns the Exif in such a text: a name, a length, and the bytes in
+// hexadecimal digits, with white space between. It is nil where there is none.
+func rawProfile(text []byte, packed bool) []byte {
+	if packed {
+		text = unpack(text)
+	}
+	fields := bytes.Fields(text[:min(len(text), maxProfile)])
+	if len(fields) < 3 {
+		return nil
+	}
+	digits := bytes.Join(fields[2:], nil)
+	exif := make([]byte, len(digits)/2)
+	n, _ := hex.Decode(exif, digits[:2*len(exif)])
+	return exif[:n]
+}
+
+// unpack returns up to maxProfile bytes of a text behind its method of compression,
+// of which there is one, and as many as there are of a damaged one.
+func unpack(text []byte) []byte {
+	r, err := zlib.NewReader(bytes.NewReader(text[min(1, len(text)):]))
+	if err != nil {
+		return nil
+	}
+	out, _ := io.ReadAll(io.LimitReader(r, maxProfile))
+	return out
 }
 
 // cutHead is what a cut chunk must have for its pixels to be found.
