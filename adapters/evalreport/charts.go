@@ -59,16 +59,20 @@ type Chart struct {
 	Name    string // of the file, without its ending
 	Caption string
 	draw    func(r *Report, t theme) *plot.Plot
+	both    bool // it shows errors of one kind against those of the other
 }
 
 // AllCharts returns the charts in the order in which they are shown.
 func AllCharts() []Chart {
 	return []Chart{
-		{"scores", "How the cosine similarities of pairs are distributed: pairs of one person (mated) and pairs of strangers (non-mated), each as parts of their own number.", distributions},
-		{"det", "Detection error trade-off (DET): what part of the right pairs or searches is missed, for each rate of false ones. Lower left is better. Dashed: extrapolated.", tradeoffs},
-		{"rates", "Error rates at each threshold. Where false matches were too rare to be counted, the dashed line continues them.", byThreshold},
+		{"scores", "How the cosine similarities of pairs are distributed: pairs of one person (mated) and pairs of strangers (non-mated), each as parts of their own number.", distributions, false},
+		{"det", "Detection error trade-off (DET): what part of the right pairs or searches is missed, for each rate of false ones. Lower left is better. Dashed: extrapolated.", tradeoffs, true},
+		{"rates", "Error rates at each threshold. Where false matches were too rare to be counted, the dashed line continues them.", byThreshold, false},
 	}
 }
+
+// Shows reports whether there is anything to draw on a chart.
+func (r *Report) Shows(c Chart) bool { return !c.both || r.MatedPairs > 0 && r.StrangerPairs > 0 }
 
 // The size of a chart and the resolution of its picture.
 const (

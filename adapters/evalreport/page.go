@@ -21,7 +21,7 @@ type figure struct {
 // HTML writes the report as a page that refers to nothing outside itself.
 func (r *Report) HTML(w io.Writer) error {
 	page, err := template.New("page").Funcs(template.FuncMap{
-		"percentage": percentage, "bounded": bounded, "counted": counted, "cosine": cosine, "threshold": threshold,
+		"percentage": percentage, "observed": observed, "bounded": bounded, "counted": counted, "cosine": cosine, "threshold": threshold,
 		"similarity": similarity, "basis": basis, "oneIn": oneIn, "thousands": thousands, "number": number, "lines": strings.TrimSpace,
 	}).Parse(pageSource)
 	if err != nil {
@@ -40,6 +40,9 @@ func (r *Report) HTML(w io.Writer) error {
 func (r *Report) figures() ([]figure, error) {
 	var all []figure
 	for _, c := range AllCharts() {
+		if !r.Shows(c) {
+			continue
+		}
 		bright, err := r.svg(c, light())
 		if err != nil {
 			return nil, err

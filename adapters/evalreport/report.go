@@ -50,13 +50,23 @@ type Report struct {
 	Charts Charts `json:"-"`
 }
 
-// Share is how often something happened, with bounds of 95 % confidence.
+// Share is how often something happened, with bounds of 95 % confidence. Without
+// a trial the rate and its bounds mean nothing, and are null in JSON.
 type Share struct {
 	Count  int     `json:"count"`
 	Trials int     `json:"trials"`
 	Rate   float64 `json:"rate"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s Share) MarshalJSON() ([]byte, error) {
+	type plain Share // without this method
+	if s.Trials > 0 {
+		return json.Marshal(plain(s))
+	}
+	return []byte(`{"count":0,"trials":0,"rate":null,"low":null,"high":null}`), nil
 }
 
 // Row is a threshold and the errors that were counted at it.
@@ -76,8 +86,8 @@ type Row struct {
 	Percent  float64 `json:"percent"`
 	Proposed float64 `json:"proposedPercent,omitempty"`
 	// Estimate is the rate of false matches as it was measured or, beyond that,
-	// extrapolated; 0 for unknown.
-	Estimate float64 `json:"estimate"`
+	// extrapolated; 0, and absent in JSON, for unknown.
+	Estimate float64 `json:"estimate,omitempty"`
 	False    Share   `json:"falseMatches"`
 	Missed   Share   `json:"falseNonMatches"`
 }

@@ -29,7 +29,9 @@ func (r *Report) summary(b *bytes.Buffer) {
 	fmt.Fprintf(b, "%s: people %s, pictures %s: %s evaluated, %s without a face, %s unusable; the quality gate refuses %s\n",
 		printable(r.Folder), thousands(r.People), thousands(r.Pictures), thousands(r.Evaluated), thousands(r.NoFace.Count), thousands(r.Unusable.Count), thousands(r.Refused.Count))
 	fmt.Fprintf(b, "pairs of one person %s, of strangers %s\n", thousands(r.MatedPairs), thousands(r.StrangerPairs))
-	fmt.Fprintf(b, "rank-1 %s: %s\n", counted(r.RankOne), bounded(r.RankOne))
+	if r.RankOne.Trials > 0 {
+		fmt.Fprintf(b, "rank-1 %s: %s\n", counted(r.RankOne), bounded(r.RankOne))
+	}
 	b.WriteString("milliseconds a picture:")
 	for _, s := range r.Stages {
 		fmt.Fprintf(b, " %s %s", s.Name, number(s.Milliseconds))

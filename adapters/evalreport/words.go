@@ -45,7 +45,20 @@ func bounded(s Share) string {
 }
 
 // counted writes a share as "2 of 80".
-func counted(s Share) string { return thousands(s.Count) + " of " + thousands(s.Trials) }
+func counted(s Share) string {
+	if s.Trials == 0 {
+		return "–"
+	}
+	return thousands(s.Count) + " of " + thousands(s.Trials)
+}
+
+// observed writes the rate of a share.
+func observed(s Share) string {
+	if s.Trials == 0 {
+		return "–"
+	}
+	return percentage(s.Rate)
+}
 
 func cosine(x float64) string { return strconv.FormatFloat(x, 'f', 4, 64) }
 

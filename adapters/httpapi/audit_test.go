@@ -129,7 +129,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 		reasons                       []string
 	}{
 		{"no match", theKey, "POST", "/users/search", face(), "gateway", 404, []string{"no_match"}},
-		{"no such list", theKey, "POST", "/users/nolist/search", face(), "gateway", 404, []string{"not_found"}},
+		{"no such list", theKey, "POST", "/users/nolist/search", face(), "gateway", 404, []string{"no_such_list"}},
 		{"several reasons", theKey, "POST", "/users/u1", face(), "gateway", 400, []string{"no_face", "too_small"}},
 		{"no code of its own", theKey, "POST", "/users/u1", `{"face":7}`, "gateway", 400, []string{"invalid"}},
 		{"a defect", theKey, "DELETE", "/users/u1", "", "gateway", 500, []string{"internal"}},
@@ -241,7 +241,7 @@ func TestSearchesAndRefusalsAreCounted(t *testing.T) {
 	do(h, request("POST", "/users/search", face()))
 	do(h, request("GET", "/nowhere", ""))
 	require.Len(t, searches, 3)
-	require.Equal(t, []string{"not_found", "unavailable", "not_found"}, refusals)
+	require.Equal(t, []string{"no_such_list", "unavailable", "no_such_path"}, refusals)
 }
 
 func TestTraceInLogAndContext(t *testing.T) {

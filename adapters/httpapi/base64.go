@@ -104,17 +104,18 @@ func alphabet(found uint8) *base64.Encoding {
 	return base64.RawStdEncoding
 }
 
-// withoutDataPrefix removes the head of a data URL (RFC 2397) of a picture in
-// base64, such as data:image/jpeg;base64, and answers ok = false to any other
-// data URL.
+// withoutDataPrefix removes the head of a data URL (RFC 2397) in base64, such as
+// data:image/jpeg;base64, and answers ok = false to any other data URL. The media
+// type may be any, or none: senders do not know it, and the picture tells.
 func withoutDataPrefix(text []byte) (rest []byte, ok bool) {
-	const scheme, kind, marker = "data:", "image/", ";base64"
+	const scheme, marker = "data:", "base64"
 	if len(text) < len(scheme) || !bytes.EqualFold(text[:len(scheme)], []byte(scheme)) {
 		return text, true
 	}
 	head, rest, ok := bytes.Cut(text[len(scheme):], []byte(","))
 	head = bytes.ToLower(head[:min(len(head), 256)])
-	return rest, ok && isPlain(head) && bytes.HasPrefix(head, []byte(kind)) && bytes.HasSuffix(head, []byte(marker))
+	parameter := head[bytes.LastIndexByte(head, ';')+1:]
+	return rest, ok && isPlain(head) && len(parameter) < len(head) && string(bytes.Trim(parameter, jsonSpace)) == marker
 }
 
 // isPlain reports whether a text is printable ASCII and white space. The head of

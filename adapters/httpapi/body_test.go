@@ -25,6 +25,13 @@ func TestFaceForms(t *testing.T) {
 		"URL-safe, unpadded":   strings.TrimRight(url, "="),
 		"data URL":             "data:image/jpeg;base64," + std,
 		"data URL, parameters": "DATA:Image/png;name=a.png;Base64," + url,
+		"data URL, any type":   "data:application/octet-stream;base64," + std,
+		"data URL, no type":    "data:;base64," + std,
+		"data URL, all types":  "data:*/*;base64," + std,
+		"data URL, image/jpg":  "data:image/jpg;base64," + std,
+		"data URL, text":       "data:text/plain;charset=utf-8;base64," + std,
+		"data URL, charset":    "data:image/jpeg;charset=utf-8;BASE64," + url,
+		"data URL, spaces":     "data:image/jpeg; base64 , " + std,
 		"escaped slash":        strings.ReplaceAll(std, "/", `\/`),
 		"escaped plus":         strings.NewReplacer("+", `\u002B`, "=", `\u003d`).Replace(std),
 		"escaped line breaks":  std[:4] + `\r\n` + std[4:] + `\n`,
@@ -48,6 +55,7 @@ func TestFaceForms(t *testing.T) {
 
 func TestBadRequests(t *testing.T) {
 	const badBase64, badJSON = "face is not valid base64", "the request body is not valid JSON"
+	const wide = "the request body is in UTF-16 or UTF-32: send it in UTF-8"
 	long := strings.Repeat("ü", 100)
 	for _, tt := range []struct {
 		body string
@@ -58,7 +66,19 @@ func TestBadRequests(t *testing.T) {
 		{"null", []string{"the request body must be a JSON object"}},
 		{`"face"`, []string{"the request body must be a JSON object"}},
 		{"face=abc", []string{"the request body must be a JSON object"}},
-		{"\ufeff{}", []string{"the request body must be a JSON object"}},
+		{"\ufeff{}", []string{"face is required"}},
+		{"\ufeff", []string{"the request body is empty: send a JSON object"}},
+		{"\ufeff[]", []string{"the request body must be a JSON object"}},
+		{"\ufeff\ufeff{}", []string{"the request body must be a JSON object"}},
+		{" \ufeff{}", []string{"the request body must be a JSON object"}},
+		{"\ufeff{,}", []string{badJSON + " at byte 5"}},
+		{"{}\ufeff", []string{"the request body must be one JSON object and nothing else"}},
+		{"\xff\xfe{\x00}\x00", []string{wide}},
+		{"\xfe\xff\x00{\x00}", []string{wide}},
+		{"{\x00}\x00", []string{wide}},
+		{"\x00{\x00}", []string{wide}},
+		{"\x00\x00\x00{\x00\x00\x00}", []string{wide}},
+		{"\xff\xfe\x00\x00{\x00\x00\x00", []string{wide}},
 		{"{\"face\":\"\xff\"}", []string{"the request body is not valid UTF-8"}},
 		{"{}", []string{"face is required"}},
 		{`{"Face":"QUJD"}`, []string{`unknown field "Face"`, "face is required"}},
@@ -72,18 +92,26 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"QUJD","f\u0061ce":"QUJD"}`, []string{`duplicate field "face"`}},
 		{`{"face":"QUJD","threshold":1,"threshold":1}`, []string{`duplicate field "threshold"`}},
 		{`{"face":1}`, []string{"face must be a string"}},
-		{`{"face":null}`, []string{"face must be a string"}},
+		{`{"face":null}`, []string{"face is required"}},
+		{`{"face":null,"face":"QUJD"}`, []string{`duplicate field "face"`}},
+		{`{"face":"QUJD","face":null}`, []string{`duplicate field "face"`}},
+		{`{"face":"QUJD","nothing":null}`, []string{`unknown field "nothing"`}},
+		{`{"face":nil}`, []string{badJSON}},
+		{`{"face":"QUJD","threshold":NULL}`, []string{badJSON}},
 		{`{"face":["QUJD"]}`, []string{"face must be a string"}},
 		{`{"face":""}`, []string{"face must not be empty"}},
 		{`{"face":" \n"}`, []string{"face must not be empty"}},
 		{`{"face":"data:image/png;base64,"}`, []string{"face must not be empty"}},
 		{`{"face":"QUJD","threshold":"75"}`, []string{"threshold must be a number"}},
-		{`{"face":"QUJD","threshold":null}`, []string{"threshold must be a number"}},
 		{`{"face":"QUJD","threshold":{}}`, []string{"threshold must be a number"}},
 		{`{"face":"QUJD","limit":1.5}`, []string{"limit must be an integer"}},
 		{`{"face":"QUJD","limit":"1"}`, []string{"limit must be an integer"}},
 		{`{"face":"QUJD","limit":true,"threshold":[]}`, []string{"limit must be an integer", "threshold must be a number"}},
 		{`{"face":"QUJD","tracking":1}`, []string{"tracking must be an object"}},
+		{`{"face":"QUJD","tracking":[]}`, []string{"tracking must be an object"}},
+		{`{"face":"QUJD","tracking":"a"}`, []string{"tracking must be an object"}},
+		{`{"face":"QUJD","tracking":false}`, []string{"tracking must be an object"}},
+		{`{"face":"QUJD","tracking":` + tracking(1025) + `}`, []string{"tracking must be at most 1024 bytes of JSON"}},
 		{`{"face":"QUJD","threshold":NaN}`, []string{badJSON}},
 		{`{"face":"QUJD","threshold":Infinity}`, []string{badJSON}},
 		{`{"face":"QUJD","threshold":+1}`, []string{badJSON}},
@@ -120,7 +148,10 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"QUJD\b"}`, []string{badBase64}},
 		{`{"face":"QUJD\\"}`, []string{badBase64}},
 		{`{"face":"QUJD\""}`, []string{badBase64}},
-		{`{"face":"data:text/plain;base64,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:base64,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:;base64url,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:,QUJD"}`, []string{badBase64}},
+		{`{"face":"data:;base64;charset=utf-8,QUJD"}`, []string{badBase64}},
 		{`{"face":"data:image/png,QUJD"}`, []string{badBase64}},
 		{`{"face":"data:image/png;base64"}`, []string{badBase64}},
 		{"{\"face\":\"data:image/pn\x10g;base64,QQ==\"}", []string{badBase64}}, // no JSON either
@@ -134,6 +165,34 @@ func TestBadRequests(t *testing.T) {
 			}}
 			require.Equal(t, tt.want, requireProblem(t, 400, do(handler(g), request("POST", "/users/search", tt.body))))
 		})
+	}
+}
+
+// tracking is an object of so many bytes.
+func tracking(n int) string { return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}` }
+
+// What is null is as if it were not there, and tracking may be any object of up to
+// a kilobyte, in every body.
+func TestNullIsAbsent(t *testing.T) {
+	bodies := map[string]string{
+		"search": `{"face":"QUJD","threshold":null,"limit":null,"tracking":null}`, "enrol": `{"face":"QUJD","tracking":null}`, "tracking": `{"tracking":` + tracking(1024) + `,"face":"QUJD"}`,
+		"reference": `{"face":"QUJD","tracking":{"operationId":"a","extraData":{"b":[null]}}}`, "mark": "\ufeff{\"face\":\"QUJD\"}",
+	}
+	var got ports.Probe
+	g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+		got = p
+		return []ports.Candidate{{UserID: "u1", Similarity: 99}}, nil
+	}}
+	for name, body := range bodies {
+		for _, call := range []string{"POST /users/search", "POST /users/blacklist/search", "POST /users/u1", "PUT /users/u1", "POST /users/u1/faces", "POST /faces/detect"} {
+			method, path, _ := strings.Cut(call, " ")
+			if name == "search" && !strings.HasSuffix(path, "search") {
+				continue
+			}
+			require.Equal(t, 200, do(handler(g), request(method, path, body)).StatusCode, "%s: %s", call, name)
+		}
+		require.Equal(t, 80.0, got.Threshold)
+		require.Equal(t, 10, got.Limit)
 	}
 }
 

@@ -26,8 +26,8 @@ const warningAge = time.Minute
 const warningHeader = "X-Imago-Warning"
 
 // ofList admits who may search the collection of the path.
-func ofList(client ports.Client, r *http.Request) (string, error) {
-	return scope(client, r, ports.OpSearch)
+func (s *Server) ofList(client ports.Client, r *http.Request) (string, error) {
+	return s.scope(client, r, ports.OpSearch)
 }
 
 // assessThreshold serves GET /calibration and GET /calibration/{list}.

@@ -64,7 +64,8 @@ func TestCalibrationRefuses(t *testing.T) {
 	for _, query := range []string{"threshold=", "threshold=x", "threshold=NaN", "threshold=0x50", "threshold=8_0", "threshold=80&threshold=80", "treshold=80"} {
 		requireProblem(t, 400, do(h, request("GET", "/calibration?"+query, "")))
 	}
-	require.Empty(t, requireProblem(t, 404, do(h, request("GET", "/calibration/users", ""))))
+	require.Contains(t, requireProblem(t, 404, do(h, request("GET", "/calibration/users", "")))[0], `there is no list "users"`)
+	require.Contains(t, requireProblem(t, 404, do(h, request("GET", "/calibration/nolist", "")))[0], `there is no list "nolist"`)
 	r := request("GET", "/calibration", "")
 	r.Header.Set("X-Api-Key", "reader")
 	require.Empty(t, requireProblem(t, 403, do(h, r)))

@@ -57,7 +57,10 @@ var situations = map[string][]situation{
 	},
 	"401": {{request: func(r *http.Request, _ call) { r.Header.Del("X-Api-Key") }}},
 	"403": {{request: func(r *http.Request, _ call) { r.Header.Set("X-Api-Key", "nothing") }}},
-	"404": {{err: ports.ErrNotFound, server: func(o *httpapi.Options) { o.Console = nil }}},
+	"404": {
+		{err: ports.ErrNotFound, server: func(o *httpapi.Options) { o.Console = nil }},
+		{server: func(o *httpapi.Options) { o.Lists = nil }},
+	},
 	"408": {{request: stall, server: func(o *httpapi.Options) {
 		o.Server.Timeouts.Body = 100 * time.Millisecond
 	}}},

@@ -21,6 +21,8 @@ var (
 	errNoMatch              = errors.New("no match")
 	errToken                = errors.New("token not valid")
 	errTokenRequired        = errors.New("token required")
+	errNoPath               = errors.New("no such path")
+	errNoList               = errors.New("no such list")
 )
 
 // codeNoMatch is the code of a search that found nobody, which is no refusal.
@@ -59,6 +61,9 @@ var verdicts = []verdict{
 	{kind: ports.ErrExists, code: "exists", status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
 	{kind: ports.ErrTooLarge, code: "too_large", status: http.StatusRequestEntityTooLarge, shows: true},
 	{kind: errNoMatch, code: codeNoMatch, status: http.StatusNotFound},
+	{kind: errNoPath, code: "no_such_path", status: http.StatusNotFound,
+		reason: "there is no such path: check its spelling and its slashes; the paths that there are stand in /openapi.yaml"},
+	{kind: errNoList, code: "no_such_list", status: http.StatusNotFound, shows: true},
 	{kind: ports.ErrNotFound, code: "not_found", status: http.StatusNotFound, shows: true},
 	{kind: ports.ErrRateLimited, code: "rate_limited", status: http.StatusTooManyRequests, retryAfter: "1"},
 	{kind: ports.ErrOverloaded, code: "overloaded", status: http.StatusServiceUnavailable, retryAfter: "1"},

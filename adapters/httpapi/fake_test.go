@@ -124,7 +124,7 @@ func defaultKeys() keys { return keys{theKey: {Name: "gateway"}} }
 func options(g httpapi.Gallery) httpapi.Options {
 	c := config.Default()
 	c.Server.Listen = "127.0.0.1:0"
-	return httpapi.Options{Server: c.Server, Search: c.Search, Gallery: g, Detect: nothing, Auth: defaultKeys()}
+	return httpapi.Options{Server: c.Server, Search: c.Search, Lists: c.Collections, Gallery: g, Detect: nothing, Auth: defaultKeys()}
 }
 
 // nothing is a DetectFunc that finds no face.

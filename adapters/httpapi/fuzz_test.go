@@ -27,6 +27,8 @@ func FuzzBody(f *testing.F) {
 		`{"face":"data:image/png;base64,QQ==","tracking":{"a":[1,"]",],}}`, `{"f\u0061ce":"QU\u0042\/"}`,
 		"{\"face\":\"QU\nJD\"}", `{"face":"QUJD","face":""}`, `{"face":"a.b.c.d.e"}`, `{"threshold":1e999}`, `[{}]`, `{"a":"\"}`,
 		`{"face":"\ud83d\ude00"}`, `{"":null}`, `{"face":"Q Q = ="}`, " \n", `{"tracking":{"face":"x"},"face":"QQ"} {`,
+		"\ufeff{\"face\":\"QQ\"}", "\ufeff\ufeff{}", "\xff\xfe{\x00}\x00", `{"face":"QQ","threshold":null,"limit":null,"tracking":null}`, `{"face":null,"face":"QQ"}`,
+		`{"face":"QQ","tracking":{"a":"` + strings.Repeat("x", 1017) + `"}}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -35,6 +37,8 @@ func FuzzBody(f *testing.F) {
 		var p payload
 		err := parse(body, searchFields, &p)
 		require.Equal(t, original, body, "parsing changes nothing")
+		body = bytes.TrimPrefix(body, []byte(byteOrderMark))
+		original = bytes.TrimPrefix(original, []byte(byteOrderMark))
 		if !json.Valid(body) || !utf8.Valid(body) {
 			if err != nil {
 				return
@@ -63,7 +67,7 @@ func FuzzBody(f *testing.F) {
 func FuzzFace(f *testing.F) {
 	for i, text := range []string{
 		"QUJD", "QUI=", "QQ", "-_-_", "+/+/", "+_", "Q Q = =", `QU\nJD`, `\u0051Q==`, "data:image/png;base64,QUJD", "DATA:IMAGE/;BASE64,QQ",
-		"data:text/plain;base64,QUJD", "a.b.c.d.e", "e30....", "data:image/png;base64,a.b.c.d.e", "Q===", "QR==", "\x00", `\ud83d\ude00`, "é", strings.Repeat("QUJD", 2000),
+		"data:text/plain;base64,QUJD", "data:;base64,QUJD", "data:*/*;charset=utf-8; BASE64 ,QUJD", "data:base64,QUJD", "data:,QUJD", "a.b.c.d.e", "e30....", "data:image/png;base64,a.b.c.d.e", "Q===", "QR==", "\x00", `\ud83d\ude00`, "é", strings.Repeat("QUJD", 2000),
 	} {
 		f.Add([]byte(text), uint8(i))
 	}
@@ -189,10 +193,15 @@ func parseSlowly(body []byte) (face string, ok bool) {
 		}
 		kinds := map[string]string{"face": `"`, "threshold": "-0123456789", "limit": "-0123456789", "tracking": "{"}
 		key := name.(string)
-		if seen[key] || kinds[key] == "" || !strings.Contains(kinds[key], string(raw[0])) {
+		if _, twice := seen[key]; twice || kinds[key] == "" {
 			return "", false
 		}
-		seen[key] = true
+		if seen[key] = string(raw) != "null"; !seen[key] {
+			continue
+		}
+		if !strings.Contains(kinds[key], string(raw[0])) || key == "tracking" && len(raw) > 1024 {
+			return "", false
+		}
 		if key == "face" && json.Unmarshal(raw, &face) != nil {
 			return "", false
 		}
@@ -203,7 +212,7 @@ func parseSlowly(body []byte) (face string, ok bool) {
 	return face, seen["face"]
 }
 
-var dataPrefix = regexp.MustCompile(`(?is)^data:image/[^,]*;base64,`)
+var dataPrefix = regexp.MustCompile(`(?is)^data:[^,]*;[ \t\r\n]*base64[ \t\r\n]*,`)
 
 // decodeSlowly decodes base64 as the README describes it.
 func decodeSlowly(face string) (picture []byte, ok bool) {

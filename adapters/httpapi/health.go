@@ -123,7 +123,7 @@ func (s *Server) servePublicMetrics(x *exchange, r *http.Request) error {
 // serveMetrics hands over to the metrics handler, where there is one.
 func (s *Server) serveMetrics(x *exchange, r *http.Request) error {
 	if s.metrics == nil {
-		return ports.ErrNotFound
+		return errNoPath
 	}
 	s.metrics.ServeHTTP(x, r)
 	return nil

@@ -55,18 +55,36 @@ func (s *scanner) next() (m member, ok bool, err error) {
 	return m, true, nil
 }
 
+// byteOrderMark may stand before a text in UTF-8 (RFC 8259, section 8.1).
+const byteOrderMark = "\xef\xbb\xbf"
+
 // open enters the object.
 func (s *scanner) open() error {
+	if bytes.HasPrefix(s.data, []byte(byteOrderMark)) {
+		s.pos = len(byteOrderMark)
+	}
 	switch {
+	case isWide(s.data):
+		return refuse("the request body is in UTF-16 or UTF-32: send it in UTF-8")
 	case !utf8.Valid(s.data):
 		return refuse("the request body is not valid UTF-8")
-	case len(bytes.TrimLeft(s.data, jsonSpace)) == 0:
+	case len(bytes.TrimLeft(s.data[s.pos:], jsonSpace)) == 0:
 		return refuse("the request body is empty: send a JSON object")
 	case s.peek() != '{':
 		return refuse("the request body must be a JSON object")
 	}
 	s.pos++
 	return nil
+}
+
+// isWide reports whether a text is in UTF-16 or UTF-32, by its byte order mark or
+// because a character of ASCII begins or ends with a zero there.
+func isWide(text []byte) bool {
+	if len(text) < 2 {
+		return false
+	}
+	mark := string(text[:2])
+	return mark == "\xfe\xff" || mark == "\xff\xfe" || text[0] == 0 || text[1] == 0
 }
 
 // end checks that nothing follows the object.

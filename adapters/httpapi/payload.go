@@ -23,7 +23,7 @@ type payload struct {
 type field func(p *payload, value []byte) (reason string)
 
 // enrolFields are the members of an enrolment's body. Clients of the reference
-// API send tracking on other calls; it is accepted and ignored.
+// API send tracking on other calls.
 var enrolFields = map[string]field{"face": readFace, "tracking": readTracking}
 
 // searchFields are the members of a search's body.
@@ -36,14 +36,14 @@ const maxReasons = 8
 
 // parse reads a body strictly: member names are case-sensitive, unknown and
 // repeated ones are refused by name, and so are values of a wrong type. All
-// that is wrong is reported at once. Members that are absent keep the value
-// that they have in p.
+// that is wrong is reported at once. Members that are absent, or null, keep the
+// value that they have in p.
 func parse(body []byte, fields map[string]field, p *payload) error {
 	s := scanner{data: body}
 	if err := s.open(); err != nil {
 		return err
 	}
-	seen := make(map[string]bool, len(fields))
+	seen := make(map[string]bool, len(fields)) // by name, false for a null
 	var wrong []string
 	for {
 		m, ok, err := s.next()
@@ -86,13 +86,18 @@ func (m member) read(fields map[string]field, seen map[string]bool, p *payload) 
 		return "", errNotJSON
 	}
 	read, known := fields[name]
+	_, twice := seen[name]
 	switch {
 	case !known:
 		return "unknown field " + quote(name), nil
-	case seen[name]:
+	case twice:
+		seen[name] = true // that it is missing is not what is wrong
 		return "duplicate field " + quote(name), nil
 	}
-	seen[name] = true
+	seen[name] = string(m.value) != "null"
+	if !seen[name] {
+		return "", nil
+	}
 	return read(p, m.value), nil
 }
 
@@ -114,9 +119,16 @@ func readFace(p *payload, value []byte) string {
 	return ""
 }
 
+// maxTracking bounds what a client may send to be traced by, in bytes of JSON.
+const maxTracking = 1 << 10
+
+// readTracking accepts an object and ignores it.
 func readTracking(_ *payload, value []byte) string {
-	if value[0] != '{' {
+	switch {
+	case value[0] != '{':
 		return "tracking must be an object"
+	case len(value) > maxTracking:
+		return fmt.Sprintf("tracking must be at most %d bytes of JSON", maxTracking)
 	}
 	return ""
 }

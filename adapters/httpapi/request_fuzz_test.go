@@ -78,6 +78,8 @@ func requestSeeds() (seeds []string) {
 		{"POST", "/users/alice/faces", body}, {"POST", "/faces/detect", face()}, {"DELETE", "/users/mallory", ""}, {"GET", "/users?limit=2&cursor=YQ", ""},
 		{"GET", "/users/blacklist", ""}, {"GET", "/users/blacklist/u", ""}, {"GET", "/calibration?threshold=80", ""}, {"GET", "/calibration/blacklist", ""},
 		{"GET", "/collections", ""}, {"HEAD", "/openapi.yaml", ""}, {"GET", "/readyz", ""}, {"OPTIONS", "*", ""}, {"POST", "//users/./alice", body},
+		{"POST", "/users/blacklist/search/", search}, {"POST", "/users/blacklst/search", search}, {"DELETE", "/users/Blacklist/u", ""}, {"POST", "/users/alice", "\ufeff" + body},
+		{"POST", "/users/search", strings.TrimSuffix(face(), "}") + `,"threshold":null,"limit":null,"tracking":null}`}, {"POST", "/users/alice", "\xff\xfe{\x00}\x00"},
 	} {
 		for _, key := range []string{theKey, theSearchKey, "wrong"} {
 			seeds = append(seeds, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: imago\r\nX-Api-Key: %s\r\nContent-Type: application/json\r\nX-Request-Id: a-1\r\nContent-Length: %d\r\n\r\n%s",

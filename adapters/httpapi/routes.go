@@ -42,8 +42,8 @@ func (s *Server) apiRoutes() []route {
 		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
 		{http.MethodPost, patternDetect, s.audited(ports.OpSearch, s.admit(s.reserved(s.detectFaces), mayDetect))},
 		{http.MethodGet, patternCollections, s.audited(ports.OpRead, s.admit(s.collections, anyKey))},
-		{http.MethodGet, patternCalibration, s.audited(ports.OpSearch, s.admit(s.assessThreshold, ofList))},
-		{http.MethodGet, patternCalibration + "/{list}", s.audited(ports.OpSearch, s.admit(s.assessThreshold, ofList))},
+		{http.MethodGet, patternCalibration, s.audited(ports.OpSearch, s.admit(s.assessThreshold, s.ofList))},
+		{http.MethodGet, patternCalibration + "/{list}", s.audited(ports.OpSearch, s.admit(s.assessThreshold, s.ofList))},
 		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
 		{http.MethodGet, "/console", s.serveConsole},
 		{http.MethodGet, "/console/{file}", s.serveConsole},
@@ -116,7 +116,7 @@ func clean(r *http.Request) bool {
 	return cleaned == p
 }
 
-func notFound(*exchange, *http.Request) error { return ports.ErrNotFound }
+func notFound(*exchange, *http.Request) error { return errNoPath }
 
 // dispatch calls the handler of the request's method. HEAD is GET; net/http
 // leaves the body out.

@@ -11,16 +11,19 @@ import (
 	"imago/adapters/httpapi"
 )
 
+const noSuchPath = "there is no such path: check its spelling and its slashes; the paths that there are stand in /openapi.yaml"
+
 func TestUnknownPaths(t *testing.T) {
 	h := handler(&gallery{})
 	for _, path := range []string{
 		"/", "/users/", "/users/u1/", "/users//u1", "//users/u1", "/users/./u1", "/users/../users/u1",
-		"/users/a/b/c", "/users/..", "/users/search/", "/users/blacklist/u1/..", "/Users/u1", "/healthz/", "/favicon.ico",
+		"/users/a/b/c", "/users/blacklist/search/", "/users/blacklist/", "/faces", "/faces/search/", "/calibration/", "/calibration/blacklist/x", "/console/", "/collections/",
+		"/users/..", "/users/search/", "/users/blacklist/u1/..", "/Users/u1", "/healthz/", "/favicon.ico",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE", "BREW"} {
 			r := request(method, "/", "")
 			r.URL.Path, r.RequestURI = path, path
-			require.Empty(t, requireProblem(t, 404, do(h, r)), "%s %s", method, path)
+			require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(h, r)), "%s %s", method, path)
 		}
 	}
 }
@@ -35,7 +38,7 @@ func TestUnusualTargets(t *testing.T) {
 		require.NoError(t, err)
 		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		require.NoError(t, err)
-		requireProblem(t, 404, r)
+		require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, r))
 		require.NoError(t, conn.Close())
 	}
 }
@@ -110,8 +113,12 @@ func TestOpsRoutesOnTheirOwnListener(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+func TestUnknownPartsOfTheConsole(t *testing.T) {
+	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&gallery{}), request("GET", "/console/nothing", ""))))
+}
+
 func TestMetrics(t *testing.T) {
-	requireProblem(t, 404, do(handler(&gallery{}), request("GET", "/metrics", "")))
+	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&gallery{}), request("GET", "/metrics", ""))))
 	o := options(&gallery{})
 	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
 	require.Equal(t, "metrics", text(t, do(httpapi.New(o).Handler(), request("GET", "/metrics", ""))))

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ type handling func(x *exchange, r *http.Request, c caller) error
 // api admits a request to a collection: there is room for it, its key is valid
 // and in scope. Nothing of the body has been read by then.
 func (s *Server) api(op ports.Operation, next handling) handler {
-	return s.audited(op, s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return scope(c, r, op) }))
+	return s.audited(op, s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return s.scope(c, r, op) }))
 }
 
 // admit is api for requests whose scope is judged by scope, which returns the
@@ -137,18 +138,18 @@ func (s *Server) wrongKey(x *exchange, err error) error {
 }
 
 // scope returns the collection of a path, if the client may perform op on it.
-// Whether a list exists is told only to those who may use it.
-func scope(client ports.Client, r *http.Request, op ports.Operation) (string, error) {
+// Whether a list exists is told only to those who may use it: to them, a misspelt
+// one must not read as one that nobody is on.
+func (s *Server) scope(client ports.Client, r *http.Request, op ports.Operation) (string, error) {
 	list := r.PathValue("list")
-	collection := list
-	if list == "" {
-		collection = inventory
-	}
-	if !client.May(op, collection) {
+	collection := cmp.Or(list, inventory)
+	switch {
+	case !client.May(op, collection):
 		return "", ports.ErrForbidden
-	}
-	if list == inventory {
-		return "", ports.ErrNotFound
+	case list == inventory:
+		return "", ports.Refuse(errNoList, `there is no list "users": the paths of the inventory name no list, as in /users/{userId}`)
+	case list != "" && !s.isList(list):
+		return "", ports.Refuse(errNoList, fmt.Sprintf("there is no list %s: GET /collections shows those that the key may use", quote(list)))
 	}
 	return collection, nil
 }
@@ -187,11 +188,11 @@ func (s *Server) search(x *exchange, r *http.Request, c caller) error {
 	return nil
 }
 
-// tellSearched counts a search that was answered, and tells one that found
-// nobody from one of a list that does not exist.
+// tellSearched counts a search that was answered. That nobody was found is an
+// answer.
 func (s *Server) tellSearched(collection string, err error) error {
 	absent := errors.Is(err, ports.ErrNotFound)
-	if err != nil && !absent || collection != inventory && !s.isList(collection) {
+	if err != nil && !absent {
 		return err
 	}
 	if s.searched != nil {

@@ -2,7 +2,11 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -182,9 +186,9 @@ func TestKeys(t *testing.T) {
 		{[]string{"list"}, "DELETE", "/users/blacklist/u1", 200},
 		{[]string{"list"}, "POST", "/users/whitelist/search", 403},
 		{[]string{"users"}, "POST", "/users/unknown/u1", 403},
-		// The inventory is no list, so this path is not a second name for it.
-		{[]string{"users"}, "POST", "/users/users/u1", 404},
-		{[]string{theKey}, "DELETE", "/users/users/u1", 404},
+		{[]string{"list"}, "POST", "/users/unknown/search", 403},
+		{nil, "POST", "/users/unknown/search", 401},
+		{[]string{"wrong"}, "POST", "/users/unknown/search", 401},
 	} {
 		r := request(tt.method, tt.path, face())
 		r.Header["X-Api-Key"] = tt.keys
@@ -195,6 +199,30 @@ func TestKeys(t *testing.T) {
 		}
 		require.Equal(t, tt.want == 401, got.Header.Get("WWW-Authenticate") != "")
 	}
+}
+
+// A list that is not there is no list that nobody is on: the answer says so, to
+// those who may know, and nothing is asked of the gallery.
+func TestUnknownLists(t *testing.T) {
+	notReached := errors.New("the gallery was asked")
+	h := handler(failing(notReached))
+	for _, list := range []string{"blacklst", "Blacklist", "blacklist%20", "search", "faces"} {
+		for _, call := range []string{"POST /users/%s/search", "POST /users/%s/u1", "PUT /users/%s/u1", "DELETE /users/%s/u1", "GET /users/%s/u1", "POST /users/%s/u1/faces", "GET /calibration/%s"} {
+			method, path, _ := strings.Cut(fmt.Sprintf(call, list), " ")
+			r := request(method, path, "")
+			r.Body = untouchable{t}
+			name, err := url.PathUnescape(list)
+			require.NoError(t, err)
+			require.Equal(t, []string{fmt.Sprintf("there is no list %q: GET /collections shows those that the key may use", name)}, requireProblem(t, 404, do(h, r)), "%s %s", method, path)
+		}
+	}
+	// The inventory is no list, so this path is not a second name for it.
+	for _, call := range []string{"POST /users/users/search", "POST /users/users/u1", "DELETE /users/users/u1"} {
+		method, path, _ := strings.Cut(call, " ")
+		require.Equal(t, []string{`there is no list "users": the paths of the inventory name no list, as in /users/{userId}`}, requireProblem(t, 404, do(h, request(method, path, face()))))
+	}
+	long := strings.Repeat("x", 500)
+	require.Less(t, len(requireProblem(t, 404, do(h, request("DELETE", "/users/"+long+"/u1", "")))[0]), 200)
 }
 
 func TestNoMatchesIsNotFound(t *testing.T) {

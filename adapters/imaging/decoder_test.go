@@ -129,7 +129,11 @@ func TestUnsupportedFormats(t *testing.T) {
 	}
 }
 
-// A file cut anywhere is refused: never half a picture.
+// maxTail bounds what follows the pixels of a file: the end of the compressed
+// data, checksums and the chunk that ends a PNG, the end marker of a JPEG.
+const maxTail = 32
+
+// A file cut anywhere is refused or shows the whole picture: never a part of it.
 func TestTruncatedRealPictures(t *testing.T) {
 	for _, name := range []string{"obama2.jpg", "obama_partial_face.jpg", "32bit.png"} {
 		t.Run(name, func(t *testing.T) { requireWhole(t, fixture.ReadPortrait(t, name)) })
@@ -141,30 +145,75 @@ func TestTruncatedRealPictures(t *testing.T) {
 	})
 }
 
-// requireWhole checks that a file is refused wherever it is cut.
+// requireWhole checks that a file is refused wherever it is cut but behind its pixels.
 func requireWhole(t *testing.T, data []byte) {
 	t.Helper()
 	for percent := 5; percent < 100; percent += 5 {
 		requireDamaged(t, data[:len(data)*percent/100])
 	}
-	requireDamaged(t, data[:len(data)-1])
+	requireDamaged(t, data[:len(data)-maxTail-1])
+	requireWholeOrDamaged(t, data, maxTail)
 }
 
 func TestTruncatedSmallPictures(t *testing.T) {
 	files := map[string][]byte{
 		"PNG":            rgbPNG(t, draw("ABC DEF", 8)),
 		"interlaced PNG": pngSpec{width: 9, height: 9, depth: 16, colour: 6, interlaced: true, sample: noise(16)}.encode(t),
+		"odd interlaced": pngSpec{width: 1, height: 8, depth: 8, colour: 2, interlaced: true, sample: noise(8)}.encode(t),
 	}
 	for _, name := range jpegKinds {
 		files[name] = testdata(t, name+".jpg")
 	}
 	for name, data := range files {
 		t.Run(name, func(t *testing.T) {
-			for n := len(pngMagic); n < len(data); n++ {
+			for n := len(pngMagic); n < len(data)-maxTail; n++ {
 				requireDamaged(t, data[:n])
 			}
+			requireWholeOrDamaged(t, data, maxTail)
 		})
 	}
+}
+
+// requireWholeOrDamaged cuts up to most bytes off a file. Without the last two it
+// lacks half a marker or half a checksum, and no pixels.
+func requireWholeOrDamaged(t *testing.T, data []byte, most int) {
+	t.Helper()
+	for _, longSide := range []int{0, 32} {
+		want, err := newDecoder().Decode(t.Context(), data, longSide)
+		require.NoError(t, err)
+		for cut := range most {
+			img, err := newDecoder().Decode(t.Context(), data[:len(data)-cut], longSide)
+			if cut > 2 && err != nil {
+				requireRefused(t, err, ports.ErrInvalid, reasonDamaged)
+				continue
+			}
+			require.NoError(t, err, "%d bytes less", cut)
+			require.Equal(t, want, img, "%d bytes less", cut)
+		}
+	}
+}
+
+// Real files that are complete but for their tails, or whose headers lie about
+// what costs no pixels.
+func TestSharedCases(t *testing.T) {
+	for _, name := range []string{"no_eoi.jpg", "no_iend.png", "window_08.png"} {
+		t.Run(name, func(t *testing.T) {
+			data := fixture.Cases(t, name)
+			for _, longSide := range []int{0, 640, 96} {
+				img, err := newDecoder().Decode(t.Context(), data, longSide)
+				require.NoError(t, err)
+				requireSound(t, img, longSide)
+			}
+			requireDamaged(t, data[:len(data)*99/100])
+		})
+	}
+	t.Run("exif_long6.jpg", func(t *testing.T) {
+		data := fixture.Cases(t, "exif_long6.jpg")
+		const exif = 2 + 2 + 0x22 // marker and segment
+		stored, err := newDecoder().Decode(t.Context(), append([]byte(jpegMagic), data[exif+len(jpegMagic)-2:]...), 0)
+		require.NoError(t, err)
+		requireTurned(t, newDecoder(), data, stored, 6)
+	})
 }
 
 func requireDamaged(t *testing.T, data []byte) {

@@ -3,11 +3,15 @@ package imaging
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,8 +66,19 @@ func jpegSeeds(f *testing.F) map[string][]byte {
 		seeds[path], err = os.ReadFile(path)
 		require.NoError(f, err)
 	}
-	exif := append([]byte(exifPrefix), exifBody(binary.BigEndian, 6)...)
-	seeds["exif"] = withSegment(testdata(f, "420-odd.jpg"), markerAPP1, exif)
+	plain := testdata(f, "420-odd.jpg")
+	end := len(plain) - 2
+	seeds["exif"] = withSegment(plain, markerAPP1, append([]byte(exifPrefix), exifBody(binary.BigEndian, 6)...))
+	seeds["long exif"] = withSegment(plain, markerAPP1, append([]byte(exifPrefix), exifOf(binary.LittleEndian, 4, 1, []byte{6, 0, 0, 0})...))
+	seeds["no end"] = plain[:end]
+	seeds["half an end"] = plain[:end+1]
+	seeds["fill bytes"] = append(bytes.Clone(plain[:end]), 0xFF, 0xFF, 0xFF, markerEOI)
+	seeds["zeros for an end"] = append(bytes.Clone(plain[:end]), make([]byte, 64)...)
+	for _, kind := range []string{"progressive-420.jpg", "noninterleaved.jpg"} {
+		data := testdata(f, kind)
+		seeds["no end of "+kind] = data[:len(data)-2]
+		seeds["last scan missing of "+kind] = data[:bytes.LastIndex(data, []byte{0xFF, markerSOS})]
+	}
 	return seeds
 }
 
@@ -113,7 +128,17 @@ func pngSeeds(f *testing.F) (seeds [][]byte) {
 			}
 		}
 	}
-	return seeds
+	text := fmt.Sprintf("\nexif\n%8d\n%x\n", len(exif), exif)
+	seeds = append(seeds, rgbPNG(f, draw("AB", 3), [2]string{"tEXt", "Raw profile type exif\x00" + text}),
+		rgbPNG(f, draw("AB", 3), [2]string{"zTXt", "Raw profile type APP1\x00\x00" + string(deflate(f, []byte(text)))}))
+	plain := rgbPNG(f, draw("AB", 3))
+	const tail = 2*chunkOverhead - chunkLengthSize // IEND and the checksums of the data
+	for cut := range tail {
+		seeds = append(seeds, plain[:len(plain)-cut])
+	}
+	// A window of 256 bytes where 32 kB are used.
+	at := bytes.Index(plain, []byte("IDAT")) + chunkNameSize
+	return append(seeds, slices.Concat(plain[:at], []byte{0x08, 0x1d}, plain[at+2:]))
 }
 
 // mendChunks makes the checksums of all chunks right, so that damage gets past
@@ -196,6 +221,11 @@ func FuzzOrientation(f *testing.F) {
 		f.Add(exifBody(binary.BigEndian, value))
 		f.Add(append([]byte(exifPrefix), exifBody(binary.LittleEndian, value)...))
 	}
+	for kind := range uint16(15) {
+		f.Add(exifOf(binary.BigEndian, kind, 1, []byte{0, 0, 0, 6, 0, 0, 0, 1}))
+		f.Add(exifOf(binary.LittleEndian, kind, 1, []byte{6, 0, 0, 0}))
+		f.Add(exifOf(binary.LittleEndian, kind, 3, []byte{8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0}))
+	}
 	d := fuzzDecoder()
 	photo := testdata(f, "420-odd.jpg")
 	plain, err := d.Decode(f.Context(), photo, 0)
@@ -205,15 +235,15 @@ func FuzzOrientation(f *testing.F) {
 	drawn, err := d.Decode(f.Context(), drawing, 0)
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, exif []byte) {
-		want := readOrientation(exif)
-		require.Equal(t, want, parseOrientation(exif))
+		require.Equal(t, readOrientation(exif), parseOrientation(exif))
+		want := max(readOrientation(exif), upright)
 
 		body := exif
 		if !bytes.HasPrefix(exif, []byte(exifPrefix)) {
 			body = append([]byte(exifPrefix), exif...)
 		}
 		if len(body)+2 <= 0xFFFF {
-			requireTurned(t, d, withSegment(photo, markerAPP1, body), plain, readOrientation(body))
+			requireTurned(t, d, withSegment(photo, markerAPP1, body), plain, max(readOrientation(body), upright))
 		}
 		png := appendChunk(bytes.Clone(drawing[:beforeExif]), "eXIf", exif)
 		requireTurned(t, d, append(png, drawing[beforeExif:]...), drawn, want)
@@ -245,43 +275,72 @@ func requireTurned(t *testing.T, d *Decoder, data []byte, plain *ports.Image, o 
 	}
 }
 
-// readOrientation reads an Exif structure as the specification lays it out.
+// readOrientation reads an Exif structure as the specification lays it out, 0
+// where it says nothing.
 func readOrientation(exif []byte) orientation {
 	var head struct {
 		Order  [2]byte
 		Magic  uint16
 		Offset uint32
 	}
-	r := bytes.NewReader(bytes.TrimPrefix(exif, []byte(exifPrefix)))
+	tiff := bytes.TrimPrefix(exif, []byte(exifPrefix))
 	orders := map[string]binary.ByteOrder{"II": binary.LittleEndian, "MM": binary.BigEndian}
 	for mark, order := range orders {
-		r.Reset(bytes.TrimPrefix(exif, []byte(exifPrefix)))
+		r := bytes.NewReader(tiff)
 		if binary.Read(r, order, &head) != nil || string(head.Order[:]) != mark || head.Magic != 42 {
 			continue
 		}
-		if _, err := r.Seek(int64(head.Offset), 0); err != nil {
-			return upright
+		if _, err := r.Seek(int64(head.Offset), io.SeekStart); err != nil {
+			return 0
 		}
 		var count uint16
 		if binary.Read(r, order, &count) != nil {
-			return upright
+			return 0
 		}
 		for range count {
 			var e struct {
-				Tag, Type   uint16
-				Count       uint32
-				Value, Rest uint16
+				Tag, Type uint16
+				Count     uint32
+				Value     [4]byte
 			}
 			if binary.Read(r, order, &e) != nil {
-				return upright
+				return 0
 			}
-			if e.Tag == 0x0112 {
-				if e.Type == 3 && e.Count == 1 && e.Value >= 1 && e.Value <= 8 {
-					return orientation(e.Value)
+			if e.Tag == 0x0112 && e.Count > 0 {
+				if v := readNumber(tiff, order, e.Type, e.Count, e.Value[:]); slices.Contains([]float64{1, 2, 3, 4, 5, 6, 7, 8}, v) {
+					return orientation(v)
 				}
-				return upright
 			}
 		}
 	}
-	return upright
+	return 0
+}
+
+// readNumber reads the first of a number of values of one of TIFF's types, which
+// stand in the entry or where it points.
+func readNumber(tiff []byte, order binary.ByteOrder, kind uint16, count uint32, value []byte) float64 {
+	into := map[uint16]any{
+		1: new(uint8), 3: new(uint16), 4: new(uint32), 5: new([2]uint32), 6: new(int8), 8: new(int16), 9: new(int32),
+		10: new([2]int32), 11: new(float32), 12: new(float64), 13: new(uint32),
+	}[kind]
+	if into == nil {
+		return 0
+	}
+	if all := uint64(count) * uint64(binary.Size(into)); all > 4 {
+		at := uint64(order.Uint32(value))
+		if at > uint64(len(tiff)) || all > uint64(len(tiff))-at {
+			return 0
+		}
+		value = tiff[at:]
+	}
+	if _, err := binary.Decode(value, order, into); err != nil {
+		return 0
+	}
+	switch v := reflect.ValueOf(into).Elem(); {
+	case v.Kind() == reflect.Array:
+		number := reflect.TypeFor[float64]()
+		return v.Index(0).Convert(number).Float() / v.Index(1).Convert(number).Float()
+	default:
+		return v.Convert(reflect.TypeFor[float64]()).Float()
+	}
 }

@@ -140,6 +140,10 @@ func TestJPEGToleratedOddities(t *testing.T) {
 	tests := map[string][]byte{
 		"bytes behind the end":      append(bytes.Clone(plain), "a second picture"...),
 		"bytes before the end":      append(append(bytes.Clone(plain[:end]), 0, 0, 0), plain[end:]...),
+		"no end":                    plain[:end],
+		"half an end":               plain[:end+1],
+		"fill bytes before the end": append(bytes.Clone(plain[:end]), 0xFF, 0xFF, 0xFF, markerEOI),
+		"fill bytes and no end":     append(bytes.Clone(plain[:end]), 0xFF, 0xFF, 0xFF),
 		"bytes between segments":    insert("\x00\x00\x00"),
 		"stuffing between segments": insert("\xff\x00\xff\x00"),
 		"fill bytes":                insert("\xff\xff\xff"),
@@ -170,6 +174,8 @@ func TestJPEGDamaged(t *testing.T) {
 		copy(data[at:], to)
 		return data
 	}
+	colours, blurred := testdata(t, "noninterleaved.jpg"), testdata(t, "progressive-420.jpg")
+	lastScan := bytes.LastIndex(colours, []byte{0xFF, markerSOS})
 	restart := bytes.Clone(testdata(t, "restart.jpg"))
 	restart[bytes.LastIndex(restart, []byte{0xFF, 0xD1})+1] = 0xD6
 	tests := map[string][]byte{
@@ -189,6 +195,11 @@ func TestJPEGDamaged(t *testing.T) {
 		"restart out of order":   restart,
 		"other bytes for an end": append(bytes.Clone(plain[:len(plain)-2]), make([]byte, 64)...),
 		"too many scans":         testdata(t, "scans-70.jpg"),
+		"zeros for the rest":     append(bytes.Clone(plain[:sos+60]), make([]byte, 4096)...),
+		"no end, but zeros":      append(bytes.Clone(plain[:len(plain)-2]), make([]byte, 4096)...),
+		"a colour not sent":      append(bytes.Clone(colours[:lastScan]), 0xFF, markerEOI),
+		"a colour not sent, cut": colours[:lastScan],
+		"last bits not sent":     blurred[:bytes.LastIndex(blurred, []byte{0xFF, markerSOS})],
 	}
 	for name, data := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,6 +22,7 @@ struct decoder {
 	enum imago_jpeg_result result;
 	const struct imago_jpeg_plan *plan;
 	const int *stop;
+	int ended; /* the data ended before its end-of-image marker */
 };
 
 static __attribute__((noreturn)) void leave(struct decoder *d, enum imago_jpeg_result result)
@@ -55,19 +56,31 @@ static void on_error(j_common_ptr info)
  * A warning means that libjpeg goes on with made-up data: grey areas where the
  * file is cut short or broken. That is refused, with the exception of oddities
  * that cost no pixels and that real cameras and editors produce.
+ *
+ * At the end of the data libjpeg makes up an end-of-image marker. Where that
+ * costs pixels, JWRN_HIT_MARKER follows. Data that is no picture and has no end
+ * is what a download leaves that was broken off: zeros decode, too.
  */
 static void on_message(j_common_ptr info, int level)
 {
+	struct decoder *d = info->client_data;
+
 	if (level >= 0)
 		return; /* trace */
 	switch (info->err->msg_code) {
-	case JWRN_ADOBE_XFORM:
+	case JWRN_JPEG_EOF:
+		d->ended = 1;
+		return;
 	case JWRN_EXTRANEOUS_DATA:
+		if (d->ended)
+			break;
+		return;
+	case JWRN_ADOBE_XFORM:
 	case JWRN_JFIF_MAJOR:
 	case JWRN_NOT_SEQUENTIAL:
 		return;
 	}
-	leave(info->client_data, IMAGO_JPEG_DAMAGED);
+	leave(d, IMAGO_JPEG_DAMAGED);
 }
 
 static void on_output(j_common_ptr info)
@@ -84,6 +97,27 @@ static void on_progress(j_common_ptr info)
 		leave(d, IMAGO_JPEG_STOPPED);
 	if (d->jpeg.input_scan_number > d->plan->max_scans)
 		leave(d, IMAGO_JPEG_DAMAGED);
+}
+
+/*
+ * Whether every component came in a scan and, in a progressive file without an
+ * end, every coefficient to its last bit: a missing scan only shows as blur. A
+ * file with its end in place is as fine as it was meant to be. Files of one scan
+ * have all that from the start.
+ */
+static int has_all_scans(const struct decoder *d)
+{
+	const struct jpeg_decompress_struct *jpeg = &d->jpeg;
+	int i, j;
+
+	for (i = 0; i < jpeg->num_components; i++) {
+		if (jpeg->comp_info[i].quant_table == NULL)
+			return 0;
+		for (j = 0; d->ended && jpeg->progressive_mode && j < DCTSIZE2; j++)
+			if (jpeg->coef_bits[i][j] != 0)
+				return 0;
+	}
+	return 1;
 }
 
 static void start(struct decoder *d, const unsigned char *data, size_t size)
@@ -106,6 +140,8 @@ static void start(struct decoder *d, const unsigned char *data, size_t size)
 	jpeg->do_fancy_upsampling = FALSE;
 	jpeg->do_block_smoothing = FALSE; /* guesses at what a cut file lacks */
 	jpeg_start_decompress(jpeg);
+	if (!has_all_scans(d))
+		leave(d, IMAGO_JPEG_DAMAGED);
 	if (jpeg->output_width != plan->out_width || jpeg->output_height != plan->out_height ||
 	    jpeg->output_components != 3)
 		leave(d, IMAGO_JPEG_DAMAGED);
@@ -125,7 +161,7 @@ static void read_rows(struct decoder *d, unsigned char *pixels)
 			rows[i] = pixels + stride * (jpeg->output_scanline + i);
 		jpeg_read_scanlines(jpeg, rows, count);
 	}
-	/* Reads on to the end-of-image marker, or finds it missing. */
+	/* Reads on to the end-of-image marker, or to the end of the data. */
 	jpeg_finish_decompress(jpeg);
 }
 

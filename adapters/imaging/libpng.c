@@ -25,13 +25,28 @@ struct imago_png {
 	jmp_buf escape;
 };
 
+/*
+ * Whether the last row has been given out. What libpng still looks for behind
+ * it, the end of the compressed data and the next chunk, holds no pixels.
+ */
+static int has_all_rows(const struct imago_png *d)
+{
+	return d->row_bytes > 0 && (png_get_current_pass_number(d->png) == 7 ||
+		png_get_current_row_number(d->png) == png_get_image_height(d->png, d->info));
+}
+
+static void leave(struct imago_png *d, enum imago_png_result result)
+{
+	d->result = result;
+	longjmp(d->escape, 1);
+}
+
 static void on_error(png_structp png, png_const_charp message)
 {
 	struct imago_png *d = png_get_error_ptr(png);
 
 	/* libpng tells errors apart by their text alone. */
-	d->result = strstr(message, "emory") ? IMAGO_PNG_NO_MEMORY : IMAGO_PNG_DAMAGED;
-	longjmp(d->escape, 1);
+	leave(d, strstr(message, "emory") ? IMAGO_PNG_NO_MEMORY : IMAGO_PNG_DAMAGED);
 }
 
 static void on_warning(png_structp png, png_const_charp message)
@@ -43,6 +58,8 @@ static void on_read(png_structp png, png_bytep out, size_t size)
 {
 	struct imago_png *d = png_get_io_ptr(png);
 
+	if (has_all_rows(d))
+		leave(d, IMAGO_PNG_OK);
 	if (size > d->left)
 		png_error(png, "end of data");
 	memcpy(out, d->next, size);
@@ -88,6 +105,8 @@ static void start(struct imago_png *d, unsigned int width, unsigned int height, 
 	png_set_read_fn(d->png, d, on_read);
 	png_set_user_limits(d->png, width, height);
 	png_set_benign_errors(d->png, 1);
+	/* Some writers state a smaller window than they use. */
+	png_set_option(d->png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
 	skip_metadata(d->png);
 	png_read_info(d->png, d->info);
 	set_output(d->png);

@@ -3,10 +3,11 @@ package imaging
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 )
 
 // orientation is the Exif tag of that name (Exif 3.0, 4.6.5.1.6): how the
-// stored rows and columns lie in the upright picture. 1 is upright.
+// stored rows and columns lie in the upright picture. 1 is upright, 0 unknown.
 type orientation uint8
 
 const upright orientation = 1
@@ -26,12 +27,12 @@ const (
 )
 
 // parseOrientation reads the orientation from the first directory of an Exif
-// structure. Whatever is absent, malformed or out of range means upright: a
-// picture is never refused for its metadata.
+// structure, 0 where it says nothing. Whatever is absent, malformed or out of
+// range says nothing: a picture is never refused for its metadata.
 func parseOrientation(exif []byte) orientation {
 	tiff := bytes.TrimPrefix(exif, []byte(exifPrefix))
 	if len(tiff) < tiffHeaderSize {
-		return upright
+		return 0
 	}
 	var order binary.ByteOrder
 	switch string(tiff[:2]) {
@@ -40,19 +41,19 @@ func parseOrientation(exif []byte) orientation {
 	case "MM":
 		order = binary.BigEndian
 	default:
-		return upright
+		return 0
 	}
 	offset := int64(order.Uint32(tiff[4:]))
 	if order.Uint16(tiff[2:]) != tiffMagic || offset+2 > int64(len(tiff)) {
-		return upright
+		return 0
 	}
 	directory := tiff[offset:]
 	count := int(order.Uint16(directory))
-	return findOrientation(directory[2:], count, order)
+	return findOrientation(tiff, directory[2:], count, order)
 }
 
 // findOrientation looks through up to count directory entries.
-func findOrientation(entries []byte, count int, order binary.ByteOrder) orientation {
+func findOrientation(tiff, entries []byte, count int, order binary.ByteOrder) orientation {
 	for range count {
 		if len(entries) < tiffEntrySize {
 			break
@@ -62,13 +63,51 @@ func findOrientation(entries []byte, count int, order binary.ByteOrder) orientat
 		if order.Uint16(e) != tagOrientation {
 			continue
 		}
-		value := order.Uint16(e[8:])
-		if order.Uint16(e[2:]) != tiffShort || order.Uint32(e[4:]) != 1 || value < 1 || value > 8 {
-			break
+		if value := firstValue(tiff, e, order); value == math.Trunc(value) && 1 <= value && value <= 8 {
+			return orientation(value)
 		}
-		return orientation(value)
 	}
-	return upright
+	return 0
+}
+
+// firstValue returns the first number of a directory entry, 0 where there is
+// none. The tag is to be one SHORT, but writers store it as whatever number they
+// have at hand and more than once, and exiftool, exiv2 and Pillow read that.
+func firstValue(tiff, entry []byte, order binary.ByteOrder) float64 {
+	kind, count := tiffNumbers[order.Uint16(entry[2:])], uint64(order.Uint32(entry[4:]))
+	if kind.size == 0 || count == 0 {
+		return 0
+	}
+	value := entry[8:]
+	// Values that do not fit into four bytes are elsewhere.
+	if size := count * kind.size; size > uint64(len(value)) {
+		offset := uint64(order.Uint32(value))
+		if offset+size > uint64(len(tiff)) {
+			return 0
+		}
+		value = tiff[offset:]
+	}
+	return kind.read(order, value)
+}
+
+// tiffNumbers are the types of TIFF that are numbers, by their codes.
+var tiffNumbers = map[uint16]struct {
+	size uint64
+	read func(order binary.ByteOrder, b []byte) float64
+}{
+	1:         {1, func(_ binary.ByteOrder, b []byte) float64 { return float64(b[0]) }},
+	tiffShort: {2, func(o binary.ByteOrder, b []byte) float64 { return float64(o.Uint16(b)) }},
+	4:         {4, func(o binary.ByteOrder, b []byte) float64 { return float64(o.Uint32(b)) }},
+	5:         {8, func(o binary.ByteOrder, b []byte) float64 { return float64(o.Uint32(b)) / float64(o.Uint32(b[4:])) }},
+	6:         {1, func(_ binary.ByteOrder, b []byte) float64 { return float64(int8(b[0])) }},
+	8:         {2, func(o binary.ByteOrder, b []byte) float64 { return float64(int16(o.Uint16(b))) }},
+	9:         {4, func(o binary.ByteOrder, b []byte) float64 { return float64(int32(o.Uint32(b))) }},
+	10: {8, func(o binary.ByteOrder, b []byte) float64 {
+		return float64(int32(o.Uint32(b))) / float64(int32(o.Uint32(b[4:])))
+	}},
+	11: {4, func(o binary.ByteOrder, b []byte) float64 { return float64(math.Float32frombits(o.Uint32(b))) }},
+	12: {8, func(o binary.ByteOrder, b []byte) float64 { return math.Float64frombits(o.Uint64(b)) }},
+	13: {4, func(o binary.ByteOrder, b []byte) float64 { return float64(o.Uint32(b)) }},
 }
 
 // swaps reports whether the upright picture is as wide as the stored one is

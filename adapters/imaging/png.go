@@ -42,6 +42,9 @@ func (f *pngFile) plan(longSide int) int64 {
 	if h.interlaced {
 		need += int64(f.layout.storedBytes())
 	}
+	if h.needsMending() {
+		need += int64(len(f.data))
+	}
 	return need
 }
 
@@ -69,6 +72,9 @@ func pngWorkspace(width int) int64 {
 }
 
 func (f *pngFile) decode(ctx context.Context, images *pool) (*ports.Image, error) {
+	if f.header.needsMending() {
+		f.data = f.header.mended(f.data)
+	}
 	var pin runtime.Pinner // libpng reads on from call to call
 	defer pin.Unpin()
 	pin.Pin(unsafe.SliceData(f.data))

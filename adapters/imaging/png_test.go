@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -197,24 +198,59 @@ func TestPNGChunks(t *testing.T) {
 	want, err := newDecoder().Decode(t.Context(), with(), 0)
 	require.NoError(t, err)
 	text := string(append([]byte("k\x00\x00"), deflate(t, make([]byte, 1<<20))...))
-	broken := bytes.Clone(with())
-	broken[len(pngSignature)+chunkOverhead+ihdrSize+10] ^= 1 // inside the first IDAT
+	const afterHead = len(pngSignature) + chunkOverhead + ihdrSize
+	flip := func(data []byte, at int) []byte {
+		data[at] ^= 1
+		return data
+	}
+	plain := with()
+	pixels := len(plain) - chunkOverhead // where IEND begins
+	// split is the picture with its compressed data, changed, in chunks of its own.
+	split := func(change func(packed []byte) []byte) []byte {
+		out := bytes.Clone(plain[:afterHead])
+		for part := range slices.Chunk(change(deflate(t, good.pass([4]int{0, 0, 1, 1}))), 16) {
+			out = appendChunk(out, "IDAT", part)
+		}
+		return append(out, plain[pixels:]...)
+	}
+	less := func(n int) func([]byte) []byte { return func(packed []byte) []byte { return packed[:len(packed)-n] } }
+	const adler = 4
 	tests := map[string]struct {
 		data []byte
 		ok   bool
 	}{
-		"text, profile, time":    {with([2]string{"zTXt", text}, [2]string{"iCCP", "junk"}, [2]string{"tIME", "1234567"}), true},
-		"bytes behind the end":   {append(with(), "trailing"...), true},
-		"unknown critical chunk": {with([2]string{"CgBI", "\x50\x00\x20\x02"}), false},
-		"checksum":               {broken, false},
-		"no end":                 {bytes.TrimSuffix(with(), appendChunk(nil, "IEND", nil)), false},
-		"no pixels data":         {appendChunk(with()[:len(pngSignature)+chunkOverhead+ihdrSize], "IEND", nil), false},
-		"signature only":         {[]byte(pngSignature), false},
-		"line ends translated":   {bytes.Replace(with(), []byte("\r\n"), []byte("\n"), 1), false},
-		"length over the end":    {append([]byte(pngSignature), "\xff\xff\xff\xffIHDR"...), false},
-		"bit depth":              {pngSpec{width: 1, height: 1, depth: 4, colour: 2, sample: noise(4)}.encode(t), false},
-		"palette missing":        {pngSpec{width: 1, height: 1, depth: 8, colour: 3, sample: noise(8)}.encode(t), false},
-		"rows missing":           {rowsMissing(t), false},
+		"text, profile, time":      {with([2]string{"zTXt", text}, [2]string{"iCCP", "junk"}, [2]string{"tIME", "1234567"}), true},
+		"bytes behind the end":     {append(with(), "trailing"...), true},
+		"bytes for an end":         {append(with()[:pixels], "trailing, with a chunk's length"...), true},
+		"no end":                   {plain[:pixels], true},
+		"checksum missing":         {plain[:pixels-chunkCRCSize], true},
+		"half a checksum":          {plain[:pixels-2], true},
+		"half an end":              {plain[:pixels+6], true},
+		"checksum of the end":      {flip(with(), len(plain)-1), true},
+		"checksum of a text":       {flip(with([2]string{"tEXt", "k\x00v"}), afterHead+chunkOverhead), true},
+		"checksum of a gamma":      {flip(with([2]string{"gAMA", "\x00\x01\x86\xa0"}), afterHead+chunkOverhead), true},
+		"text cut off":             {append(with()[:pixels], "\x00\x00\x10\x00tEXtk\x00v"...), true},
+		"Adler-32 missing":         {split(less(adler)), true},
+		"half an Adler-32":         {split(less(2)), true},
+		"smaller window":           {split(func(packed []byte) []byte { return append([]byte{0x08, 0x1d}, packed[2:]...) }), true},
+		"more data than pixels":    {split(func(packed []byte) []byte { return append(packed, "more"...) }), true},
+		"unknown critical chunk":   {with([2]string{"CgBI", "\x50\x00\x20\x02"}), false},
+		"checksum":                 {flip(with(), afterHead+10), false},
+		"checksum of the last":     {flip(with(), pixels-1), false},
+		"byte of the last":         {flip(with(), pixels-chunkCRCSize-adler-6), false},
+		"checksum and no end":      {flip(with(), pixels-1)[:pixels], false},
+		"pixels missing":           {split(less(adler + 16)), false},
+		"window of 64 kB":          {split(func(packed []byte) []byte { return append([]byte{0x88, 0x1c}, packed[2:]...) }), false},
+		"wrong check of a window":  {split(func(packed []byte) []byte { return append([]byte{0x08, 0x1e}, packed[2:]...) }), false},
+		"cut in the header's text": {with([2]string{"tEXt", "k\x00v"})[:afterHead+chunkOverhead], false},
+		"no pixels data":           {appendChunk(with()[:afterHead], "IEND", nil), false},
+		"signature only":           {[]byte(pngSignature), false},
+		"header only":              {plain[:afterHead], false},
+		"line ends translated":     {bytes.Replace(with(), []byte("\r\n"), []byte("\n"), 1), false},
+		"length over the end":      {append([]byte(pngSignature), "\xff\xff\xff\xffIHDR"...), false},
+		"bit depth":                {pngSpec{width: 1, height: 1, depth: 4, colour: 2, sample: noise(4)}.encode(t), false},
+		"palette missing":          {pngSpec{width: 1, height: 1, depth: 8, colour: 3, sample: noise(8)}.encode(t), false},
+		"rows missing":             {rowsMissing(t), false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ func benchCommand() *cobra.Command {
 }
 
 func (b benchmark) run(cmd *cobra.Command) error {
-	options, err := b.options()
+	options, err := b.options(cmd.ErrOrStderr())
 	if err != nil {
 		return usageError{err}
 	}
@@ -104,8 +104,9 @@ func (b benchmark) run(cmd *cobra.Command) error {
 	return errors.Join(err, removeUsers(cmd.Context(), g), b.report(cmd.OutOrStdout(), options, runs))
 }
 
-// options turns the command line into what the generator takes.
-func (b benchmark) options() (loadgen.Options, error) {
+// options turns the command line into what the generator takes, and tells what of
+// the pictures it leaves out.
+func (b benchmark) options(told io.Writer) (loadgen.Options, error) {
 	o := loadgen.Options{Collection: b.collection, Users: benchUsers, Timeout: b.timeout}
 	var err error
 	if o.Target, err = b.target(); err != nil {
@@ -118,7 +119,7 @@ func (b benchmark) options() (loadgen.Options, error) {
 		o.Threshold = &b.threshold
 	}
 	if b.pictures != "" {
-		o.Pictures, err = readPictures(b.pictures)
+		o.Pictures, err = readPictures(b.pictures, told)
 	}
 	return o, err
 }
@@ -180,8 +181,9 @@ func (b benchmark) loads() (all []loadgen.Load, err error) {
 	return all, nil
 }
 
-// readPictures reads the pictures of a folder, in the order of their names.
-func readPictures(dir string) ([][]byte, error) {
+// readPictures reads the pictures of a folder, in the order of their names, and
+// tells which files are none.
+func readPictures(dir string, told io.Writer) ([][]byte, error) {
 	root, err := regularfile.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("--pictures: %w", err)
@@ -192,9 +194,15 @@ func readPictures(dir string) ([][]byte, error) {
 		return nil, fmt.Errorf("--pictures: %w", err)
 	}
 	var pictures [][]byte
-	size := 0
+	size, leftOut := 0, 0
 	for _, e := range entries {
-		if picturefile.Hidden(e.Name()) || picturefile.Against(e) != "" {
+		if picturefile.Hidden(e.Name()) {
+			continue
+		}
+		if reason := picturefile.Against(root.FS(), e.Name(), e); reason != "" {
+			if leftOut++; leftOut <= shownRefusals {
+				fmt.Fprintf(told, "left out: %q: %s\n", e.Name(), reason)
+			}
 			continue
 		}
 		picture, err := picturefile.Read(root.FS(), e.Name(), benchBytes)
@@ -205,6 +213,9 @@ func readPictures(dir string) ([][]byte, error) {
 			return nil, fmt.Errorf("--pictures: more than %d pictures or %d MiB; choose some of them", benchPictures, benchBytes>>20)
 		}
 		pictures = append(pictures, picture)
+	}
+	if leftOut > shownRefusals {
+		fmt.Fprintf(told, "left out: %d more\n", leftOut-shownRefusals)
 	}
 	if len(pictures) == 0 {
 		return nil, errors.New("--pictures: there is no JPEG or PNG file in the folder")

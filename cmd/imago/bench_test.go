@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +41,7 @@ func TestBenchChecksItsFlags(t *testing.T) {
 	} {
 		b := goodBenchmark()
 		c.spoil(&b)
-		_, err := b.options()
+		_, err := b.options(io.Discard)
 		if err == nil {
 			_, err = b.loads()
 		}
@@ -68,11 +71,25 @@ func TestBenchKey(t *testing.T) {
 
 func TestBenchReadsPicturesOnly(t *testing.T) {
 	dir := t.TempDir()
-	for name, content := range map[string]string{"b.png": "second", "a.jpg": "first", ".hidden.jpg": "x", "notes.txt": "x"} {
+	const first, second = "\xff\xd8first", "\x89PNGsecond"
+	for name, content := range map[string]string{"b": second, "a.jfif": first, ".hidden.jpg": first, "notes.txt": "x", "x.jpg": "GIF89a"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	require.NoError(t, os.Symlink("a.jpg", filepath.Join(dir, "link.jpg")))
-	pictures, err := readPictures(dir)
+	require.NoError(t, os.Symlink("b", filepath.Join(dir, "link.jpg")))
+	var told strings.Builder
+	pictures, err := readPictures(dir, &told)
 	require.NoError(t, err)
-	require.Equal(t, [][]byte{[]byte("first"), []byte("second")}, pictures)
+	require.Equal(t, [][]byte{[]byte(first), []byte(second)}, pictures)
+	require.Equal(t, `left out: "link.jpg": symbolic links are not followed
+left out: "notes.txt": unsupported image format: only JPEG and PNG are supported
+left out: "x.jpg": unsupported image format: only JPEG and PNG are supported
+`, told.String())
+	for i := range 2 * shownRefusals {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("c%02d.gif", i)), []byte("GIF89a"), 0o600))
+	}
+	told.Reset()
+	_, err = readPictures(dir, &told)
+	require.NoError(t, err)
+	require.Equal(t, shownRefusals+1, strings.Count(told.String(), "\n"))
+	require.Contains(t, told.String(), fmt.Sprintf("left out: %d more\n", shownRefusals+3))
 }

@@ -6,7 +6,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/adapters/imaging"
+	"imago/core/picturefile"
 )
+
+// Commands refuse a file in the words of the API.
+func TestFilesAreJudgedAsOverHTTP(t *testing.T) {
+	require.Equal(t, imaging.ReasonFormat, picturefile.ReasonFormat)
+	require.Equal(t, imaging.ReasonEmpty, picturefile.ReasonEmpty)
+}
 
 // Whoever sets GOMAXPROCS has what was set.
 func TestAllowOverlap(t *testing.T) {

@@ -45,9 +45,11 @@ func enrollCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enroll DIR",
 		Short: "Enrol the pictures of a folder",
-		Long: "Enrols every DIR/userId.jpg, .jpeg and .png, and every such picture in a folder\n" +
-			"DIR/userId, several pictures of a user as further faces. The quality gate holds as\n" +
-			"it does for the API. Hidden files are passed over, symbolic links are not followed.\n\n" +
+		Long: "Enrols every picture DIR/userId.jpg, also with any other extension of a picture or\n" +
+			"none, and every picture in a folder DIR/userId, several pictures of a user as\n" +
+			"further faces. The content of a file tells whether it is a JPEG or PNG picture,\n" +
+			"whatever it is called. The quality gate holds as it does for the API. Hidden files\n" +
+			"are passed over, symbolic links are not followed.\n\n" +
 			"The command can be repeated at any time: pictures that are enrolled are passed\n" +
 			"over, new ones are added. A user who is enrolled with none of the pictures is\n" +
 			"refused (\"provided userId already exists\") unless --add is given. A picture that\n" +

@@ -43,7 +43,9 @@ func evaluateCommand() *cobra.Command {
 			"size (FPIR, FNIR); figures within each group; failures; the time of each stage. It\n" +
 			"proposes a calibration for the model's manifest, provisional where the pairs are\n" +
 			"too few to measure a false match rate of 1 in 10,000 (300,000 pairs of strangers\n" +
-			"are enough, as 775 people with a picture each make).\n\n" +
+			"are enough, as 775 people with a picture each make). People with a picture each\n" +
+			"tell false match rates and a calibration, several pictures of one person how often\n" +
+			"that person is missed; what cannot be told is said before the work begins.\n\n" +
 			"No store is needed and nothing is enrolled. Files that are there are replaced:\n" +
 			"report.html, scores.png, det.png, rates.png, evaluation.json, and calibration.yaml\n" +
 			"where there is a proposal. They name pictures, so only you may read them.\n\n" +
@@ -88,8 +90,15 @@ func (a assessment) run(cmd *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.dir, err)
 	}
-	if len(folder.Pictures) == 0 {
+	switch len(folder.Pictures) {
+	case 0:
 		return usageError{fmt.Errorf("%s has no folders of pictures: DIR/person/picture or DIR/group/person/picture is expected", a.dir)}
+	case 1:
+		return usageError{fmt.Errorf("%s has one picture: pictures are compared, so at least two are needed", a.dir)}
+	}
+	mated, strangers := folder.Pairs()
+	for _, s := range append(untold(mated, strangers), unproposed(strangers)...) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "note:", s)
 	}
 	if err := os.MkdirAll(a.out, 0o700); err != nil {
 		return usageError{err}
@@ -102,6 +111,26 @@ func (a assessment) run(cmd *cobra.Command) error {
 		return err
 	}
 	return a.deliver(cmd, report)
+}
+
+// untold says what pictures that make so many pairs cannot tell.
+func untold(mated, strangers int) (all []string) {
+	if mated == 0 {
+		all = append(all, "no person has two pictures: false match rates can be told, but not how often the right person is missed (FNMR, FNIR) or comes first (rank-1)")
+	}
+	if strangers == 0 {
+		all = append(all, "all pictures show one person: how often that person is missed at today's 80 % can be told, but no false match rate, no threshold for one and no calibration")
+	}
+	return all
+}
+
+// unproposed says so where a calibration cannot be proposed.
+func unproposed(strangers int) []string {
+	if strangers == 0 || strangers >= evaluation.FewestStrangers {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d pairs of strangers are too few for a calibration: it takes %d to guess one and %d to measure it",
+		strangers, evaluation.FewestStrangers, evaluation.MeasuringStrangers)}
 }
 
 // check refuses what cannot be meant.
@@ -163,16 +192,15 @@ func (a assessment) evaluate(ctx context.Context, cfg config.Config, fsys fs.FS,
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}
+	n := len(templates)
+	if n < 2 {
+		return nil, fmt.Errorf("%d of %d pictures have a face: pictures are compared, so at least two are needed", n, len(folder.Pictures))
+	}
 	bar = newProgressOf("compare", "pairs")
 	defer bar.close()
-	n := len(templates)
 	compared, err := evaluation.Compare(ctx, templates, cfg.Inference.Workers, func(pairs int) { bar.show(pairs, n*(n-1)/2) })
 	if err != nil {
 		return nil, err
-	}
-	if compared.Pairs.Mated.Count() == 0 || compared.Pairs.Strangers.Count() == 0 {
-		return nil, fmt.Errorf("%d of %d pictures have a face, which makes %d pairs of one person and %d of strangers: at least one of each is needed",
-			n, len(folder.Pictures), compared.Pairs.Mated.Count(), compared.Pairs.Strangers.Count())
 	}
 	d := described{a, folder, failures, compared, models, watch, time.Now().UTC()}
 	return d.report()
@@ -222,8 +250,20 @@ func (a assessment) writeFiles(r *evalreport.Report) error {
 		}
 		return errors.Join(content(file), file.Close())
 	}
+	// What an earlier run wrote would be taken for this run's.
+	remove := func(name string) error {
+		err := os.Remove(filepath.Join(a.out, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
 	for _, c := range evalreport.AllCharts() {
-		if err := write(c.Name+".png", func(w io.Writer) error { return r.PNG(w, c) }); err != nil {
+		err := remove(c.Name + ".png")
+		if r.Shows(c) {
+			err = write(c.Name+".png", func(w io.Writer) error { return r.PNG(w, c) })
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -232,12 +272,7 @@ func (a assessment) writeFiles(r *evalreport.Report) error {
 	}
 	const stanza = "calibration.yaml"
 	if r.Proposal == nil {
-		// An earlier one would be taken for this run's.
-		err := os.Remove(filepath.Join(a.out, stanza))
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return err
+		return remove(stanza)
 	}
 	return write(stanza, func(w io.Writer) error {
 		_, err := io.WriteString(w, r.Proposal.Stanza)

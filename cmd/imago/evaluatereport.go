@@ -222,6 +222,7 @@ func (d described) addLists(r *evalreport.Report) {
 
 // warnings says what a reader must not overlook.
 func (d described) warnings(r *evalreport.Report) (all []string) {
+	all = untold(r.MatedPairs, r.StrangerPairs)
 	if r.Proposal != nil && r.Proposal.Provisional {
 		all = append(all, fmt.Sprintf("the proposal is provisional: %d pairs of strangers are too few to measure a false match rate of 1 in 10,000, so it is extrapolated; 300,000 measure it", r.StrangerPairs))
 	}

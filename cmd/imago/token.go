@@ -11,6 +11,7 @@ import (
 
 	"imago/adapters/token"
 	"imago/config/regularfile"
+	"imago/core/picturefile"
 )
 
 // defaultTTL is how long a token of this command is valid, and maxTTL the
@@ -99,8 +100,8 @@ func tokenSealCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seal FILE",
 		Short: "Encrypt a picture into a token",
-		Long: "Encrypts the picture FILE into a token, which is printed and goes into a request\n" +
-			"in the place of the picture. It is valid from now on, and once where\n" +
+		Long: "Encrypts the JPEG or PNG picture FILE into a token, which is printed and goes into a\n" +
+			"request in the place of the picture. It is valid from now on, and once where\n" +
 			"token.replay_cache is set. The key is a JWK or one of a JWK Set; a public one is\n" +
 			"enough.",
 		Example: "  imago token seal face.jpg --jwk device.json\n" +
@@ -113,7 +114,7 @@ func tokenSealCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&jwk, "jwk", "", "file with the key")
 	completeFlag(cmd, "jwk", filesWith("json", "jwk"))
-	cmd.ValidArgsFunction = first(filesWith("jpg", "jpeg", "png"))
+	cmd.ValidArgsFunction = first(filesWith("jpg", "jpeg", "jpe", "jfif", "png"))
 	cmd.Flags().StringVar(&kid, "kid", "", "which key of a set (default the only one)")
 	cmd.Flags().DurationVar(&ttl, "ttl", defaultTTL, "how long the token is valid; imago may allow less")
 	return cmd
@@ -133,6 +134,9 @@ func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration) error {
 	picture, err := regularfile.Read(path, maxPicture)
 	if err != nil {
 		return err
+	}
+	if reason := picturefile.AgainstContent(picture); reason != "" {
+		return usageError{fmt.Errorf("%s: %s", path, reason)}
 	}
 	sealed, err := sealer.Seal(picture, time.Now(), ttl)
 	if err != nil {

@@ -61,9 +61,10 @@ type Tally struct {
 // reasonExists is what the reference API says of a user who is enrolled already.
 const reasonExists = "provided userId already exists"
 
-// Enrol enrols the pictures of a folder: NAME.jpg, NAME.jpeg or NAME.png is the
-// face of the user NAME, and so is every such file in a folder NAME. The first
-// picture that is accepted makes the user, the rest are further faces.
+// Enrol enrols the pictures of a folder: NAME.jpg, or NAME with any other extension
+// of a picture or none, is the face of the user NAME, and so is every picture in a
+// folder NAME. What is a picture is decided by its content. The first picture that is accepted
+// makes the user, the rest are further faces.
 //
 // Repeating a run is cheap and adds nothing: a picture whose user has it is
 // passed over after reading it. A user who is enrolled, but with none of these

@@ -24,14 +24,16 @@ func TestEnrolsFilesAndFolders(t *testing.T) {
 		"dora/1.jpg": "d1", "dora/2.png": "d2", "dora/10.jpg": "d10",
 		"anna/second.jpg": "a2", "carl.png": "c2",
 		"a b'c\".jpg": "odd", "日本.jpg": "jp",
+		"emil.jfif": "e", "fritz.JPE": "f", "gerd": "g", "john.smith": "j", "john.doe": "jd", "ida.webp": "i", "dora/11": "d11",
 	}), p)
 	require.NoError(t, out.err)
 	require.Empty(t, out.refused)
-	require.Equal(t, bulk.Tally{Users: 6, UsersDone: 6, Enrolled: 10}, out.Tally)
-	require.Equal(t, map[string]int{"anna": 2, "bob": 1, "carl": 2, "dora": 3, "a b'c\"": 1, "日本": 1}, p.users(t, "users"))
+	require.Equal(t, bulk.Tally{Users: 12, UsersDone: 12, Enrolled: 17}, out.Tally)
+	require.Equal(t, map[string]int{"anna": 2, "bob": 1, "carl": 2, "dora": 4, "a b'c\"": 1, "日本": 1,
+		"emil": 1, "fritz": 1, "gerd": 1, "john.smith": 1, "john.doe": 1, "ida": 1}, p.users(t, "users"))
 	records, err := p.store.Get(t.Context(), "users", "bob")
 	require.NoError(t, err)
-	require.Equal(t, bulk.FaceID([]byte("b")), records[0].FaceID)
+	require.Equal(t, bulk.FaceID([]byte(magic+"b")), records[0].FaceID)
 	require.Equal(t, "gateway", records[0].Owner)
 }
 
@@ -47,7 +49,7 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, p.Enrol(t.Context(), gateway, "users", "known", []byte("else")))
 	fsys := folder(map[string]string{
 		"good.jpg": "g", "bad.jpg": "bad", "README.md": "text", "big.png": strings.Repeat("x", 101), "fits.png": strings.Repeat("x", 100),
-		"search.jpg": "reserved", "blacklist.jpg": "reserved", "known.jpg": "k", "noext": "n", "x/notes.txt": "t", "x/y/1.jpg": "deep",
+		"search.jpg": "reserved", "blacklist.jpg": "reserved", "known.jpg": "k", "noext": "text", "text.jpg": "text", "text.gif": "text", "x/notes.txt": "text", "x/y/1.jpg": "deep",
 		"y/1.jpg": "bad 1", "y/2.jpg": "y2", "y/3.jpg": "bad 3",
 		".hidden.jpg": "h", ".git/config.jpg": "h", "y/.DS_Store": "h",
 		strings.Repeat("l", 257) + ".jpg": "long", "nonutf\xff.jpg": "u",
@@ -59,18 +61,20 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, out.err)
 	long := strings.Repeat("l", 257)
 	require.Equal(t, []string{
-		"README.md: : not a .jpg, .jpeg or .png file",
+		"README.md: : unsupported image format: only JPEG and PNG are supported",
 		"bad.jpg: bad: no face; blurred",
-		"big.png: big: the file is larger than 100 bytes",
+		"big.png: big: the file is larger than 102 bytes",
 		`blacklist.jpg: blacklist: userId "blacklist" is reserved`,
 		"empty: empty: the folder has no picture",
 		"known.jpg: known: provided userId already exists",
-		"link.jpg: : symbolic links are not followed",
+		"link.jpg: link: symbolic links are not followed",
 		long + ".jpg: " + long + ": userId must not be longer than 256 bytes",
-		"noext: : not a .jpg, .jpeg or .png file",
-		"nonutf\xff.jpg: nonutf\xff: userId must be valid UTF-8",
+		"noext: : unsupported image format: only JPEG and PNG are supported",
+		"nonutf\xff.jpg: nonutf\xff: its name is not valid UTF-8",
 		`search.jpg: search: userId "search" is reserved`,
-		"x/notes.txt: x: not a .jpg, .jpeg or .png file",
+		"text.gif: text: unsupported image format: only JPEG and PNG are supported",
+		"text.jpg: text: unsupported image format: only JPEG and PNG are supported",
+		"x/notes.txt: x: unsupported image format: only JPEG and PNG are supported",
 		"x/y: x: folders in a user's folder are not looked into",
 		"x: x: the folder has no picture",
 		"y/1.jpg: y: no face; blurred",
@@ -94,8 +98,8 @@ func TestRepeatedRunsAddOnlyWhatIsNew(t *testing.T) {
 	require.Equal(t, bulk.Tally{Users: 3, UsersDone: 3, Present: 3, Refused: 1}, out.Tally)
 	require.Equal(t, before+1, p.extractor.total(), "only the refused picture is looked at again")
 
-	fsys["bob/0.jpg"] = &fstest.MapFile{Data: []byte("b0")}
-	fsys["dora.jpg"] = &fstest.MapFile{Data: []byte("d")}
+	fsys["bob/0.jpg"] = file("b0")
+	fsys["dora.jpg"] = file("d")
 	out = enrol(t.Context(), fsys, p)
 	require.Equal(t, 2, out.Enrolled)
 	require.Equal(t, map[string]int{"anna": 1, "bob": 3, "dora": 1}, p.users(t, "users"))
@@ -331,6 +335,6 @@ func TestSizeIsBoundedByWhatIsRead(t *testing.T) {
 	p := open(t)
 	out := enrol(t.Context(), growing{folder(map[string]string{"a.jpg": strings.Repeat("x", 101), "b.jpg": strings.Repeat("x", 100)})}, p)
 	require.NoError(t, out.err)
-	require.Equal(t, []string{"a.jpg: a: the file is larger than 100 bytes"}, out.refused)
+	require.Equal(t, []string{"a.jpg: a: the file is larger than 102 bytes"}, out.refused)
 	require.Equal(t, map[string]int{"b": 1}, p.users(t, "users"))
 }

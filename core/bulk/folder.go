@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"imago/core/picturefile"
 )
@@ -39,18 +38,25 @@ func people(fsys fs.FS, refuse func(Refusal) error) ([]person, error) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		switch reason := picturefile.Against(e); {
+		switch {
 		case picturefile.Hidden(name):
+			continue
 		case e.IsDir():
 			place(name).folder = name
-		case reason != "":
-			if err := refuse(Refusal{Path: name, Reason: reason}); err != nil {
+			continue
+		}
+		userID, named := picturefile.CutExtension(name)
+		if reason := picturefile.Against(fsys, name, e); reason != "" {
+			if !named {
+				userID = "" // nothing says that it was meant for anybody
+			}
+			if err := refuse(Refusal{Path: name, UserID: userID, Reason: reason}); err != nil {
 				return nil, err
 			}
-		default:
-			p := place(strings.TrimSuffix(name, path.Ext(name)))
-			p.files = append(p.files, name)
+			continue
 		}
+		p := place(userID)
+		p.files = append(p.files, name)
 	}
 	return found, nil
 }
@@ -68,16 +74,18 @@ func (p person) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, erro
 	}
 	for _, e := range entries {
 		name := path.Join(p.folder, e.Name())
-		switch reason := picturefile.Against(e); {
+		reason := ""
+		switch {
 		case picturefile.Hidden(e.Name()):
+			continue
 		case e.IsDir():
-			err = refuse(p.refusal(name, "folders in a user's folder are not looked into"))
-		case reason != "":
-			err = refuse(p.refusal(name, reason))
+			reason = "folders in a user's folder are not looked into"
 		default:
-			paths = append(paths, name)
+			reason = picturefile.Against(fsys, name, e)
 		}
-		if err != nil {
+		if reason == "" {
+			paths = append(paths, name)
+		} else if err := refuse(p.refusal(name, reason)); err != nil {
 			return nil, err
 		}
 	}

@@ -27,8 +27,11 @@ import (
 
 var gateway = ports.Client{Name: "gateway"}
 
-// extractor makes templates from any bytes, refuses those that begin with "bad",
-// and counts.
+// magic is what the content of a picture begins with.
+const magic = "\xff\xd8"
+
+// extractor makes templates from any bytes, refuses those that begin with "bad"
+// behind the magic, and counts.
 type extractor struct {
 	mu    sync.Mutex
 	calls map[string]int
@@ -38,6 +41,7 @@ func (x *extractor) Probe(context.Context, []byte) ([]float32, error) { panic("u
 
 func (x *extractor) Enrol(_ context.Context, picture []byte, _ quality.Gate) ([]float32, error) {
 	x.mu.Lock()
+	picture = bytes.TrimPrefix(picture, []byte(magic))
 	x.calls[string(picture)]++
 	x.mu.Unlock()
 	if bytes.HasPrefix(picture, []byte("bad")) {
@@ -87,13 +91,21 @@ func (p place) users(tb testing.TB, collection string) map[string]int {
 	return users
 }
 
-// folder makes a file system of paths and contents.
+// folder makes a file system of paths and contents, which become pictures but for
+// those that begin with "text".
 func folder(files map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for name, content := range files {
-		fsys[name] = &fstest.MapFile{Data: []byte(content), Mode: 0o600}
+		fsys[name] = file(content)
 	}
 	return fsys
+}
+
+func file(content string) *fstest.MapFile {
+	if !strings.HasPrefix(content, "text") {
+		content = magic + content
+	}
+	return &fstest.MapFile{Data: []byte(content), Mode: 0o600}
 }
 
 // outcome is what a run says.
@@ -108,7 +120,7 @@ var quick = retry.Policy{First: time.Microsecond, Longest: time.Microsecond, Pat
 func enrol(ctx context.Context, fsys fs.FS, g bulk.Gallery, change ...func(*bulk.Options)) outcome {
 	var out outcome
 	o := bulk.Options{
-		Collection: "users", Client: gateway, Workers: 4, ImageBytes: 100, Retry: quick,
+		Collection: "users", Client: gateway, Workers: 4, ImageBytes: len(magic) + 100, Retry: quick,
 		Refused: func(r bulk.Refusal) error {
 			out.refused = append(out.refused, strings.Join([]string{r.Path, r.UserID, r.Reason}, ": "))
 			return nil

@@ -25,7 +25,8 @@ type Comparison struct {
 	// as many candidates as wanted.
 	Searches Tradeoff
 	// RankOne is how many of the mated searches, without a threshold, have the
-	// right person first. A tie with a stranger counts as lost.
+	// right person first. A tie with a stranger counts as lost. Without a stranger
+	// there are none.
 	RankOne Proportion
 	// Closest are the strangers who score highest, Farthest the mated pairs
 	// that score lowest: the first place to look for wrong labels.

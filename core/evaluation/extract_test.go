@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -17,10 +18,18 @@ import (
 	"imago/ports"
 )
 
+// magic is what the content of a picture begins with.
+const magic = "\xff\xd8"
+
+// tree makes a file system of pictures that hold their paths, and of texts.
 func tree(paths ...string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for _, p := range paths {
-		fsys[p] = &fstest.MapFile{Data: []byte(p)}
+		content := magic + p
+		if strings.HasSuffix(p, ".txt") {
+			content = p
+		}
+		fsys[p] = &fstest.MapFile{Data: []byte(content)}
 	}
 	return fsys
 }
@@ -33,16 +42,16 @@ func paths(pictures []evaluation.Picture) (all []string) {
 }
 
 func TestFindPeople(t *testing.T) {
-	f, err := evaluation.Find(tree("bob/1.png", "amy/2.jpg", "amy/1.JPEG", "amy/.hidden.png", ".git/x.png",
+	f, err := evaluation.Find(tree("bob/1.png", "amy/2.jpg", "amy/1.JPEG", "amy/3", "amy/4.jfif", "amy/.hidden.png", ".git/x.png",
 		"loose.png", "amy/notes.txt", "amy/more/3.png"), evaluation.GroupsAuto)
 	require.NoError(t, err)
 	require.False(t, f.Grouped)
 	require.Equal(t, []evaluation.Picture{
-		{Path: "amy/1.JPEG", Person: "amy"}, {Path: "amy/2.jpg", Person: "amy"}, {Path: "bob/1.png", Person: "bob"},
+		{Path: "amy/1.JPEG", Person: "amy"}, {Path: "amy/2.jpg", Person: "amy"}, {Path: "amy/3", Person: "amy"}, {Path: "amy/4.jfif", Person: "amy"}, {Path: "bob/1.png", Person: "bob"},
 	}, f.Pictures)
 	require.Equal(t, []evaluation.Failure{
 		{Picture: evaluation.Picture{Path: "amy/more", Person: "amy"}, Kind: evaluation.PassedOver, Reasons: []string{"folders in a person's folder are not looked into"}},
-		{Picture: evaluation.Picture{Path: "amy/notes.txt", Person: "amy"}, Kind: evaluation.PassedOver, Reasons: []string{"not a .jpg, .jpeg or .png file"}},
+		{Picture: evaluation.Picture{Path: "amy/notes.txt", Person: "amy"}, Kind: evaluation.PassedOver, Reasons: []string{"unsupported image format: only JPEG and PNG are supported"}},
 		{Picture: evaluation.Picture{Path: "loose.png"}, Kind: evaluation.PassedOver, Reasons: []string{"does not lie in a person's folder"}},
 	}, f.PassedOver)
 }
@@ -55,6 +64,18 @@ func TestFindFollowsNoLinks(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, f.Pictures, 1)
 	require.Equal(t, []string{"symbolic links are not followed"}, f.PassedOver[0].Reasons)
+}
+
+func TestPairsOfAFolder(t *testing.T) {
+	for want, paths := range map[[2]int][]string{
+		{0, 0}: {"amy/1.png"}, {0, 1}: {"amy/1.png", "bob/1.png"}, {1, 0}: {"amy/1.png", "amy/2.png"},
+		{4, 6}: {"amy/1.png", "amy/2.png", "amy/3.png", "bob/1.png", "bob/2.png"}, {0, 3}: {"x/amy/1.png", "y/amy/1.png", "y/bob/1.png"},
+	} {
+		f, err := evaluation.Find(tree(paths...), evaluation.GroupsAuto)
+		require.NoError(t, err)
+		mated, strangers := f.Pairs()
+		require.Equal(t, want, [2]int{mated, strangers})
+	}
 }
 
 func TestFindGroups(t *testing.T) {
@@ -95,7 +116,7 @@ func TestExtract(t *testing.T) {
 		if gate.MinFaceWidth != 7 {
 			return nil, nil, errors.New("another gate")
 		}
-		switch string(picture) {
+		switch strings.TrimPrefix(string(picture), magic) {
 		case "a/2.png":
 			return nil, nil, ports.Refuse(ports.ErrInvalid, extraction.ReasonNoFace)
 		case "a/3.png":
@@ -106,7 +127,7 @@ func TestExtract(t *testing.T) {
 		return []float32{1}, nil, nil
 	}
 	var done []int
-	o := evaluation.Options{Workers: 3, ImageBytes: 10, Gate: quality.Gate{MinFaceWidth: 7}, Progress: func(n int) { done = append(done, n) }}
+	o := evaluation.Options{Workers: 3, ImageBytes: len(magic) + 10, Gate: quality.Gate{MinFaceWidth: 7}, Progress: func(n int) { done = append(done, n) }}
 	templates, failures, err := evaluation.Extract(t.Context(), fsys, f.Pictures, examineFunc(examine), o)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 2, 3, 4, 5}, done)
@@ -119,7 +140,7 @@ func TestExtract(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"a/2.png: no face: " + extraction.ReasonNoFace, "a/3.png: unusable: damaged", "a/4.png: refused: " + quality.ReasonBlurred,
-		"a/too large.png: unusable: the file is larger than 10 bytes",
+		"a/too large.png: unusable: the file is larger than 12 bytes",
 	}, kinds)
 }
 
@@ -128,7 +149,7 @@ func TestExtractEndsWhereTheExaminerFails(t *testing.T) {
 	examine := examineFunc(func(context.Context, []byte, quality.Gate) ([]float32, []string, error) { return nil, nil, broken })
 	fsys := fstest.MapFS{}
 	for i := range 100 {
-		fsys[fmt.Sprintf("a/%03d.png", i)] = &fstest.MapFile{}
+		fsys[fmt.Sprintf("a/%03d.png", i)] = &fstest.MapFile{Data: []byte(magic)}
 	}
 	f, err := evaluation.Find(fsys, evaluation.GroupsAuto)
 	require.NoError(t, err)

@@ -23,6 +23,13 @@ const (
 // Limits of a manifest.
 const maxSteepness = 1000
 
+// FewestStrangers is how many pairs of strangers it takes at least to guess a
+// calibration, MeasuringStrangers how many to measure its anchor.
+const (
+	FewestStrangers    = int(enough / tailPart)
+	MeasuringStrangers = int(enough / AnchorRate)
+)
+
 // ErrUnfit says that no curve can be proposed.
 var ErrUnfit = errors.New("no calibration can be proposed")
 
@@ -64,7 +71,7 @@ func Propose(t Tradeoff) (Proposal, error) {
 	n := t.Strangers.Count()
 	if p.Anchor.Basis == Unknown {
 		return p, fmt.Errorf("%w: %d pairs of strangers are too few, or too many of them score the same; it takes %d to measure a false match rate of 1 in 10,000 and %d to guess it",
-			ErrUnfit, n, int(enough/AnchorRate), int(enough/tailPart))
+			ErrUnfit, n, MeasuringStrangers, FewestStrangers)
 	}
 	var err error
 	if p.Curve, err = Fit(p.Anchor.Threshold.Cosine()); err != nil {

@@ -44,6 +44,20 @@ type Folder struct {
 	PassedOver []Failure
 }
 
+// Pairs returns how many pairs the pictures make at most, if each shows a face:
+// of one person, and of strangers.
+func (f Folder) Pairs() (mated, strangers int) {
+	of := map[[2]string]int{}
+	for _, p := range f.Pictures {
+		of[[2]string{p.Group, p.Person}]++
+	}
+	for _, n := range of {
+		mated += n * (n - 1) / 2
+	}
+	n := len(f.Pictures)
+	return mated, n*(n-1)/2 - mated
+}
+
 // Find lists the labelled pictures of a folder in order of their paths. It fails
 // where a folder cannot be read: figures from a part of the people would
 // mislead.
@@ -82,7 +96,7 @@ func grouped(fsys fs.FS, grouping Grouping) (bool, error) {
 			case picturefile.Hidden(b.Name()):
 			case b.IsDir():
 				folders++
-			case picturefile.Against(b) == "":
+			case picturefile.Against(fsys, path.Join(e.Name(), b.Name()), b) == "":
 				return false, nil
 			}
 		}
@@ -123,7 +137,7 @@ func (f *Folder) each(fsys fs.FS, dir string, of Picture, visit func(name string
 				return err
 			}
 		case e.Type()&fs.ModeSymlink != 0:
-			f.passOver(of, picturefile.Against(e))
+			f.passOver(of, picturefile.Against(fsys, of.Path, e))
 		default:
 			f.passOver(of, "does not lie in a person's folder")
 		}
@@ -140,15 +154,18 @@ func (f *Folder) pictures(fsys fs.FS, of Picture) error {
 	}
 	for _, e := range entries {
 		of.Path = path.Join(dir, e.Name())
-		switch reason := picturefile.Against(e); {
+		switch {
 		case picturefile.Hidden(e.Name()):
+			continue
 		case e.IsDir():
 			f.passOver(of, "folders in a person's folder are not looked into")
-		case reason != "":
-			f.passOver(of, reason)
-		default:
-			f.Pictures = append(f.Pictures, of)
+			continue
 		}
+		if reason := picturefile.Against(fsys, of.Path, e); reason != "" {
+			f.passOver(of, reason)
+			continue
+		}
+		f.Pictures = append(f.Pictures, of)
 	}
 	return nil
 }

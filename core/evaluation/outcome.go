@@ -36,10 +36,11 @@ func (c *comparing) groupOutcome(g int, name string) Group {
 }
 
 // rankOne counts the mated searches that have the right person first, of the
-// pictures of one group or, for -1, of all.
+// pictures of one group or, for -1, of all. Where there is nobody else, the right
+// person is no finding.
 func (c *comparing) rankOne(group int) (p Proportion) {
 	for i, b := range c.best {
-		if group >= 0 && c.group[i] != group || math.IsInf(b.mate, -1) {
+		if group >= 0 && c.group[i] != group || math.IsInf(b.mate, -1) || math.IsInf(b.stranger, -1) {
 			continue
 		}
 		p.Trials++

@@ -1,31 +1,82 @@
 package picturefile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"imago/ports"
 )
 
-// Against returns what stands against a file by its name and kind, "" when
-// nothing does. Links are not followed, so that nothing outside the folder is
-// read.
-func Against(e fs.DirEntry) string {
+// The reasons of the API against the content of a file.
+const (
+	ReasonEmpty  = "the provided image is empty"
+	ReasonFormat = "unsupported image format: only JPEG and PNG are supported"
+)
+
+// Against returns what stands against a file by its kind and its first bytes, ""
+// when nothing does. Links are not followed, so that nothing outside the folder
+// is read.
+func Against(fsys fs.FS, name string, e fs.DirEntry) string {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		return "symbolic links are not followed"
 	case !e.Type().IsRegular():
 		return "not a regular file"
+	case !utf8.ValidString(name):
+		return "its name is not valid UTF-8"
 	}
-	switch strings.ToLower(path.Ext(e.Name())) {
-	case ".jpg", ".jpeg", ".png":
+	file, err := fsys.Open(name)
+	if err != nil {
+		return Unreadable(err)
+	}
+	defer file.Close()
+	head := make([]byte, len(pngMagic))
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Unreadable(err)
+	}
+	return AgainstContent(head[:n])
+}
+
+// The first bytes of the formats.
+const (
+	jpegMagic = "\xff\xd8"
+	pngMagic  = "\x89PNG"
+)
+
+// AgainstContent returns what stands against a content by its first bytes, ""
+// when nothing does.
+func AgainstContent(data []byte) string {
+	switch {
+	case len(data) == 0:
+		return ReasonEmpty
+	case bytes.HasPrefix(data, []byte(jpegMagic)), bytes.HasPrefix(data, []byte(pngMagic)):
 		return ""
 	}
-	return "not a .jpg, .jpeg or .png file"
+	return ReasonFormat
+}
+
+// extensions are those that the names of pictures have, whatever they hold.
+var extensions = []string{
+	".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng",
+	".avif", ".bmp", ".gif", ".heic", ".heif", ".tif", ".tiff", ".webp",
+}
+
+// CutExtension returns a file's name without the extension of a picture, and
+// whether it has one. Nothing else is cut off: john.smith is a whole name.
+func CutExtension(name string) (stem string, ok bool) {
+	ext := path.Ext(name)
+	if !slices.Contains(extensions, strings.ToLower(ext)) {
+		return name, false
+	}
+	return strings.TrimSuffix(name, ext), true
 }
 
 // Hidden reports whether a file or folder is passed over without a word.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,25 +16,51 @@ import (
 	"imago/ports"
 )
 
+const noPicture = "unsupported image format: only JPEG and PNG are supported"
+
+// Content decides, whatever a file is called.
 func TestAgainst(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a.jpg", "b.JPEG", "c.Png", "d.gif", "jpg", "target"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	const jpeg, png = "\xff\xd8\xff\xe0", "\x89PNG\r\n\x1a\n"
+	for name, content := range map[string]string{
+		"a.jpg": jpeg, "b.JPEG": png, "c.Png": jpeg, "face.jfif": jpeg, "face.jpe": jpeg, "none": png, "x.gif": jpeg, "short": "\xff\xd8",
+		"d.gif": "GIF89a", "e.jpg": "RIFF....WEBP", "g.png": "", "h": "\xff", "i.png": "\x89PN", "notes.txt": "text",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	require.NoError(t, os.Symlink("target", filepath.Join(dir, "e.png")))
+	require.NoError(t, os.Symlink("none", filepath.Join(dir, "j.png")))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "f.png"), 0o700))
-	const noPicture = "not a .jpg, .jpeg or .png file"
 	want := map[string]string{
-		"a.jpg": "", "b.JPEG": "", "c.Png": "", "d.gif": noPicture, "jpg": noPicture, "target": noPicture,
-		"e.png": "symbolic links are not followed", "f.png": "not a regular file",
+		"a.jpg": "", "b.JPEG": "", "c.Png": "", "face.jfif": "", "face.jpe": "", "none": "", "x.gif": "", "short": "",
+		"d.gif": noPicture, "e.jpg": noPicture, "g.png": "the provided image is empty", "h": noPicture, "i.png": noPicture, "notes.txt": noPicture,
+		"j.png": "symbolic links are not followed", "f.png": "not a regular file",
 	}
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	got := map[string]string{}
 	for _, e := range entries {
-		got[e.Name()] = picturefile.Against(e)
+		got[e.Name()] = picturefile.Against(os.DirFS(dir), e.Name(), e)
+		require.NoError(t, os.Remove(filepath.Join(dir, e.Name())))
 	}
 	require.Equal(t, want, got)
+	gone := picturefile.Against(os.DirFS(dir), "none", entries[slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "none" })])
+	require.Contains(t, gone, "cannot be read: ")
+	require.NotContains(t, gone, dir)
+}
+
+func TestCutExtension(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.jpg": "a", "a.JPEG": "a", "a.jfif": "a", "a.jpe": "a", "a.webp": "a", "a.b.png": "a.b", "a.jpg.jpg": "a.jpg", ".jpg": "",
+	} {
+		got, ok := picturefile.CutExtension(name)
+		require.True(t, ok, name)
+		require.Equal(t, want, got)
+	}
+	for _, name := range []string{"john.smith", "john", "a.", "README.md", "a.jpg "} {
+		got, ok := picturefile.CutExtension(name)
+		require.False(t, ok, name)
+		require.Equal(t, name, got)
+	}
 }
 
 func TestHidden(t *testing.T) {

@@ -61,9 +61,10 @@ func presidents(t testing.TB) string {
 	})
 }
 
-// picture copies one of the labelled pictures.
+// picture copies one of the labelled pictures, into a new folder where need be.
 func picture(t testing.TB, path string, elem ...string) {
 	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path, fixture.Read(t, elem...), 0o600))
 }
 
@@ -169,19 +170,48 @@ func TestEnrollReportsRefusals(t *testing.T) {
 	}
 	r := enrollDir(t, path, dir, "--report", report)
 	require.Equal(t, 3, r.code, r.err)
-	require.Equal(t, "users: users 5: 2 enrolled, 0 there already, 6 refused\n", r.out)
+	require.Equal(t, "users: users 4: 2 enrolled, 0 there already, 6 refused\n", r.out)
 	require.Contains(t, r.err, "6 files were refused; the reasons are in "+report)
 	require.Contains(t, r.err, `refused: "truncated.jpg": the provided image is damaged or incomplete`)
-	const noPicture = "not a .jpg, .jpeg or .png file"
+	const noPicture = "unsupported image format: only JPEG and PNG are supported"
 	require.Equal(t, []refusal{
 		{"corrupted.png", "corrupted", "the provided image is damaged or incomplete"},
-		{"drawing.bmp", "", noPicture}, {"drawing.gif", "", noPicture}, {"drawing.webp", "", noPicture},
-		{"empty.png", "empty", "unsupported image format: only JPEG and PNG are supported"},
+		{"drawing.bmp", "drawing", noPicture}, {"drawing.gif", "drawing", noPicture}, {"drawing.webp", "drawing", noPicture},
+		{"empty.png", "empty", noPicture},
 		{"truncated.jpg", "truncated", "the provided image is damaged or incomplete"},
 	}, refusals(t, report))
 	info, err := os.Stat(report)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+// A picture is one whatever its file is called, and only a picture is.
+func TestEnrollJudgesFilesByContent(t *testing.T) {
+	t.Parallel()
+	path, dir, report := database(t, false), t.TempDir(), filepath.Join(t.TempDir(), "refusals.jsonl")
+	face := portrait(t)
+	for name, content := range map[string][]byte{
+		"a.jfif": face, "b.jpe": face, "c.png": face, "d": face, "john.smith": face, "john.doe": face, "e/1": face, "e/2.JPEG": face[:len(face)-2],
+		"notes.txt": []byte("text"), "f.jpg": []byte("GIF89a"), "e/3.png": nil,
+	} {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+	r := enrollDir(t, path, dir, "--report", report)
+	require.Equal(t, 3, r.code, r.err)
+	require.Equal(t, "users: users 7: 8 enrolled, 0 there already, 3 refused\n", r.out)
+	require.Equal(t, []refusal{
+		{"e/3.png", "e", "the provided image is empty"},
+		{"f.jpg", "f", "unsupported image format: only JPEG and PNG are supported"},
+		{"notes.txt", "", "unsupported image format: only JPEG and PNG are supported"},
+	}, refusals(t, report))
+	require.Contains(t, r.err, `refused: "notes.txt": unsupported image format`)
+	s := start(t, "IMAGO_STORE_MEMORY_PATH="+path)
+	var ids []string
+	for _, m := range s.search(face).matches(t) {
+		ids = append(ids, m.UserID)
+	}
+	require.Equal(t, []string{"a", "b", "c", "d", "e", "john.doe", "john.smith"}, ids)
 }
 
 // A user who came by another way is left alone unless told otherwise, and a

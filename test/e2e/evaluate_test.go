@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/test/fixture"
 )
 
 func evaluate(t testing.TB, dir string, args ...string) result {
@@ -40,6 +41,7 @@ type evaluated struct {
 		Stanza              string
 	}
 	NoProposal string
+	Warnings   []string
 	Groups     []struct {
 		Name              string
 		People, Evaluated int
@@ -190,9 +192,53 @@ func TestEvaluateListsFailures(t *testing.T) {
 	require.NoFileExists(t, stale)
 }
 
+// People with a picture each tell how often strangers match, and one person how
+// often that one is missed; what they cannot tell is said, before anything is
+// done.
+func TestEvaluateSaysWhatItCannotTell(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		dir           string
+		says          []string
+		mated, others int
+	}{
+		"strangers": {folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg", "biden/1.jpg": "biden.jpg"}),
+			[]string{"no person has two pictures", "1 pairs of strangers are too few for a calibration"}, 0, 1},
+		"one person": {folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg", "obama/2.jpg": "obama2.jpg", "obama/3.jpg": "obama3.jpg"}),
+			[]string{"all pictures show one person"}, 3, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			none := t.TempDir()
+			early := finish(t, command(t, "", []string{"IMAGO_MODELS_DIR=" + none}, "evaluate", c.dir, "--out", filepath.Join(none, "out")))
+			require.Equal(t, 1, early.code)
+			for _, s := range c.says {
+				require.Contains(t, early.err, "note: "+s, "it is said before a model is looked for")
+			}
+
+			out := t.TempDir()
+			stale := filepath.Join(out, "det.png")
+			require.NoError(t, os.WriteFile(stale, []byte("stale"), 0o600))
+			r := evaluate(t, c.dir, "--out", out, "--format", "json")
+			require.Zero(t, r.code, r.err)
+			e := parse(t, r.out)
+			require.Equal(t, []int{c.mated, c.others, 0}, []int{e.MatedPairs, e.StrangerPairs, e.RankOne.Trials})
+			require.Equal(t, c.others, e.PresentDefault.FalseMatches.Trials)
+			require.Equal(t, c.mated, e.PresentDefault.FalseNonMatches.Trials)
+			require.Nil(t, e.Proposal)
+			require.Contains(t, strings.Join(e.Warnings, "\n"), c.says[0])
+			require.NoFileExists(t, stale)
+			html, err := os.ReadFile(filepath.Join(out, "report.html"))
+			require.NoError(t, err)
+			require.Contains(t, string(html), c.says[0])
+			require.NotContains(t, string(html), "0 of 0")
+		})
+	}
+}
+
 func TestEvaluateSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, one, faceless := t.TempDir(), folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg"}), folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg"})
+	require.NoError(t, os.WriteFile(filepath.Join(faceless, "obama", "2.jpg"), fixture.Truncated(t), 0o600))
 	for i := range 8 {
 		person := filepath.Join(dir, fmt.Sprint(i))
 		require.NoError(t, os.Mkdir(person, 0o700))
@@ -212,7 +258,8 @@ func TestEvaluateSaysWhatIsWrong(t *testing.T) {
 		{[]string{dir, "--gallery", "0"}, 2, "--gallery"},
 		{[]string{dir, "--format", "xml"}, 2, "one of text, json"},
 		{[]string{dir, "--groups", "maybe"}, 2, "one of auto, yes, no"},
-		{[]string{dir}, 1, "8 of 8 pictures have a face, which makes 0 pairs of one person and 28 of strangers"},
+		{[]string{one}, 2, "has one picture: pictures are compared, so at least two are needed"},
+		{[]string{faceless}, 1, "1 of 2 pictures have a face: pictures are compared, so at least two are needed"},
 	} {
 		r := finish(t, command(t, "", pipelineEnvironment(t), append([]string{"evaluate"}, c.args...)...))
 		require.Equal(t, c.code, r.code, "%v: %s", c.args, r.err)

@@ -81,7 +81,7 @@ func TestMetrics(t *testing.T) {
 		`imago_refusals_total{reason="exists"}`:                                           1,
 		`imago_refusals_total{reason="image_format"}`:                                     1,
 		`imago_refusals_total{reason="unauthorized"}`:                                     1,
-		`imago_refusals_total{reason="not_found"}`:                                        1,
+		`imago_refusals_total{reason="no_such_list"}`:                                     1,
 		`imago_refusals_total{reason="no_face"}`:                                          0,
 		`imago_gallery_users{collection="users"}`:                                         1,
 		`imago_store_errors_total{kind="unavailable",operation="search"}`:                 0,

@@ -107,6 +107,34 @@ func TestTokens(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.enrol("plain", portrait(t)).status, "nothing requires tokens here")
 }
 
+// What no server would take for a picture is not sealed, and a picture is whatever
+// its file is called.
+func TestSealJudgesFilesByContent(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t)
+	d.add("ec", "ECDH-ES+A256KW")
+	for name, c := range map[string]struct {
+		content []byte
+		says    string
+	}{
+		"face.jfif": {portrait(t), ""}, "face": {portrait(t), ""}, "face.png": {portrait(t), ""},
+		"notes.jpg": {[]byte("text"), "only JPEG and PNG are supported"}, "empty.jpg": {nil, "is empty"},
+	} {
+		path := filepath.Join(d.dir, name)
+		require.NoError(t, os.WriteFile(path, c.content, 0o600))
+		out, err := exec.CommandContext(t.Context(), imago(t), "token", "seal", path, "--jwk", d.jwk("ec")).CombinedOutput()
+		if c.says == "" {
+			require.NoError(t, err, "%s", out)
+			require.Equal(t, 4, strings.Count(string(out), "."))
+			continue
+		}
+		var failed *exec.ExitError
+		require.ErrorAs(t, err, &failed, name)
+		require.Equal(t, 2, failed.ExitCode())
+		require.Contains(t, string(out), c.says)
+	}
+}
+
 // Every bad token has the same answer; the log says why.
 func TestBadTokens(t *testing.T) {
 	t.Parallel()

@@ -12,9 +12,10 @@ export const key = {
 
 /** An answer that is no success; the message is for people. */
 export class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, reasons = []) {
     super(message);
     this.status = status;
+    this.reasons = reasons;
   }
 }
 
@@ -43,7 +44,7 @@ export async function call(method, path, body, signal) {
   if (response.ok) return answer;
   const message = words(response, answer);
   if (response.status === 401) window.dispatchEvent(new CustomEvent('keyrefused', { detail: message }));
-  throw new Refused(response.status, message);
+  throw new Refused(response.status, message, answer?.errors);
 }
 
 function parse(text) {

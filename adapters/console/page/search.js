@@ -73,7 +73,8 @@ async function search(collection) {
     $('results').hidden = false;
     render();
   } catch (error) {
-    if (error.status === 404) say('search-message', `No match: nobody is enrolled in ${collection}.`);
+    // A list that is not there is told with a reason.
+    if (error.status === 404 && error.reasons.length === 0) say('search-message', `No match: nobody is enrolled in ${collection}.`);
     else say('search-message', error.message, 'bad');
   }
 }
