@@ -26,6 +26,8 @@ type Client struct {
 	Collections []string
 	// Operations the client may perform; empty means all.
 	Operations []Operation
+	// MinThreshold is the least similarity in percent that the client may search with.
+	MinThreshold float64
 	// Expires is when the key stops being valid; zero means never.
 	Expires time.Time
 }

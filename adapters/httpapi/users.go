@@ -11,7 +11,7 @@ import (
 )
 
 // inventory is the collection of the paths that name no list.
-const inventory = "users"
+const inventory = ports.Inventory
 
 // Gallery is what the API needs of the core. Its errors are those of ports;
 // those that the client can do something about are Refusals. The picture is

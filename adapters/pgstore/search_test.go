@@ -50,7 +50,7 @@ func TestScanUsesTheKey(t *testing.T) {
 	cfg := settingsFor(t, dsn(t))
 	always(&cfg)
 	s := started(t, cfg, testSpace(2))
-	require.Contains(t, plan(t, s, nextPage, users, "ada", "f", 10),
+	require.Contains(t, plan(t, s, withVector+behindFace+inOrder, users, "ada", "f", 10),
 		"Index Cond: ((collection = 'users'::text) AND (ROW(user_id, face_id) > ROW('ada'::text, 'f'::text)))")
 }
 
