@@ -70,6 +70,8 @@ func CheckUserIDForm(id string) error {
 // variants and emoji are among them: with and without, an ID may look the same.
 func unseen(r rune) bool {
 	switch {
+	case r < utf8.RuneSelf:
+		return unicode.IsControl(r)
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
 		return false // format characters in name only: they are seen
 	case r == brailleBlank:
@@ -91,7 +93,7 @@ func Reserved(text string, lists ...string) string {
 	text = folded(text)
 	for _, words := range [][]string{ReservedWords(), lists} {
 		for _, word := range words {
-			if text == folded(word) {
+			if text == word {
 				return word
 			}
 		}
@@ -99,9 +101,9 @@ func Reserved(text string, lists ...string) string {
 	return ""
 }
 
-// folded returns what texts that differ in case have in common, and those that differ
-// in the width or the form of their letters. Words that are reserved consist of ASCII,
-// which a single letter folds to two of in the one case that is replaced.
+// folded returns what texts have in common that differ in case, or in the width or the
+// form of their letters. Words and names of lists are in lower case and ASCII, so that
+// lower case is all of Unicode's case folding but for the letter that is replaced.
 func folded(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r != ' ' && unseen(r) {

@@ -20,6 +20,7 @@ const (
 	trailEnroll     = "enroll"
 	trailExport     = "export"
 	trailImport     = "import"
+	trailUnenrol    = "operator_unenrol"
 	trailMigrateOut = "migrate_out"
 	trailMigrateIn  = "migrate_in"
 )
@@ -32,14 +33,21 @@ type trail struct {
 	operation string
 	began     time.Time
 	id        string // of the run, in all of its lines
+	userID    string // whom the command is about; "" for no single user
 	warnings  io.Writer
 }
 
 // beginTrail announces a command. Where audit.required is set, an error means
 // that it must not be done.
 func beginTrail(ctx context.Context, cfg config.Audit, operation, collection string, warnings io.Writer) (*trail, error) {
+	return beginTrailOf(ctx, cfg, operation, collection, "", warnings)
+}
+
+// beginTrailOf is beginTrail for a command about one user.
+func beginTrailOf(ctx context.Context, cfg config.Audit, operation, collection, userID string, warnings io.Writer) (*trail, error) {
 	t := &trail{
-		log: audit.NewForCommand(cfg), required: cfg.Required, operation: operation,
+		userID: userID,
+		log:    audit.NewForCommand(cfg), required: cfg.Required, operation: operation,
 		began: time.Now(), id: rand.Text(), warnings: warnings,
 	}
 	err := t.log.Start(ctx)
@@ -84,7 +92,7 @@ func (t *trail) conclude(ctx context.Context, all []touched, failed error) error
 func (t *trail) write(phase, collection string, faces int, reasons ...string) error {
 	return t.log.Write(ports.AuditEntry{
 		Time: t.began, Phase: phase, RequestID: t.id, Client: account(), Address: "command line",
-		Operation: t.operation, Collection: collection, Faces: faces, Reasons: reasons, Duration: time.Since(t.began),
+		Operation: t.operation, Collection: collection, UserID: t.userID, Faces: faces, Reasons: reasons, Duration: time.Since(t.began),
 	})
 }
 
