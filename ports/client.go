@@ -19,6 +19,13 @@ const (
 // Operations lists every Operation.
 func Operations() []Operation { return []Operation{OpEnrol, OpSearch, OpUnenrol, OpRead} }
 
+// Purpose is what a request is for. A token may be bound to one.
+type Purpose struct {
+	Operation Operation
+	// Collection is empty where the request is about none.
+	Collection string
+}
+
 // Client is an authenticated caller. Its name is the owner of what it enrols.
 type Client struct {
 	Name string

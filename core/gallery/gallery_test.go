@@ -3,6 +3,7 @@ package gallery_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -218,6 +219,21 @@ func TestSearchBounds(t *testing.T) {
 		require.ErrorIs(t, err, ports.ErrNotFound, "nobody matches")
 		require.LessOrEqual(t, q.MinScore, 1.0)
 		require.GreaterOrEqual(t, q.MinScore, -1.0)
+	}
+}
+
+// A key with a least threshold cannot ask who resembles a face a little.
+func TestSearchBelowTheLeastThresholdOfTheKey(t *testing.T) {
+	limited := alice
+	limited.MinThreshold = 75.5
+	matches := []ports.Match{{UserID: "u1", Score: 0.9}}
+	for threshold, allowed := range map[float64]bool{0: false, 75.4999: false, 75.5: true, 80: true, 100: true} {
+		_, q, err := search(t, matches, limited, ports.Probe{Collection: "users", Threshold: threshold, Limit: 100})
+		require.Equal(t, allowed, !errors.Is(err, ports.ErrForbidden), "%v: %v", threshold, err)
+		if !allowed {
+			require.Zero(t, q, "the store is not asked")
+			require.ErrorContains(t, err, "is below 75.5, the least that this key may search with")
+		}
 	}
 }
 
