@@ -83,6 +83,9 @@ func (d *database) look(ctx context.Context, space ports.Space, convert bool, be
 	if err := d.checkSpace(space); err != nil {
 		return 0, err
 	}
+	if d.vault.unbound, err = d.isUnbound(); err != nil {
+		return 0, err
+	}
 	from, err := d.plan(convert)
 	if err != nil {
 		return 0, err

@@ -291,7 +291,7 @@ func BenchmarkOpen(b *testing.B) {
 
 // A token that is bound to a purpose opens for no other, and is not spent by the attempt.
 func TestPurposes(t *testing.T) {
-	key := testKeys()["ec"]
+	key := testKeys()["wrap"]
 	enrolUsers := ports.Purpose{Operation: ports.OpEnrol, Collection: "users"}
 	for name, c := range map[string]struct{ bound, asked ports.Purpose }{
 		"another operation":  {enrolUsers, ports.Purpose{Operation: ports.OpSearch, Collection: "users"}},
