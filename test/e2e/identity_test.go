@@ -88,7 +88,7 @@ func TestListsWithTheNameOfAUser(t *testing.T) {
 		cmd := command(t, path, env, append(args, "--config", file)...)
 		return finish(t, cmd)
 	}
-	for _, name := range []string{"serve", "check"} {
+	for _, name := range []string{"check", "serve"} {
 		r := run(name)
 		require.Equal(t, 1, r.code, "%s: %s%s", name, r.out, r.err)
 		require.Contains(t, r.out+r.err, `1 enrolled users have the name of a list, so that no request could reach them and nobody erase them: "VIP" in users (the list vip)`)
