@@ -22,6 +22,8 @@ type Census struct {
 	strays  bool         // the current user has been counted as ownerless
 
 	Shadowed, Misnamed, Ownerless Strays
+	// Unlisted are users of collections that are not configured any more.
+	Unlisted Strays
 }
 
 // Strays are users of one kind: how many there are, and the first of them.
@@ -63,9 +65,13 @@ func (c *Census) Add(r ports.Record) {
 	c.current = ports.Record{Collection: strings.Clone(r.Collection), UserID: strings.Clone(r.UserID), Owner: strings.Clone(r.Owner)}
 }
 
-// name judges the ID of a user.
+// name judges the ID and the collection of a user.
 func (c *Census) name(r ports.Record) {
 	names := namesOf(c.lists)
+	if r.Collection != Inventory && !slices.Contains(names, r.Collection) {
+		c.Unlisted.add(r, "it is not configured")
+		return
+	}
 	word := ports.Reserved(r.UserID, names...)
 	if slices.Contains(names, word) {
 		c.Shadowed.add(r, "the list "+word)
@@ -131,6 +137,8 @@ func (c *Census) Warnings(named bool) (all []string) {
 			"remove each with `imago unenrol USER --collection LIST` and enrol it under another ID"},
 		{c.Ownerless, "%d users of shared lists belong to no client or to several: searches find them, but no client sees or removes them; " +
 			"remove each with `imago unenrol USER --collection LIST` and enrol it again"},
+		{c.Unlisted, "%d users are in collections that are not configured: no request reaches them; " +
+			"configure the collection again, or remove each with `imago unenrol USER --collection LIST`"},
 	} {
 		if one.Count == 0 {
 			continue

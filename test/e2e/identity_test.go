@@ -120,6 +120,14 @@ func TestListsWithTheNameOfAUser(t *testing.T) {
 	require.Equal(t, 1, told[1].Faces)
 	require.Equal(t, []string{"failed"}, told[3].Reasons)
 
+	// A list that is taken out of the configuration leaves its users behind.
+	removed := earlier(t, ports.Record{Collection: "vip", UserID: "left", FaceID: "f", Owner: "gateway"})
+	r = finish(t, command(t, removed, env, "check"))
+	require.Zero(t, r.code, r.out)
+	require.Contains(t, r.out, `1 users are in collections that are not configured`)
+	require.Contains(t, r.out, `"left" in vip`)
+	done(t, removed, "unenrol", "--collection", "vip", "left")
+
 	again := start(t, "IMAGO_STORE_MEMORY_PATH="+path, "IMAGO_CONFIG="+file)
 	require.Equal(t, http.StatusBadRequest, again.enrol("Vip", portrait(t)).status)
 	require.Len(t, read[roster](t, again.must("GET", "/users", "")).Users, 1)
