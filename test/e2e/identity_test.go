@@ -356,6 +356,8 @@ func TestLeastThreshold(t *testing.T) {
 		require.NotEqual(t, 403, s.must("POST", "/users/search", face).status)
 	}
 	require.Equal(t, 2, attempt(t, "", "keys", "new", "x", "--min-threshold", "101").code)
+	listed := finish(t, command(t, "", []string{"IMAGO_AUTH_KEYS_FILE=" + keys}, "keys", "list"))
+	require.Contains(t, listed.out, "search (search from 85.5 %)")
 }
 
 // A token that was sealed for one operation or collection is good for no other.
