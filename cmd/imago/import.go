@@ -64,7 +64,9 @@ func checkOwner(cmd *cobra.Command, owner string) error {
 	if !cmd.Flags().Changed("owner") {
 		return nil
 	}
-	if err := (config.Key{Name: owner, SHA256: strings.Repeat("0", 64)}).Check(); err != nil {
+	everything := []string{config.All}
+	key := config.Key{Name: owner, SHA256: strings.Repeat("0", 64), Collections: everything, Operations: everything}
+	if key.Check() != nil {
 		return usageError{errors.New("--owner must be the name of an API client: 1 to 64 of A-Z, a-z, 0-9, ., _ and -")}
 	}
 	return nil
