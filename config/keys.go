@@ -25,6 +25,9 @@ type Key struct {
 	Name string `yaml:"name" validate:"required,keyname"`
 	// SHA256 is the hash of the key's UTF-8 bytes in lower-case hex.
 	SHA256 string `yaml:"sha256" validate:"required,len=64,hexlower"`
+	// MinThreshold is the least threshold in percent that the key may search with, so
+	// that it cannot ask who resembles a face a little; absent means any.
+	MinThreshold float64 `yaml:"min_threshold,omitempty" validate:"min=0,max=100"`
 	// Expires is when the key stops being valid (RFC 3339); absent means never.
 	Expires time.Time `yaml:"expires,omitempty"`
 	// Rate and Burst replace auth.rate and auth.burst for this key; absent means

@@ -26,8 +26,8 @@ func rules() map[string]rule {
 		"listen":         text(isListen, "must be host:port or unix:///absolute/path"),
 		"socketmode":     matching(socketMode, "must be an octal file mode such as 0660"),
 		"proxy":          text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
-		"collection":     text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved, ", ")),
-		"scope":          text(isScope, "must be "+All+", "+inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
+		"collection":     text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved(), ", ")),
+		"scope":          text(isScope, "must be "+All+", "+ports.Inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
 		"operation":      text(isOperation, "must be "+All+" or one of "+strings.Join(operations(), ", ")),
 		"keyname":        matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
 		"modelname":      matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
@@ -60,18 +60,15 @@ var (
 	hostName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
 )
 
-// inventory is the collection that every configuration has.
-const inventory = "users"
-
 // reserved lists the names that mean something else in the paths of the API and
 // in the scopes of keys.
-var reserved = []string{inventory, "search", "faces", All}
+func reserved() []string { return append(ports.ReservedWords(), All) }
 
 func isCollection(s string) bool {
-	return collectionName.MatchString(s) && !slices.Contains(reserved, s)
+	return collectionName.MatchString(s) && !slices.Contains(reserved(), s)
 }
 
-func isScope(s string) bool { return s == All || s == inventory || isCollection(s) }
+func isScope(s string) bool { return s == All || s == ports.Inventory || isCollection(s) }
 
 func operations() []string {
 	var all []string

@@ -19,6 +19,13 @@ const (
 // Operations lists every Operation.
 func Operations() []Operation { return []Operation{OpEnrol, OpSearch, OpUnenrol, OpRead} }
 
+// Purpose is what a request is for. A token may be bound to one.
+type Purpose struct {
+	Operation Operation
+	// Collection is empty where the request is about none.
+	Collection string
+}
+
 // Client is an authenticated caller. Its name is the owner of what it enrols.
 type Client struct {
 	Name string
@@ -26,6 +33,8 @@ type Client struct {
 	Collections []string
 	// Operations the client may perform; empty means all.
 	Operations []Operation
+	// MinThreshold is the least similarity in percent that the client may search with.
+	MinThreshold float64
 	// Expires is when the key stops being valid; zero means never.
 	Expires time.Time
 }

@@ -65,6 +65,42 @@ type Match struct {
 	Score float64
 }
 
+// Owners says whose faces a call is about. The zero value is nobody's and refused, so
+// that forgetting it never means everybody.
+type Owners struct {
+	everybody bool
+	name      string
+}
+
+// Everybody is whoever enrolled a face.
+func Everybody() Owners { return Owners{everybody: true} }
+
+// OwnedBy is the one client of that name.
+func OwnedBy(name string) Owners { return Owners{name: name} }
+
+// Only returns the name of the one owner; there is none where everybody is meant.
+func (o Owners) Only() (name string, one bool) { return o.name, !o.everybody }
+
+// Include reports whether a face of that owner is meant.
+func (o Owners) Include(owner string) bool { return o.everybody || o.name == owner }
+
+// Selection says which records of a collection a scan yields.
+type Selection struct {
+	Collection string
+	// From is the ID of the first user, or any text before it; "" for all.
+	From string
+	// Owners leaves out the faces of all others.
+	Owners Owners
+	// WithoutVectors has records come without their vectors, which is much cheaper
+	// where they come over a network.
+	WithoutVectors bool
+}
+
+// Everything selects all records of a collection from a user on.
+func Everything(collection, from string) Selection {
+	return Selection{Collection: collection, From: from, Owners: Everybody()}
+}
+
 // VectorStore keeps enrolled faces and finds the nearest. Implementations are
 // safe for concurrent use by any number of goroutines.
 //
@@ -110,12 +146,16 @@ type VectorStore interface {
 	// collection gives no matches.
 	Search(ctx context.Context, q Query) ([]Match, error)
 
-	// Scan yields the records of a collection ordered by UserID, then FaceID
-	// (both bytewise), starting with the first user whose ID is not less than
-	// from ("" for all). It takes constant memory. Records written or removed
+	// Scan yields the records of a collection that a selection names, ordered by
+	// UserID, then FaceID (both bytewise), starting with the first user whose ID is
+	// not less than From. It takes constant memory. Records written or removed
 	// during the scan may or may not appear; all others appear exactly once.
 	// An error ends the sequence and is yielded with a zero Record.
-	Scan(ctx context.Context, collection, from string) iter.Seq2[Record, error]
+	//
+	// A client is shown pages of its own users: with one owner, how long a scan
+	// takes to its first record must not grow with the records of others, as far as
+	// the backend has an index for it.
+	Scan(ctx context.Context, s Selection) iter.Seq2[Record, error]
 
 	// Count returns the number of users in a collection, 0 for an unknown one.
 	Count(ctx context.Context, collection string) (int, error)

@@ -17,8 +17,7 @@ type UserFace struct {
 // Page is a part of a collection's users in order of their IDs.
 type Page struct {
 	Users []User
-	// Next is the ID with which the next page begins; empty on the last page.
-	// A page may have fewer users than were asked for, even none, and yet not
-	// be the last.
+	// Next is the ID with which the next page begins; empty on the last page. It
+	// is that of a user whom the client may see.
 	Next string
 }

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The limits of package
+// The limits of IDs, names and queries.
 const (
 	maxID         = 256
 	maxCollection = 64
@@ -74,6 +74,18 @@ func ValidateQuery(q Query, dimension int) error {
 		return invalid("the minimum score is not between -1 and 1")
 	}
 	return checkVector(q.Vector, dimension)
+}
+
+// ValidateSelection is ValidateRecord for the argument of Scan. From is not judged:
+// any text has a place in the order of IDs.
+func ValidateSelection(s Selection) error {
+	if err := ValidateCollection(s.Collection); err != nil {
+		return err
+	}
+	if owner, one := s.Owners.Only(); one {
+		return checkID("owner", owner)
+	}
+	return nil
 }
 
 // ValidateCollection is ValidateRecord for the name of a collection.

@@ -200,7 +200,7 @@ func newKey(one config.Key) (key, error) {
 		return key{}, fmt.Errorf("the sha256 of key %q is not a SHA-256 in hex", one.Name)
 	}
 	k.hash = [sha256.Size]byte(hash)
-	k.client = ports.Client{Name: one.Name, Expires: one.Expires}
+	k.client = ports.Client{Name: one.Name, MinThreshold: one.MinThreshold, Expires: one.Expires}
 	if k.client.Collections, err = scope[string](one.Collections); err != nil {
 		return key{}, fmt.Errorf("key %q: collections %w", one.Name, err)
 	}

@@ -59,7 +59,7 @@ func TestAuthenticate(t *testing.T) {
 	full, fullHash := Generate()
 	scoped, scopedHash := Generate()
 	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), "keys:\n"+stanza("full", fullHash, "")+
-		stanza("scoped", scopedHash, "    expires: 2030-01-02T03:04:05Z\n    collections: [blacklist]\n    operations: [search, enrol]\n"))
+		stanza("scoped", scopedHash, "    min_threshold: 72.5\n    expires: 2030-01-02T03:04:05Z\n    collections: [blacklist]\n    operations: [search, enrol]\n"))
 	k := started(t, path, environmentKey, quiet)
 	expires := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
@@ -95,7 +95,7 @@ func TestAuthenticate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ports.Client{
 		Name: "scoped", Collections: []string{"blacklist"},
-		Operations: []ports.Operation{ports.OpSearch, ports.OpEnrol}, Expires: expires,
+		Operations: []ports.Operation{ports.OpSearch, ports.OpEnrol}, MinThreshold: 72.5, Expires: expires,
 	}, c)
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 
 	"imago/config"
 	"imago/ports"
@@ -19,7 +20,11 @@ func (s *Server) collections(x *exchange, r *http.Request, c caller) error {
 	out := collectionList{Collections: []collection{}}
 	for _, one := range append([]config.Collection{{Name: inventory}}, s.lists...) {
 		if ops := permitted(c.Client, one.Name); len(ops) > 0 {
-			out.Collections = append(out.Collections, collection{Name: one.Name, Shared: one.Shared, Operations: ops})
+			found := collection{Name: one.Name, Shared: one.Shared, Operations: ops}
+			if slices.Contains(ops, ports.OpSearch) {
+				found.MinThreshold = c.MinThreshold
+			}
+			out.Collections = append(out.Collections, found)
 		}
 	}
 	if err := s.disclose(x); err != nil {
@@ -48,4 +53,6 @@ type collection struct {
 	Name       string            `json:"name"`
 	Shared     bool              `json:"shared"`
 	Operations []ports.Operation `json:"operations"`
+	// MinThreshold is the least that the key may search with; absent for any.
+	MinThreshold float64 `json:"minThreshold,omitempty"`
 }

@@ -66,7 +66,7 @@ func TestCollections(t *testing.T) {
 	o.Lists = []config.Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}}
 	o.Auth = keys{
 		theKey:  {Name: "gateway"},
-		"lists": {Name: "lists", Collections: []string{"blacklist"}, Operations: []ports.Operation{ports.OpSearch, ports.OpRead}},
+		"lists": {Name: "lists", Collections: []string{"blacklist"}, Operations: []ports.Operation{ports.OpSearch, ports.OpRead}, MinThreshold: 82.5},
 		"gone":  {Name: "gone", Collections: []string{"a list that was removed"}},
 	}
 	h := httpapi.New(o).Handler()
@@ -75,7 +75,7 @@ func TestCollections(t *testing.T) {
 			{"name":"users","shared":false,"operations":["enrol","search","unenrol","read"]},
 			{"name":"blacklist","shared":true,"operations":["enrol","search","unenrol","read"]},
 			{"name":"whitelist","shared":false,"operations":["enrol","search","unenrol","read"]}]}`,
-		"lists": `{"collections":[{"name":"blacklist","shared":true,"operations":["search","read"]}]}`,
+		"lists": `{"collections":[{"name":"blacklist","shared":true,"operations":["search","read"],"minThreshold":82.5}]}`,
 		"gone":  `{"collections":[]}`,
 	} {
 		r := request("GET", "/collections", "")

@@ -225,6 +225,9 @@ func FuzzRoster(f *testing.F) {
 		return r.StatusCode, page.Cursor
 	}
 	f.Fuzz(func(t *testing.T, id, number, cursor string) {
+		if ports.ValidateUser("users", id) != nil {
+			id = "" // no store has such a user
+		}
 		next = id
 		status, made := ask(t, url.Values{})
 		require.Equal(t, 200, status)
@@ -235,8 +238,9 @@ func FuzzRoster(f *testing.F) {
 
 		status, _ = ask(t, url.Values{"cursor": {cursor}, "limit": {number}})
 		n, badLimit := strconv.Atoi(number)
-		start, badCursor := base64.RawURLEncoding.DecodeString(cursor)
-		require.Equal(t, badLimit == nil && badCursor == nil, status == 200, "limit %q, cursor %q", number, cursor)
+		start, err := base64.RawURLEncoding.DecodeString(cursor)
+		sound := err == nil && base64.RawURLEncoding.EncodeToString(start) == cursor && (cursor == "" || ports.ValidateUser("users", string(start)) == nil)
+		require.Equal(t, badLimit == nil && sound, status == 200, "limit %q, cursor %q", number, cursor)
 		if status == 200 {
 			require.Equal(t, n, limit)
 			require.Equal(t, string(start), from)

@@ -112,13 +112,13 @@ func (s *Server) users(x *exchange, r *http.Request, c caller) error {
 			return refuse("limit must be a whole number")
 		}
 	}
-	from, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
+	from, err := readCursor(query.Get("cursor"))
 	if err != nil {
-		return refuse("cursor must be one that an earlier page gave")
+		return err
 	}
 	ctx, cancel := s.bounded(r)
 	defer cancel()
-	page, err := s.gallery.Users(ctx, c.Client, c.collection, string(from), limit)
+	page, err := s.gallery.Users(ctx, c.Client, c.collection, from, limit)
 	if err != nil {
 		return err
 	}
@@ -146,8 +146,21 @@ func checkQuery(query url.Values, known ...string) error {
 	return nil
 }
 
-// users is a page of users. The cursor is the ID with which the next one
-// begins, in base64 so that clients take it for what it is, opaque.
+// readCursor returns the user ID in a cursor. One that was not given by an earlier page
+// opens nothing: it is a place in the order of IDs, and the page behind it has nothing
+// but what the client may see.
+func readCursor(text string) (string, error) {
+	encoding := base64.RawURLEncoding.Strict()
+	from, err := encoding.DecodeString(text)
+	if err != nil || encoding.EncodeToString(from) != text || text != "" && ports.ValidateUser(inventory, string(from)) != nil {
+		return "", refuse("cursor must be one that an earlier page gave")
+	}
+	return string(from), nil
+}
+
+// users is a page of users. The cursor is the ID with which the next one begins, a user
+// of the client's like those of the page, in base64 so that clients take it for what it
+// is, opaque.
 type users struct {
 	Users  []user `json:"users"`
 	Cursor string `json:"cursor,omitempty"`

@@ -78,7 +78,7 @@ func TestUsers(t *testing.T) {
 		require.Equal(t, `{"users":[{"userId":"u1","faces":[]}],"cursor":"`+cursor+`"}`, text(t, r))
 		require.Equal(t, want, asked, path)
 	}
-	for _, query := range []string{"limit=ten", "limit=", "limit=1&limit=2", "cursor=%25", "offset=3"} {
+	for _, query := range []string{"limit=ten", "limit=", "limit=1&limit=2", "cursor=%25", "offset=3", "cursor=YQ%0A", "cursor=YR", "cursor=AA", "cursor=_w", "cursor=" + base64.RawURLEncoding.EncodeToString(make([]byte, 300))} {
 		require.NotEmpty(t, requireProblem(t, 400, do(h, request("GET", "/users?"+query, ""))), query)
 	}
 }

@@ -5,15 +5,17 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+
+	"imago/ports"
 )
 
 // TokenOpener opens encrypted pictures.
 type TokenOpener interface {
 	// Open returns the picture in a token, which is a JWE in compact
-	// serialization (RFC 7516). The error says why a token is not accepted; it is
+	// serialization (RFC 7516), for a request of that purpose. The error says why a token is not accepted; it is
 	// for the log, and the client is told none of it. Only a context that ended
 	// is told apart. The token is read and not retained.
-	Open(ctx context.Context, token []byte) ([]byte, error)
+	Open(ctx context.Context, token []byte, p ports.Purpose) ([]byte, error)
 }
 
 // Tokens is the entrance for encrypted pictures.
@@ -32,7 +34,7 @@ func (s *Server) picture(x *exchange, r *http.Request, c caller, text []byte) ([
 		return nil, err
 	}
 	if face.token {
-		return s.openToken(x, r, face.text)
+		return s.openToken(x, r, face.text, ports.Purpose{Operation: c.operation, Collection: c.collection})
 	}
 	if s.requiresToken(c.collection) {
 		return nil, errTokenRequired
@@ -43,7 +45,7 @@ func (s *Server) picture(x *exchange, r *http.Request, c caller, text []byte) ([
 // openToken opens a token. The one thing about it that the client is told is
 // that the picture is too large, which everybody can see from its length. All
 // else is one answer, and the reason goes to the log.
-func (s *Server) openToken(x *exchange, r *http.Request, token []byte) ([]byte, error) {
+func (s *Server) openToken(x *exchange, r *http.Request, token []byte, p ports.Purpose) ([]byte, error) {
 	if base64.RawURLEncoding.DecodedLen(len(ciphertext(token))) > s.limits.ImageBytes {
 		return nil, pictureTooLarge(s.limits.ImageBytes)
 	}
@@ -52,7 +54,7 @@ func (s *Server) openToken(x *exchange, r *http.Request, token []byte) ([]byte, 
 	}
 	ctx, cancel := s.bounded(r)
 	defer cancel()
-	picture, err := s.tokens.Opener.Open(ctx, token)
+	picture, err := s.tokens.Opener.Open(ctx, token, p)
 	switch {
 	case err == nil && len(picture) > s.limits.ImageBytes:
 		return nil, pictureTooLarge(s.limits.ImageBytes)

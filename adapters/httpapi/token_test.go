@@ -23,7 +23,34 @@ const notValid = "provided token is not valid"
 // openFunc is a TokenOpener.
 type openFunc func(ctx context.Context, token []byte) ([]byte, error)
 
-func (f openFunc) Open(ctx context.Context, token []byte) ([]byte, error) { return f(ctx, token) }
+func (f openFunc) Open(ctx context.Context, token []byte, _ ports.Purpose) ([]byte, error) {
+	return f(ctx, token)
+}
+
+// purposes is a TokenOpener that notes what requests are for.
+type purposes []ports.Purpose
+
+func (p *purposes) Open(_ context.Context, _ []byte, of ports.Purpose) ([]byte, error) {
+	*p = append(*p, of)
+	return picture, nil
+}
+
+// A token may be good for one purpose only, so its opener is told the request's.
+func TestTokensAreOpenedForAPurpose(t *testing.T) {
+	enrols := []string{"POST /users/u1", "PUT /users/u1", "POST /users/u1/faces"}
+	for call, want := range map[string]ports.Purpose{
+		enrols[0]: {Operation: "enrol", Collection: "users"}, enrols[1]: {Operation: "enrol", Collection: "users"}, enrols[2]: {Operation: "enrol", Collection: "users"},
+		"POST /users/sealed/u1": {Operation: "enrol", Collection: "sealed"}, "POST /users/search": {Operation: "search", Collection: "users"},
+		"POST /users/open/search": {Operation: "search", Collection: "open"}, "POST /faces/detect": {Operation: "search"},
+	} {
+		var asked purposes
+		o := withTokens(&gallery{}, nil)
+		o.Tokens.Opener = &asked
+		method, path, _ := strings.Cut(call, " ")
+		do(httpapi.New(o).Handler(), request(method, path, faceOf(aToken)))
+		require.Equal(t, purposes{want}, asked, call)
+	}
+}
 
 // opens opens aToken only.
 func opens(t *testing.T) openFunc {

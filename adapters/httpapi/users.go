@@ -12,7 +12,7 @@ import (
 )
 
 // inventory is the collection of the paths that name no list.
-const inventory = "users"
+const inventory = ports.Inventory
 
 // Gallery is what the API needs of the core. Its errors are those of ports;
 // those that the client can do something about are Refusals. The picture is
@@ -37,9 +37,10 @@ type Authenticator interface {
 	Authenticate(key string) (ports.Client, error)
 }
 
-// caller is who asks, and about which collection.
+// caller is who asks, for what, and about which collection.
 type caller struct {
 	ports.Client
+	operation  ports.Operation
 	collection string
 }
 
@@ -49,12 +50,12 @@ type handling func(x *exchange, r *http.Request, c caller) error
 // api admits a request to a collection: there is room for it, its key is valid
 // and in scope. Nothing of the body has been read by then.
 func (s *Server) api(op ports.Operation, next handling) handler {
-	return s.audited(op, s.admit(next, func(c ports.Client, r *http.Request) (string, error) { return s.scope(c, r, op) }))
+	return s.audited(op, s.admit(op, next, func(c ports.Client, r *http.Request) (string, error) { return s.scope(c, r, op) }))
 }
 
 // admit is api for requests whose scope is judged by scope, which returns the
 // collection.
-func (s *Server) admit(next handling, scope func(ports.Client, *http.Request) (string, error)) handler {
+func (s *Server) admit(op ports.Operation, next handling, scope func(ports.Client, *http.Request) (string, error)) handler {
 	return func(x *exchange, r *http.Request) error {
 		select {
 		case s.room <- struct{}{}:
@@ -70,7 +71,7 @@ func (s *Server) admit(next handling, scope func(ports.Client, *http.Request) (s
 		if err != nil {
 			return err
 		}
-		return next(x, r, caller{Client: client, collection: collection})
+		return next(x, r, caller{Client: client, operation: op, collection: collection})
 	}
 }
 
@@ -225,7 +226,7 @@ func (s *Server) question(x *exchange, r *http.Request, c caller, fields map[str
 	if err != nil {
 		return nil, payload{}, err
 	}
-	p = payload{threshold: s.threshold(c.collection), limit: s.defaults.Limit}
+	p = payload{threshold: max(s.threshold(c.collection), c.MinThreshold), limit: s.defaults.Limit}
 	if err := parse(body, fields, &p); err != nil {
 		return nil, payload{}, err
 	}

@@ -45,6 +45,7 @@ func (u *user) find(id string) (int, bool) {
 type collection struct {
 	name    string
 	users   btree.Map[string, *user]
+	owners  owners // nil until somebody asks for the users of one owner
 	vectors *flat.Index[*face]
 	changed bool // since vectors were published
 }
@@ -67,6 +68,7 @@ func (c *collection) add(r ports.Record) {
 	}
 	at, _ := u.find(f.id)
 	u.faces = slices.Insert(u.faces, at, f)
+	c.owners.add(f)
 	c.vectors.Add(f, r.Vector)
 }
 
@@ -76,6 +78,7 @@ func (c *collection) remove(id string) {
 	if !ok {
 		return
 	}
+	c.owners.remove(u)
 	for _, f := range u.faces {
 		c.vectors.Remove(f)
 	}
@@ -83,9 +86,15 @@ func (c *collection) remove(id string) {
 
 // record returns a face with a copy of its vector.
 func (c *collection) record(f *face) ports.Record {
+	r := c.named(f)
+	r.Vector = slices.Clone(c.vectors.Vector(f))
+	return r
+}
+
+// named returns a face without its vector.
+func (c *collection) named(f *face) ports.Record {
 	return ports.Record{
 		Collection: c.name, UserID: f.user.id, FaceID: f.id, Owner: f.owner,
-		Vector:     slices.Clone(c.vectors.Vector(f)),
 		EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(),
 	}
 }
@@ -109,10 +118,15 @@ type cursor struct {
 	face string // the last one seen; "" for none, as no face has an empty ID
 }
 
-// page returns at most n records from a place on, and the place behind them.
-func (c *collection) page(from cursor, n int) ([]ports.Record, cursor) {
+// page returns at most n of the records of a selection from a place on, and the place
+// behind them.
+func (c *collection) page(s ports.Selection, from cursor, n int) ([]ports.Record, cursor) {
+	record := c.record
+	if s.WithoutVectors {
+		record = c.named
+	}
 	var page []ports.Record
-	c.users.Ascend(from.user, func(id string, u *user) bool {
+	c.selected(s.Owners).Ascend(from.user, func(id string, u *user) bool {
 		at := 0
 		if id == from.user && from.face != "" {
 			var seen bool
@@ -121,7 +135,9 @@ func (c *collection) page(from cursor, n int) ([]ports.Record, cursor) {
 			}
 		}
 		for ; at < len(u.faces) && len(page) < n; at++ {
-			page = append(page, c.record(u.faces[at]))
+			if s.Owners.Include(u.faces[at].owner) {
+				page = append(page, record(u.faces[at]))
+			}
 			from = cursor{id, u.faces[at].id}
 		}
 		return len(page) < n

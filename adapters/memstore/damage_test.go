@@ -131,7 +131,7 @@ func TestDamagedFiles(t *testing.T) {
 func refusesOrHas(t *testing.T, path string, records []ports.Record) (refused bool) {
 	t.Helper()
 	s := newStore(path, testSpace(64))
-	faces, looked := Inspect(t.Context(), s.cfg, s.space)
+	faces, looked := Inspect(t.Context(), s.cfg, s.space, ignore)
 	if err := s.Start(t.Context()); err != nil {
 		require.ErrorContains(t, err, "memstore: cannot open "+path)
 		require.Empty(t, s.index.collections)
@@ -171,7 +171,7 @@ func TestMissingFiles(t *testing.T) {
 	} {
 		path := c.files.write(t, dir)
 		for range 2 {
-			_, looked := Inspect(t.Context(), config.MemoryStore{Path: path}, s.space)
+			_, looked := Inspect(t.Context(), config.MemoryStore{Path: path}, s.space, ignore)
 			err := newStore(path, s.space).Start(t.Context())
 			require.EqualError(t, looked, err.Error(), name)
 			require.ErrorContains(t, err, c.says, name)
@@ -204,7 +204,7 @@ func TestRowsAreMissed(t *testing.T) {
 	closeStore(t, s)
 	foreign(t, s.cfg.Path, "UPDATE vector SET data = zeroblob(length(data)) WHERE slot = (SELECT slot FROM face WHERE user_id = 'user-000003')")
 	foreign(t, s.cfg.Path, "DELETE FROM face WHERE user_id = 'user-000003'")
-	_, looked := Inspect(t.Context(), s.cfg, s.space)
+	_, looked := Inspect(t.Context(), s.cfg, s.space, ignore)
 	err := newStore(s.cfg.Path, s.space).Start(t.Context())
 	require.EqualError(t, looked, err.Error())
 	require.ErrorContains(t, err, "it has 9 faces, but 10 were committed")

@@ -146,7 +146,7 @@ func TestInspect(t *testing.T) {
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 	look := func(e config.Encryption, dimension int) (int, error) {
-		return Inspect(t.Context(), config.MemoryStore{Path: path, Encryption: e}, testSpace(dimension))
+		return Inspect(t.Context(), config.MemoryStore{Path: path, Encryption: e}, testSpace(dimension), ignore)
 	}
 	faces, err := look(withKeys(1), 128)
 	require.NoError(t, err)
@@ -169,10 +169,10 @@ func TestInspect(t *testing.T) {
 	require.Equal(t, 21, faces)
 	closeStore(t, s)
 
-	_, err = Inspect(t.Context(), config.MemoryStore{Path: filepath.Join(t.TempDir(), "none.db")}, testSpace(128))
+	_, err = Inspect(t.Context(), config.MemoryStore{Path: filepath.Join(t.TempDir(), "none.db")}, testSpace(128), ignore)
 	require.True(t, errors.Is(err, fs.ErrNotExist))
 	text := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(text, []byte("certainly not a database, whatever it is called"), 0o600))
-	_, err = Inspect(t.Context(), config.MemoryStore{Path: text}, testSpace(128))
+	_, err = Inspect(t.Context(), config.MemoryStore{Path: text}, testSpace(128), ignore)
 	require.ErrorContains(t, err, "not a SQLite database")
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -224,6 +225,123 @@ func TestSwappedRows(t *testing.T) {
 			require.ErrorContains(t, err, "is damaged", "found while it is encrypted anew")
 		})
 	}
+}
+
+// forge changes rows of a file as somebody does who can write it but has no key: with
+// checksums and counts that fit.
+func forge(t *testing.T, path string, change func(r *ports.Record, data []byte) []byte) {
+	t.Helper()
+	conn := outside(t, path)
+	rows, err := conn.QueryContext(t.Context(), `SELECT collection, user_id, face_id, owner, enrolled_at, slot, data FROM face JOIN vector USING (slot)`)
+	require.NoError(t, err)
+	type changed struct {
+		ports.Record
+		slot int64
+		data []byte
+	}
+	var all []changed
+	for rows.Next() {
+		var c changed
+		var micros int64
+		require.NoError(t, rows.Scan(&c.Collection, &c.UserID, &c.FaceID, &c.Owner, &micros, &c.slot, &c.data))
+		c.EnrolledAt = time.UnixMicro(micros)
+		c.data = change(&c.Record, c.data)
+		all = append(all, c)
+	}
+	require.NoError(t, rows.Err())
+	require.NoError(t, rows.Close())
+	var contents string
+	require.NoError(t, conn.QueryRowContext(t.Context(), `SELECT value FROM meta WHERE key = 'contents'`).Scan(&contents))
+	sum, err := parseContents(contents)
+	require.NoError(t, err)
+	sum.faces, sum.sum = 0, 0
+	for _, c := range all {
+		check := checksumOf(c.Record, c.slot, c.data)
+		sum.add(check)
+		_, err := conn.ExecContext(t.Context(), `UPDATE face SET owner = ?, enrolled_at = ?, sum = ? WHERE slot = ?`, c.Owner, c.EnrolledAt.UnixMicro(), check, c.slot)
+		require.NoError(t, err)
+		_, err = conn.ExecContext(t.Context(), `UPDATE vector SET data = ? WHERE slot = ?`, c.data, c.slot)
+		require.NoError(t, err)
+	}
+	_, err = conn.ExecContext(t.Context(), `UPDATE meta SET value = ? WHERE key = 'contents'`, sum.String())
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+}
+
+// Whoever can write the file cannot give a user to another client without the key, nor
+// make an enrolment younger.
+func TestForgedOwners(t *testing.T) {
+	for name, change := range map[string]func(r *ports.Record){
+		"another owner": func(r *ports.Record) { r.Owner = "mallory" },
+		"no owner":      func(r *ports.Record) { r.Owner = "" },
+		"another time":  func(r *ports.Record) { r.EnrolledAt = r.EnrolledAt.Add(time.Hour) },
+	} {
+		path, records := filled(t, 3, withKeys(1))
+		forge(t, path, func(_ *ports.Record, data []byte) []byte { return data })
+		requireKept(t, path, withKeys(1), records)
+		forge(t, path, func(r *ports.Record, data []byte) []byte {
+			if r.UserID == records[1].UserID {
+				change(r)
+			}
+			return data
+		})
+		_, err := opening(t, path, withKeys(1))
+		require.ErrorContains(t, err, "was not encrypted for this row", name)
+		_, err = opening(t, path, withKeys(2, 1))
+		require.ErrorContains(t, err, "was not encrypted for this row", name)
+	}
+}
+
+// loosen makes a file what an imago has written that did not bind the owner.
+func loosen(t *testing.T, path string, number byte) {
+	t.Helper()
+	all, err := keys(withKeys(number))
+	require.NoError(t, err)
+	v := vault{space: testSpace(128).ID(), keys: all}
+	forge(t, path, func(r *ports.Record, data []byte) []byte {
+		r.Vector = make([]float32, 128)
+		require.NoError(t, v.open(r, data))
+		return all[0].aead.Seal(append([]byte(nil), all[0].id[:]...), nil, encode(r.Vector), v.unboundIdentity(*r))
+	})
+	foreign(t, path, fmt.Sprintf("PRAGMA user_version = %d", unboundVersion))
+}
+
+// A file of an imago that did not bind the owner is read, and bound when it is opened:
+// also when that is interrupted, when the key changes at the same time, and when it is
+// to be written plain.
+func TestBinding(t *testing.T) {
+	fresh := func(n int) (string, []ports.Record) {
+		path, records := filled(t, n, withKeys(1))
+		loosen(t, path, 1)
+		faces, err := Inspect(t.Context(), config.MemoryStore{Path: path, Encryption: withKeys(1)}, testSpace(128), ignore)
+		require.NoError(t, err)
+		require.Equal(t, n, faces)
+		return path, records
+	}
+	for name, e := range map[string]config.Encryption{"the same key": withKeys(1), "another key": withKeys(2, 1)} {
+		path, records := fresh(50)
+		requireKept(t, path, e, records)
+		requireKept(t, path, e, records)
+		forge(t, path, func(r *ports.Record, data []byte) []byte { r.Owner = "mallory"; return data })
+		_, err := opening(t, path, e)
+		require.ErrorContains(t, err, "was not encrypted for this row", name)
+	}
+	plain := withKeys(1)
+	plain.Decrypt = true
+	path, records := fresh(50)
+	requireKept(t, path, plain, records)
+	requireKept(t, path, config.Encryption{}, records)
+
+	path, records = fresh(5000)
+	killEncrypting(t, path, 2, withKeys(1))
+	killEncrypting(t, path, 1, withKeys(2, 1))
+	faces, err := Inspect(t.Context(), config.MemoryStore{Path: path, Encryption: withKeys(2, 1)}, testSpace(128), ignore)
+	require.NoError(t, err)
+	require.Equal(t, 5000, faces)
+	requireKept(t, path, withKeys(2, 1), records)
+	forge(t, path, func(r *ports.Record, data []byte) []byte { r.Owner = "mallory"; return data })
+	_, err = opening(t, path, withKeys(2, 1))
+	require.ErrorContains(t, err, "was not encrypted for this row")
 }
 
 func TestKeyFiles(t *testing.T) {

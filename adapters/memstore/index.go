@@ -138,16 +138,35 @@ func (x *index) get(name, id string) []ports.Record {
 	return records
 }
 
-// page returns at most n records of a collection from a place on, and the place
+// page returns at most n of the records of a selection from a place on, and the place
 // behind them.
-func (x *index) page(name string, from cursor, n int) ([]ports.Record, cursor) {
+func (x *index) page(s ports.Selection, from cursor, n int) ([]ports.Record, cursor) {
+	if _, one := s.Owners.Only(); one {
+		x.sortByOwner(s.Collection)
+	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	c, ok := x.collections[name]
+	c, ok := x.collections[s.Collection]
 	if !ok {
 		return nil, from
 	}
-	return c.page(from, n)
+	return c.page(s, from, n)
+}
+
+// sortByOwner has a collection keep its users by owner from now on.
+func (x *index) sortByOwner(name string) {
+	x.mu.RLock()
+	c, ok := x.collections[name]
+	sorted := !ok || c.owners != nil
+	x.mu.RUnlock()
+	if sorted {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if c, ok := x.collections[name]; ok && c.owners == nil {
+		c.sortByOwner()
+	}
 }
 
 // count returns the number of users of a collection.

@@ -33,7 +33,7 @@ func TestScanGivenUp(t *testing.T) {
 	defer cancel()
 	n := 0
 	var last error
-	for _, err := range s.Scan(ctx, users, "") {
+	for _, err := range s.Scan(ctx, ports.Everything(users, "")) {
 		if last = err; err == nil {
 			n++
 		}
@@ -61,18 +61,18 @@ func TestPages(t *testing.T) {
 		}
 		return keys
 	}
-	page, at := x.page(users, cursor{}, 2)
+	page, at := x.page(ports.Everything(users, ""), cursor{}, 2)
 	require.Equal(t, []string{"aa", "ab"}, keys(page))
-	page, at = x.page(users, at, 3)
+	page, at = x.page(ports.Everything(users, ""), at, 3)
 	require.Equal(t, []string{"ac", "ba", "ca"}, keys(page))
 	x.remove(users, "c")
 	again := record("c", []float32{1, 0})
 	again.FaceID = "c"
 	x.add(again)
 	x.publish()
-	page, at = x.page(users, at, 3)
+	page, at = x.page(ports.Everything(users, ""), at, 3)
 	require.Equal(t, []string{"cc"}, keys(page))
-	page, _ = x.page(users, at, 3)
+	page, _ = x.page(ports.Everything(users, ""), at, 3)
 	require.Empty(t, page)
 }
 

@@ -16,19 +16,20 @@ import (
 )
 
 // Inspect reports whether a Store with these settings could open its file, and
-// how many faces are in it. It reads and checks all of it, as Start does, and changes
+// how many faces are in it; each is given to look at, in order, and valid until that
+// returns. It reads and checks all of it, as Start does, and changes
 // nothing in the file, which may be in use by a running imago; SQLite may leave an
 // empty log beside it. The errors are those of Start, or of ctx; a file that is not
 // there yet is fs.ErrNotExist.
-func Inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (faces int, err error) {
-	faces, err = inspect(ctx, cfg, space)
+func Inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space, each func(ports.Record)) (faces int, err error) {
+	faces, err = inspect(ctx, cfg, space, each)
 	if err != nil {
 		return 0, cannotOpen(cfg.Path, err)
 	}
 	return faces, nil
 }
 
-func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (faces int, err error) {
+func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space, each func(ports.Record)) (faces int, err error) {
 	vault, err := newVault(cfg.Encryption, space)
 	if err != nil {
 		return 0, err
@@ -61,7 +62,7 @@ func inspect(ctx context.Context, cfg config.MemoryStore, space ports.Space) (fa
 	if err := d.exec("BEGIN"); err != nil { // so that all is read of one moment
 		return 0, err
 	}
-	return d.look(ctx, space, cfg.Encryption.Convert, before)
+	return d.look(ctx, space, cfg.Encryption.Convert, before, each)
 }
 
 // missed is what the witness of a file that is not there has to say.
@@ -71,7 +72,7 @@ func missed(path string) error {
 }
 
 // look judges the file as opening it would.
-func (d *database) look(ctx context.Context, space ports.Space, convert bool, before *testimony) (faces int, err error) {
+func (d *database) look(ctx context.Context, space ports.Space, convert bool, before *testimony, each func(ports.Record)) (faces int, err error) {
 	fresh, err := d.identify()
 	if err != nil {
 		return 0, err
@@ -80,6 +81,9 @@ func (d *database) look(ctx context.Context, space ports.Space, convert bool, be
 		return 0, before.refuses(d.path, "", 0)
 	}
 	if err := d.checkSpace(space); err != nil {
+		return 0, err
+	}
+	if d.vault.unbound, err = d.isUnbound(); err != nil {
 		return 0, err
 	}
 	from, err := d.plan(convert)
@@ -94,11 +98,11 @@ func (d *database) look(ctx context.Context, space ports.Space, convert bool, be
 		return faces, d.row("SELECT count(*) FROM face").Scan(&faces)
 	}
 	d.vault.plain = from == fromPlain
-	return d.lookAtFaces(ctx, before)
+	return d.lookAtFaces(ctx, before, each)
 }
 
 // lookAtFaces checks what ought to be in the file and what is.
-func (d *database) lookAtFaces(ctx context.Context, before *testimony) (faces int, err error) {
+func (d *database) lookAtFaces(ctx context.Context, before *testimony, each func(ports.Record)) (faces int, err error) {
 	id, err := d.meta(metaFile)
 	if err != nil {
 		return 0, err
@@ -112,7 +116,7 @@ func (d *database) lookAtFaces(ctx context.Context, before *testimony) (faces in
 			return 0, err
 		}
 	}
-	found, err := d.read(ctx, func(ports.Record) {})
+	found, err := d.read(ctx, each)
 	if err == nil && known {
 		err = d.contents.compare(found)
 	}

@@ -15,6 +15,7 @@ const (
 	fromPlain = "plain"   // plain ones are sealed with the key that metaKey names
 	fromKeys  = "keys"    // those of other keys are sealed with it
 	toPlain   = "decrypt" // sealed ones are written plain
+	fromLoose = "unbound" // those sealed without the owner are sealed with it
 )
 
 // resealBatch is how many rows are sealed in one transaction.
@@ -27,6 +28,12 @@ const resealBatch = 1024
 // transactions and goes on where it was when it is interrupted, even by a
 // crash, as long as the keys are there.
 func (d *database) unlock(ctx context.Context, convert bool) error {
+	unbound, err := d.isUnbound()
+	if err != nil {
+		return err
+	}
+	d.vault.unbound = unbound
+	defer func() { d.vault.unbound = false }()
 	from, err := d.plan(convert)
 	if err != nil {
 		return err
@@ -38,6 +45,16 @@ func (d *database) unlock(ctx context.Context, convert bool) error {
 		return err
 	}
 	return d.resealAll(ctx, from)
+}
+
+// isUnbound reports whether an earlier imago may have sealed some of the rows.
+func (d *database) isUnbound() (bool, error) {
+	version, err := d.version()
+	if err != nil {
+		return false, err
+	}
+	noted, err := d.meta(metaUnbound)
+	return version == unboundVersion || noted != "", err
 }
 
 // plan returns what has to be done to the rows, "" for nothing.
@@ -79,6 +96,8 @@ func (v *vault) plan(name, pending string, convert bool) (from string, err error
 		return pending, nil
 	case name != k.name():
 		return fromKeys, nil
+	case v.unbound:
+		return fromLoose, nil
 	}
 	return "", nil
 }
@@ -113,12 +132,18 @@ func (d *database) begin(from string) error {
 	if k := d.vault.sealing(); k != nil {
 		steps = append(steps, func() error { return d.setMeta(metaKey, k.name()) })
 	}
+	if d.vault.unbound {
+		steps = append(steps, func() error { return d.setMeta(metaUnbound, "yes") })
+	}
 	return d.together(steps...)
 }
 
 // end notes that it is done.
 func (d *database) end(from string) error {
-	steps := []func() error{func() error { return d.dropMeta(metaPending) }}
+	steps := []func() error{
+		func() error { return d.dropMeta(metaPending) },
+		func() error { return d.dropMeta(metaUnbound) },
+	}
 	if from == toPlain {
 		steps = append(steps,
 			func() error { return d.dropMeta(metaKey) },
@@ -263,7 +288,7 @@ func (d *database) stale(at *ports.Record) (stale []stored, n int, err error) {
 		}
 		s.EnrolledAt = time.UnixMicro(enrolledAt)
 		*at = s.Record
-		if d.vault.current(data, d.dimension) {
+		if d.vault.current(s.Record, data, d.dimension) {
 			continue
 		}
 		s.Vector = make([]float32, d.dimension)

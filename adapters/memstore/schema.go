@@ -16,7 +16,8 @@ const (
 	plainVersion1     = 1 // without checksums
 	encryptedVersion1 = 2
 	schemaVersion     = 3
-	encryptedVersion  = 4 // the same tables with encrypted vectors
+	unboundVersion    = 4 // the same tables with vectors that are sealed without the owner
+	encryptedVersion  = 5 // and with it
 )
 
 // pageSize lets three vectors of 512 numbers share a page; on SQLite's default
@@ -128,6 +129,7 @@ const (
 	metaFile      = "file"       // a random ID of this database; see witness
 	metaContents  = "contents"   // what is in the file; see tally
 	metaPending   = "resealing"  // not all vectors are as they are to be; see resealAll
+	metaUnbound   = "unbound"    // while they are not, some may be sealed without the owner
 	metaSealed    = "sealed "    // and the name of a key: how many vectors it has sealed at most
 )
 

@@ -145,14 +145,17 @@ func (s *Store) Count(ctx context.Context, collection string) (int, error) {
 
 // Scan implements ports.VectorStore. It copies a page at a time and holds
 // nothing while it yields.
-func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		at := cursor{user: from}
+		at := cursor{user: selection.From}
 		for {
 			var page []ports.Record
-			err := s.readable(ctx, collection)
+			err := s.ready(ctx)
 			if err == nil {
-				page, at = s.index.page(collection, at, scanPage)
+				err = ports.ValidateSelection(selection)
+			}
+			if err == nil {
+				page, at = s.index.page(selection, at, scanPage)
 			}
 			for i := 0; i < len(page) && err == nil; i++ {
 				if err = ctx.Err(); err == nil && !yield(page[i], nil) {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"imago/config"
 	"imago/ports"
@@ -15,13 +16,16 @@ import (
 //	ID of the key (4 bytes) | nonce (12) | ciphertext | tag (16)
 //
 // of AES-256-GCM (NIST SP 800-38D), whose additional data are the space, the
-// collection, the user and the face: a row that was put in the place of another
-// does not open. It is for one goroutine at a time.
+// collection, the user, the face, the owner and the time of enrolment: a row that was
+// put in the place of another, or was given to another owner, does not open. Nothing
+// shows that a row is there: who can write the file can put an earlier one in its place,
+// or take rows away and correct the counts. It is for one goroutine at a time.
 type vault struct {
 	space   string
 	keys    []*key // the one that seals first; none for no encryption
 	decrypt bool   // nothing is sealed: the keys only open what is
 	plain   bool   // rows without encryption open too, although there are keys
+	unbound bool   // rows that an earlier imago sealed without the owner open too
 
 	opened, about []byte // memory that is used again
 }
@@ -79,29 +83,47 @@ func (v *vault) open(r *ports.Record, data []byte) error {
 	if k == nil {
 		return fmt.Errorf("its key %s is not configured", hex.EncodeToString(id[:]))
 	}
-	var err error
-	if v.opened, err = k.aead.Open(v.opened[:0], nil, data[keyIDBytes:], v.identity(*r)); err != nil {
+	if !v.opens(k, data, v.identity(*r)) && !(v.unbound && v.opens(k, data, v.unboundIdentity(*r))) {
 		return errSealed
 	}
 	decode(r.Vector, v.opened)
 	return nil
 }
 
-// current reports whether a stored vector is as it would be stored now: sealed
-// with the first key, or plain.
-func (v *vault) current(data []byte, dimension int) bool {
+// opens reports whether a sealed vector, which is then in v.opened, belongs to a row.
+func (v *vault) opens(k *key, data, identity []byte) bool {
+	opened, err := k.aead.Open(v.opened[:0], nil, data[keyIDBytes:], identity)
+	if err == nil {
+		v.opened = opened
+	}
+	return err == nil
+}
+
+// current reports whether the stored vector of a row is as it would be stored now:
+// sealed with the first key for this row, or plain.
+func (v *vault) current(r ports.Record, data []byte, dimension int) bool {
 	k := v.sealing()
 	if k == nil {
 		return len(data) == 4*dimension
 	}
-	return len(data) == v.sealedSize(dimension) && [keyIDBytes]byte(data) == k.id
+	sealed := len(data) == v.sealedSize(dimension) && [keyIDBytes]byte(data) == k.id
+	return sealed && (!v.unbound || v.opens(k, data, v.identity(r)))
 }
 
 // identity is the additional data of a row, until the next call. None of its
 // parts contains a zero byte.
 func (v *vault) identity(r ports.Record) []byte {
-	v.about = append(v.about[:0], "imago face 1"...)
-	for _, part := range []string{v.space, r.Collection, r.UserID, r.FaceID} {
+	return v.identify("imago face 2", v.space, r.Collection, r.UserID, r.FaceID, r.Owner, strconv.FormatInt(r.EnrolledAt.UnixMicro(), 10))
+}
+
+// unboundIdentity is what an earlier imago took for it.
+func (v *vault) unboundIdentity(r ports.Record) []byte {
+	return v.identify("imago face 1", v.space, r.Collection, r.UserID, r.FaceID)
+}
+
+func (v *vault) identify(kind string, parts ...string) []byte {
+	v.about = append(v.about[:0], kind...)
+	for _, part := range parts {
 		v.about = append(v.about, 0)
 		v.about = append(v.about, part...)
 	}

@@ -27,10 +27,14 @@ var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, 
 // expression returns the condition that a row lies in the span. One with both ends
 // has the server go through its rows once, where two conditions have it do so twice.
 func (s span) expression() string {
-	if s.to == "" {
-		return idField + " >= " + quote(s.from)
+	condition := idField + " >= " + quote(s.from)
+	if s.to != "" {
+		condition = quote(s.from) + " <= " + idField + " < " + quote(s.to)
 	}
-	return quote(s.from) + " <= " + idField + " < " + quote(s.to)
+	if s.owner != "" {
+		condition = "(" + condition + ") and " + ownerField + " == " + quote(s.owner)
+	}
+	return condition
 }
 
 // ofAny returns the condition that a row is of one of some users. It nests no deeper

@@ -72,7 +72,7 @@ func TestQuotedIDs(t *testing.T) {
 	}
 	enrol(t, s, records)
 	var seen []string
-	for r, err := range s.Scan(t.Context(), users, "") {
+	for r, err := range s.Scan(t.Context(), ports.Everything(users, "")) {
 		require.NoError(t, err)
 		seen = append(seen, r.UserID)
 	}

@@ -115,7 +115,7 @@ func (f *fakeTable) remove(ctx context.Context, ids []string) error {
 func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, err error) {
 	err = f.do(ctx, "read", s.from, func() {
 		for id, r := range f.rows {
-			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) {
+			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) && (s.owner == "" || s.owner == r.owner) {
 				rows = append(rows, wanted(r.row, s))
 			}
 		}
@@ -127,7 +127,11 @@ func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, er
 
 // wanted returns of a row what a span asks for.
 func wanted(r row, s span) row {
-	if s.faces {
+	switch s.wanted {
+	case faces:
+		return r
+	case faceNames:
+		r.vector = nil
 		return r
 	}
 	return row{id: r.id, generation: r.generation}

@@ -108,8 +108,11 @@ func (t *remote) remove(ctx context.Context, ids []string) error {
 
 func (t *remote) read(ctx context.Context, s span, limit int) ([]row, error) {
 	fields := []string{idField, generationField}
-	if s.faces {
-		fields = append(fields, ownerField, enrolledAtField, vectorField)
+	if s.wanted >= faceNames {
+		fields = append(fields, ownerField, enrolledAtField)
+	}
+	if s.wanted == faces {
+		fields = append(fields, vectorField)
 	}
 	return t.query(ctx, s.partitions, s.expression(), fields, limit)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,9 +22,9 @@ const (
 
 // Scan implements ports.VectorStore. It reads a page at a time and holds nothing
 // while it yields.
-func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		for rows, err := range s.pages(ctx, collection, from) {
+		for rows, err := range s.pages(ctx, selection) {
 			for i := 0; i < len(rows) && err == nil; i++ {
 				if err = ports.Ended(ctx); err == nil && !yield(rows[i].record(), nil) {
 					return
@@ -36,16 +38,17 @@ func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[por
 	}
 }
 
-// pages returns the faces of a collection from a user on, in order, with all
-// faces of a user on one page.
-func (s *Store) pages(ctx context.Context, collection, from string) iter.Seq2[[]row, error] {
+// pages returns the faces of a selection, in order, with all faces of a user on one
+// page.
+func (s *Store) pages(ctx context.Context, selection ports.Selection) iter.Seq2[[]row, error] {
 	limit := max(2*maxFaces+100, min(pageRows, pageBytes/(4*max(1, s.space.Dimension))))
+	if selection.WithoutVectors {
+		limit = max(limit, pageRows)
+	}
 	return func(yield func([]row, error) bool) {
-		place := collectionSpan(collection)
-		place.faces = true
-		place.from += literalPrefix(from)
+		place := spanOf(selection)
 		for {
-			rows, err := s.page(ctx, collection, place, limit)
+			rows, err := s.page(ctx, selection, place, limit)
 			// Milvus may put fewer rows together than there are, by the few that
 			// it finds in two places while it moves them, so that only a page with
 			// much room left is the last.
@@ -61,18 +64,92 @@ func (s *Store) pages(ctx context.Context, collection, from string) iter.Seq2[[]
 				return
 			}
 			place.from = rows[len(rows)-1].key().span().to
-			if !yield(notBefore(from, current(rows)), nil) || last {
+			for rows, err := range s.current(ctx, selection, rows) {
+				if !yield(notBefore(selection.From, rows), err) || err != nil {
+					return
+				}
+			}
+			if last {
 				return
 			}
 		}
 	}
 }
 
-func (s *Store) page(ctx context.Context, collection string, place span, limit int) ([]row, error) {
-	if err := s.readable(ctx, collection); err != nil {
+// spanOf returns the place of a selection's rows.
+func spanOf(s ports.Selection) span {
+	place := collectionSpan(s.Collection)
+	place.from += literalPrefix(s.From)
+	place.owner, _ = s.Owners.Only()
+	place.wanted = faces
+	if s.WithoutVectors {
+		place.wanted = faceNames
+	}
+	return place
+}
+
+func (s *Store) page(ctx context.Context, selection ports.Selection, place span, limit int) ([]row, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	if err := ports.ValidateSelection(selection); err != nil {
 		return nil, err
 	}
 	return s.table.read(ctx, place, limit)
+}
+
+// maxAsked is how many users one request asks about: the longest page of users that
+// the API shows, and one.
+const maxAsked = 101
+
+// current returns those of a page's rows that are of the latest generation of their
+// user, in pieces. Rows of one owner do not show what it is: another may have enrolled
+// the user since, while what was there before is still being removed.
+func (s *Store) current(ctx context.Context, selection ports.Selection, rows []row) iter.Seq2[[]row, error] {
+	return func(yield func([]row, error) bool) {
+		rows := current(rows)
+		if _, one := selection.Owners.Only(); !one {
+			yield(rows, nil)
+			return
+		}
+		for keys := range slices.Chunk(slices.Compact(each(rows, row.key)), maxAsked) {
+			n := 0
+			for n < len(rows) && slices.Contains(keys, rows[n].key()) {
+				n++
+			}
+			latest, err := s.generations(ctx, keys)
+			piece := slices.DeleteFunc(rows[:n:n], func(r row) bool { return r.generation < latest[r.key()] })
+			if !yield(piece, err) || err != nil {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
+}
+
+// generations returns the latest generation of some users.
+func (s *Store) generations(ctx context.Context, keys []key) (map[key]int64, error) {
+	rows, err := s.table.users(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	if half := len(keys) / 2; len(rows) >= maxRead && half > 0 {
+		first, err := s.generations(ctx, keys[:half])
+		if err != nil {
+			return nil, err
+		}
+		second, err := s.generations(ctx, keys[half:])
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(second, first)
+		return second, nil
+	}
+	found := map[key]int64{}
+	for _, r := range rows {
+		found[r.key()] = max(found[r.key()], r.generation)
+	}
+	return found, nil
 }
 
 // withoutLast leaves out the last user of a full page, whose other faces may be

@@ -51,7 +51,7 @@ func firstLimit(k int) int { return 2*k + 16 }
 // of too few users.
 func (s *Store) searchAll(ctx context.Context, q ports.Query) ([]ports.Match, error) {
 	found := rankingOf(q)
-	for rows, err := range s.pages(ctx, q.Collection, "") {
+	for rows, err := range s.pages(ctx, ports.Selection{Collection: q.Collection, Owners: ports.Everybody()}) {
 		if err != nil {
 			return nil, err
 		}

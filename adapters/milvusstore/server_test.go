@@ -57,7 +57,7 @@ func TestScanGoesThroughPages(t *testing.T) {
 	}
 	enrol(t, s, records)
 	i := 0
-	for r, err := range s.Scan(t.Context(), users, "") {
+	for r, err := range s.Scan(t.Context(), ports.Everything(users, "")) {
 		require.NoError(t, err)
 		require.Equal(t, records[i], r)
 		i++

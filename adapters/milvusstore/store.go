@@ -128,7 +128,7 @@ func (s *Store) get(ctx context.Context, collection, userID string) ([]ports.Rec
 		return nil, err
 	}
 	place := key{collection, userID}.span(facesPartition)
-	place.faces = true
+	place.wanted = faces
 	rows, err := s.table.read(ctx, place, maxUserRows)
 	if err != nil {
 		return nil, err

@@ -38,10 +38,19 @@ type table interface {
 }
 
 // span is the rows of some partitions whose IDs are at least from and less than
-// to, which has no end when empty. Only with faces set are all fields of the rows
-// wanted, otherwise ID and generation.
+// to, which has no end when empty; with an owner only that one's.
 type span struct {
 	partitions []string
 	from, to   string
-	faces      bool
+	owner      string
+	wanted     detail
 }
+
+// detail says which fields of a row are wanted.
+type detail int
+
+const (
+	places    detail = iota // ID and generation
+	faceNames               // all but the vector
+	faces                   // all
+)

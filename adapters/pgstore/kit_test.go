@@ -202,7 +202,7 @@ func pour(tb testing.TB, s *Store, records []ports.Record) {
 func contents(tb testing.TB, s *Store) []string {
 	tb.Helper()
 	var all []string
-	for r, err := range s.Scan(tb.Context(), users, "") {
+	for r, err := range s.Scan(tb.Context(), ports.Everything(users, "")) {
 		require.NoError(tb, err)
 		all = append(all, r.UserID+"/"+r.FaceID)
 	}

@@ -26,7 +26,7 @@ func requireUnavailable(t *testing.T, s *Store) {
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	_, err = s.Count(ctx, users)
 	require.ErrorIs(t, err, ports.ErrUnavailable)
-	for _, err := range s.Scan(ctx, users, "") {
+	for _, err := range s.Scan(ctx, ports.Everything(users, "")) {
 		require.ErrorIs(t, err, ports.ErrUnavailable)
 	}
 	require.ErrorIs(t, s.CheckHealth(ctx), ports.ErrUnavailable)

@@ -18,21 +18,28 @@ const (
 	pageBytes = 1 << 20
 )
 
-// nextPage continues behind a face; no face has an empty ID, so that a user and
-// "" stand for the place before all faces of the user.
-const nextPage = `
-	SELECT user_id, face_id, owner, enrolled_at, vector FROM faces
-	WHERE collection = $1 AND (user_id, face_id) > ($2, $3)
-	ORDER BY user_id, face_id LIMIT $4`
+// The statements of a page. They continue behind a face; no face has an empty ID, so
+// that a user and "" stand for the place before all faces of the user.
+const (
+	behindFace = ` FROM faces WHERE collection = $1 AND (user_id, face_id) > ($2, $3)`
+	inOrder    = ` ORDER BY user_id, face_id LIMIT $4`
+	ofOwner    = ` AND owner = $5`
+
+	withVector    = `SELECT user_id, face_id, owner, enrolled_at, vector`
+	withoutVector = `SELECT user_id, face_id, owner, enrolled_at, NULL::vector`
+)
 
 // Scan implements ports.VectorStore. It reads a page at a time, each with a
 // statement of its own, and holds neither a connection nor a lock while it
 // yields.
-func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		limit := min(pageRows, max(1, pageBytes/(4*max(1, s.space.Dimension))))
-		for user, face := from, ""; ; {
-			page, err := s.page(ctx, collection, user, face, limit)
+		limit := pageRows
+		if !selection.WithoutVectors {
+			limit = min(limit, max(1, pageBytes/(4*max(1, s.space.Dimension))))
+		}
+		for user, face := selection.From, ""; ; {
+			page, err := s.page(ctx, selection, user, face, limit)
 			for i := 0; i < len(page) && err == nil; i++ {
 				if err = ports.Ended(ctx); err == nil && !yield(page[i], nil) {
 					return
@@ -51,11 +58,21 @@ func (s *Store) Scan(ctx context.Context, collection, from string) iter.Seq2[por
 	}
 }
 
-func (s *Store) page(ctx context.Context, collection, user, face string, limit int) ([]ports.Record, error) {
-	if err := s.readable(ctx, collection); err != nil {
+func (s *Store) page(ctx context.Context, selection ports.Selection, user, face string, limit int) ([]ports.Record, error) {
+	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	return s.records(ctx, collection, nextPage, user, face, limit)
+	if err := ports.ValidateSelection(selection); err != nil {
+		return nil, err
+	}
+	columns, condition, args := withVector, behindFace, []any{user, face, limit}
+	if selection.WithoutVectors {
+		columns = withoutVector
+	}
+	if owner, one := selection.Owners.Only(); one {
+		condition, args = condition+ofOwner, append(args, owner)
+	}
+	return s.records(ctx, selection.Collection, columns+condition+inOrder, args...)
 }
 
 // records runs a query for faces of a collection, which is its $1.
@@ -67,9 +84,12 @@ func (s *Store) records(ctx context.Context, collection, query string, args ...a
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ports.Record, error) {
 		r := ports.Record{Collection: collection}
 		var enrolledAt time.Time
-		var vector pgvector.Vector
+		var vector *pgvector.Vector
 		err := row.Scan(&r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &vector)
-		r.EnrolledAt, r.Vector = enrolledAt.UTC(), vector.Slice()
+		r.EnrolledAt = enrolledAt.UTC()
+		if vector != nil {
+			r.Vector = vector.Slice()
+		}
 		return r, err
 	})
 }

@@ -24,7 +24,7 @@ func TestScanOfMany(t *testing.T) {
 	pour(t, s, manyFaces(records, vectors))
 	before, most := heap(), uint64(0)
 	n := 0
-	for r, err := range s.Scan(t.Context(), users, "") {
+	for r, err := range s.Scan(t.Context(), ports.Everything(users, "")) {
 		require.NoError(t, err)
 		require.Equal(t, manyFaceKey(n), r.UserID+"/"+r.FaceID)
 		if n%10000 == 0 {
@@ -37,7 +37,7 @@ func TestScanOfMany(t *testing.T) {
 	require.Less(t, most, before+3<<20)
 
 	n = 0
-	for r, err := range s.Scan(t.Context(), users, "user-16000") {
+	for r, err := range s.Scan(t.Context(), ports.Everything(users, "user-16000")) {
 		require.NoError(t, err)
 		require.Equal(t, manyFaceKey(48000+n), r.UserID+"/"+r.FaceID)
 		n++

@@ -50,8 +50,18 @@ func TestScanUsesTheKey(t *testing.T) {
 	cfg := settingsFor(t, dsn(t))
 	always(&cfg)
 	s := started(t, cfg, testSpace(2))
-	require.Contains(t, plan(t, s, nextPage, users, "ada", "f", 10),
+	require.Contains(t, plan(t, s, withVector+behindFace+inOrder, users, "ada", "f", 10),
 		"Index Cond: ((collection = 'users'::text) AND (ROW(user_id, face_id) > ROW('ada'::text, 'f'::text)))")
+}
+
+// A page of one owner's users is read from where it begins, past those of all others.
+func TestScanOfOwnerUsesItsIndex(t *testing.T) {
+	t.Parallel()
+	cfg := settingsFor(t, dsn(t))
+	always(&cfg)
+	s := started(t, cfg, testSpace(2))
+	require.Contains(t, plan(t, s, withoutVector+behindFace+ofOwner+inOrder, users, "ada", "f", 10, "gateway"),
+		"Index Cond: ((collection = 'users'::text) AND (owner = 'gateway'::text) AND (ROW(user_id, face_id) > ROW('ada'::text, 'f'::text)))")
 }
 
 // One user has more near faces than any search fetches at first, and another

@@ -71,7 +71,7 @@ func (f faulty) Search(context.Context, ports.Query) ([]ports.Match, error) { re
 
 func (f faulty) Count(context.Context, string) (int, error) { return 0, f.err }
 
-func (f faulty) Scan(context.Context, string, string) iter.Seq2[ports.Record, error] {
+func (f faulty) Scan(context.Context, ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) { yield(ports.Record{}, f.err) }
 }
 
@@ -99,7 +99,7 @@ func TestStoreErrors(t *testing.T) {
 		require.ErrorIs(t, err, tt.err)
 		_, err = s.Count(t.Context(), "users")
 		require.ErrorIs(t, err, tt.err)
-		for range s.Scan(t.Context(), "users", "") {
+		for range s.Scan(t.Context(), ports.Everything("users", "")) {
 		}
 		lines := scrape(t, m)
 		for _, operation := range []string{"search", "count", "scan", "add"} {

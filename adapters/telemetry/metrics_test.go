@@ -164,7 +164,7 @@ func (port) Search(_ context.Context, q ports.Query) ([]ports.Match, error) {
 	return make([]ports.Match, q.K), errTest
 }
 
-func (port) Scan(context.Context, string, string) iter.Seq2[ports.Record, error] {
+func (port) Scan(context.Context, ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) { yield(ports.Record{}, errTest) }
 }
 
@@ -208,7 +208,7 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 	records, err := s.Get(ctx, "c", "u")
 	require.ErrorIs(t, err, errTest)
 	require.Len(t, records, 3)
-	for _, err := range s.Scan(ctx, "c", "") {
+	for _, err := range s.Scan(ctx, ports.Everything("c", "")) {
 		require.ErrorIs(t, err, errTest)
 	}
 	n, err := s.Count(ctx, "four")

@@ -128,9 +128,9 @@ func (s *store) Search(ctx context.Context, q ports.Query) (matches []ports.Matc
 	return s.VectorStore.Search(ctx, q)
 }
 
-func (s *store) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		for r, err := range s.VectorStore.Scan(ctx, collection, from) {
+		for r, err := range s.VectorStore.Scan(ctx, selection) {
 			s.metrics.storeFailed(callScan, err)
 			if !yield(r, err) {
 				return

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/json"
+
+	"imago/ports"
 )
 
 // The lengths of the parts of a token in characters of base64.
@@ -59,6 +61,8 @@ type header struct {
 	KeyID       string   `json:"kid"`
 	ContentType string   `json:"cty"`
 	ID          string   `json:"jti"`
+	Operation   *string  `json:"op"`
+	Collection  *string  `json:"col"`
 	IssuedAt    *float64 `json:"iat"`
 	NotBefore   *float64 `json:"nbf"`
 	Expires     *float64 `json:"exp"`
@@ -105,6 +109,18 @@ func (h header) checkSupported() error {
 		return refuse(Unsupported, "it has critical parameters")
 	case h.ContentType != "" && !strings.HasPrefix(strings.ToLower(h.ContentType), "image/"):
 		return refusef(Unsupported, "cty is %s", quote(h.ContentType))
+	}
+	return nil
+}
+
+// checkPurpose refuses a token that is bound to something else than what a request is
+// for. The two parameters are imago's own.
+func (h header) checkPurpose(p ports.Purpose) error {
+	switch {
+	case h.Operation != nil && *h.Operation != string(p.Operation):
+		return refusef(WrongPurpose, "op is %s", quote(*h.Operation))
+	case h.Collection != nil && *h.Collection != p.Collection:
+		return refusef(WrongPurpose, "col is %s", quote(*h.Collection))
 	}
 	return nil
 }

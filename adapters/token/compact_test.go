@@ -75,5 +75,5 @@ func TestReasonsAreDistinct(t *testing.T) {
 		require.False(t, seen[r], r)
 		seen[r] = true
 	}
-	require.Len(t, seen, 13)
+	require.Len(t, seen, 14)
 }

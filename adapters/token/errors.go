@@ -22,6 +22,8 @@ const (
 	// Unsupported means that its header asks for something that imago does not
 	// do: another algorithm, compression, an extension, another content.
 	Unsupported Reason = "unsupported"
+	// WrongPurpose means that it is bound to another operation or collection.
+	WrongPurpose Reason = "wrong_purpose"
 	// UnknownKey means that its kid is absent or not among the keys.
 	UnknownKey Reason = "unknown_key"
 	// WrongAlgorithm means that its algorithm is not the one of its key.
@@ -45,7 +47,7 @@ const (
 // Reasons lists every Reason.
 func Reasons() []Reason {
 	return []Reason{
-		NotEnabled, Malformed, TooLarge, Unsupported, UnknownKey, WrongAlgorithm, Undecryptable,
+		NotEnabled, Malformed, TooLarge, Unsupported, WrongPurpose, UnknownKey, WrongAlgorithm, Undecryptable,
 		NoTime, NotYetValid, Expired, NoID, Replayed, CacheFull,
 	}
 }

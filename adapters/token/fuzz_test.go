@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/ports"
 )
 
 // FuzzOpen holds that no text but the sealed ones opens, whatever it looks like.
@@ -27,7 +28,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte("eyJhbGciOiJub25lIn0...."))
 	f.Fuzz(func(t *testing.T, token []byte) {
 		before := bytes.Clone(token)
-		opened, err := o.Open(t.Context(), token)
+		opened, err := o.Open(t.Context(), token, ports.Purpose{})
 		require.Equal(t, before, token, "the token is only read")
 		if err == nil {
 			require.Equal(t, picture, opened, "a token that nobody sealed was opened")
@@ -67,7 +68,7 @@ func FuzzKeyset(f *testing.F) {
 // and opens it.
 func requireOpens(t *testing.T, set keyset, key jose.JSONWebKey) {
 	key.Key = public(key.Key)
-	sealed, err := (&Sealer{key}).Seal(picture, noon, time.Minute)
+	sealed, err := (&Sealer{key}).Seal(picture, noon, time.Minute, ports.Purpose{})
 	require.NoError(t, err)
 	c, err := split([]byte(sealed), imageBytes)
 	require.NoError(t, err)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
+
+	"imago/ports"
 )
 
 // jwk writes a key with changes to its members; nil removes one.
@@ -133,7 +135,7 @@ func TestGenerate(t *testing.T) {
 		for path, kid := range map[string]string{write(t, device, string(half)): "", keys: fmt.Sprint("kid-", i)} {
 			sealer, err := LoadSealer(path, kid)
 			require.NoError(t, err)
-			token, err := sealer.Seal(picture, noon, time.Minute)
+			token, err := sealer.Seal(picture, noon, time.Minute, ports.Purpose{})
 			require.NoError(t, err)
 			o.opens(t, token)
 		}

@@ -116,7 +116,7 @@ func started(t testing.TB, cfg config.Token, log *slog.Logger) *opener {
 func (o *opener) refuses(t testing.TB, want Reason, token string) error {
 	t.Helper()
 	o.reasons = nil
-	opened, err := o.Open(t.Context(), []byte(token))
+	opened, err := o.Open(t.Context(), []byte(token), ports.Purpose{})
 	require.ErrorIs(t, err, ports.ErrInvalid)
 	require.Equal(t, []string{string(want)}, o.reasons, err)
 	require.Empty(t, opened)
@@ -126,7 +126,7 @@ func (o *opener) refuses(t testing.TB, want Reason, token string) error {
 
 func (o *opener) opens(t testing.TB, token string) {
 	t.Helper()
-	opened, err := o.Open(t.Context(), []byte(token))
+	opened, err := o.Open(t.Context(), []byte(token), ports.Purpose{})
 	require.NoError(t, err)
 	require.Equal(t, picture, opened)
 }
@@ -136,7 +136,7 @@ func seal(t testing.TB, kid string, now time.Time) string {
 	t.Helper()
 	key := testKeys()[kid]
 	key.Key = public(key.Key)
-	token, err := (&Sealer{key}).Seal(picture, now, time.Minute)
+	token, err := (&Sealer{key}).Seal(picture, now, time.Minute, ports.Purpose{})
 	require.NoError(t, err)
 	return token
 }

@@ -12,6 +12,7 @@ import (
 
 	"imago/config"
 	"imago/config/reload"
+	"imago/ports"
 )
 
 // maxID bounds a jti, in bytes.
@@ -57,9 +58,11 @@ func (o *Opener) OnRefused(f func(reason string)) { o.onRefused = f }
 // Open returns the picture in a token (JWE compact serialization). An error is
 // that of ctx, or wraps ErrInvalid and says why for the log: callers from
 // outside must not learn the difference. A token that was opened is spent, even
-// where the picture turns out to be of no use.
-func (o *Opener) Open(ctx context.Context, token []byte) ([]byte, error) {
-	picture, err := o.open(ctx, token)
+// where the picture turns out to be of no use. One that is bound to an operation or a
+// collection opens for no other; that is found out before it is decrypted and leaves it
+// unspent, but what it says can be believed only because it was decrypted then.
+func (o *Opener) Open(ctx context.Context, token []byte, p ports.Purpose) ([]byte, error) {
+	picture, err := o.open(ctx, token, p)
 	var r *refusal
 	if errors.As(err, &r) && o.onRefused != nil {
 		o.onRefused(string(r.reason))
@@ -67,7 +70,7 @@ func (o *Opener) Open(ctx context.Context, token []byte) ([]byte, error) {
 	return picture, err
 }
 
-func (o *Opener) open(ctx context.Context, token []byte) ([]byte, error) {
+func (o *Opener) open(ctx context.Context, token []byte, p ports.Purpose) ([]byte, error) {
 	keys := o.keys.Load()
 	if keys == nil {
 		return nil, refuse(NotEnabled, "token.keys_file is not set")
@@ -75,7 +78,7 @@ func (o *Opener) open(ctx context.Context, token []byte) ([]byte, error) {
 	if len(token) > o.limit/3*4+4+overhead {
 		return nil, refuse(TooLarge, "it exceeds the limit")
 	}
-	c, err := o.examine(token, *keys)
+	c, err := o.examine(token, *keys, p)
 	if err != nil {
 		return nil, err
 	}
@@ -99,11 +102,14 @@ type candidate struct {
 
 // examine checks what costs nothing, before anything is decrypted. That is no
 // leak: it looks only at what is plain to whoever has the token.
-func (o *Opener) examine(token []byte, keys keyset) (c candidate, err error) {
+func (o *Opener) examine(token []byte, keys keyset, p ports.Purpose) (c candidate, err error) {
 	if c.parts, err = split(token, o.limit); err != nil {
 		return c, err
 	}
 	if c.header, err = c.parts.parseHeader(); err != nil {
+		return c, err
+	}
+	if err := c.header.checkPurpose(p); err != nil {
 		return c, err
 	}
 	if c.key, err = keys.find(c.header); err != nil {

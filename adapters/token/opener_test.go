@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/ports"
 )
 
 func TestOpensEveryAlgorithm(t *testing.T) {
@@ -231,7 +233,7 @@ func TestNothingIsOpenedWithoutKeys(t *testing.T) {
 	require.NoError(t, o.Reload())
 
 	unstarted := New(settings("keys.json"), imageBytes, quiet)
-	_, err := unstarted.Open(t.Context(), []byte(direct(t, claims())))
+	_, err := unstarted.Open(t.Context(), []byte(direct(t, claims())), ports.Purpose{})
 	require.ErrorContains(t, err, "not_enabled")
 }
 
@@ -241,9 +243,9 @@ func TestLargestPicture(t *testing.T) {
 	largest := bytes.Repeat([]byte("picture!"), imageBytes/8)
 	for kid, key := range testKeys() {
 		key.Key = public(key.Key)
-		token, err := (&Sealer{key}).Seal(largest, noon, time.Minute)
+		token, err := (&Sealer{key}).Seal(largest, noon, time.Minute, ports.Purpose{})
 		require.NoError(t, err)
-		opened, err := o.Open(t.Context(), []byte(token))
+		opened, err := o.Open(t.Context(), []byte(token), ports.Purpose{})
 		require.NoError(t, err, kid)
 		require.True(t, bytes.Equal(largest, opened))
 	}
@@ -258,7 +260,7 @@ func TestOpenGivesUpWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	good := direct(t, claims())
-	_, err := o.Open(ctx, []byte(good))
+	_, err := o.Open(ctx, []byte(good), ports.Purpose{})
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, o.reasons)
 	<-o.slots
@@ -273,16 +275,54 @@ func BenchmarkOpen(b *testing.B) {
 	large := bytes.Repeat([]byte("picture!"), 5<<20/8)
 	for kid, key := range testKeys() {
 		key.Key = public(key.Key)
-		token, err := (&Sealer{key}).Seal(large, noon, time.Minute)
+		token, err := (&Sealer{key}).Seal(large, noon, time.Minute, ports.Purpose{})
 		require.NoError(b, err)
 		b.Run(kid, func(b *testing.B) {
 			b.SetBytes(int64(len(large)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := o.Open(b.Context(), []byte(token)); err != nil {
+				if _, err := o.Open(b.Context(), []byte(token), ports.Purpose{}); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
+}
+
+// A token that is bound to a purpose opens for no other, and is not spent by the attempt.
+func TestPurposes(t *testing.T) {
+	key := testKeys()["wrap"]
+	enrolUsers := ports.Purpose{Operation: ports.OpEnrol, Collection: "users"}
+	for name, c := range map[string]struct{ bound, asked ports.Purpose }{
+		"another operation":  {enrolUsers, ports.Purpose{Operation: ports.OpSearch, Collection: "users"}},
+		"another collection": {enrolUsers, ports.Purpose{Operation: ports.OpEnrol, Collection: "blacklist"}},
+		"no collection":      {ports.Purpose{Collection: "users"}, ports.Purpose{Operation: ports.OpSearch}},
+		"operation alone":    {ports.Purpose{Operation: ports.OpSearch}, enrolUsers},
+	} {
+		o := bound(t, 10)
+		sealed, err := (&Sealer{key}).Seal(picture, noon, time.Minute, c.bound)
+		require.NoError(t, err)
+		_, err = o.Open(t.Context(), []byte(sealed), c.asked)
+		require.ErrorIs(t, err, ports.ErrInvalid, name)
+		require.ErrorContains(t, err, string(WrongPurpose), name)
+		opened, err := o.Open(t.Context(), []byte(sealed), c.bound)
+		require.NoError(t, err, name)
+		require.Equal(t, picture, opened)
+	}
+	o := bound(t, 0)
+	free, err := (&Sealer{key}).Seal(picture, noon, time.Minute, ports.Purpose{})
+	require.NoError(t, err)
+	_, err = o.Open(t.Context(), []byte(free), enrolUsers)
+	require.NoError(t, err, "one that is bound to nothing is good for all")
+	for _, bad := range []string{`1`, `["enrol"]`, `""`, `"Enrol"`} {
+		_, err := o.Open(t.Context(), []byte(direct(t, claims()+`,"op":`+bad)), enrolUsers)
+		require.ErrorIs(t, err, ports.ErrInvalid, bad)
+	}
+}
+
+// bound returns an Opener with the test keys.
+func bound(t *testing.T, replays int) *opener {
+	t.Helper()
+	path := write(t, filepath.Join(t.TempDir(), "keys.json"), setOf(t))
+	return started(t, config.Token{KeysFile: path, MaxAge: time.Hour, ReplayCache: replays}, quiet)
 }

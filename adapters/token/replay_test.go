@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/ports"
 )
 
 func TestTokensOpenOnce(t *testing.T) {
@@ -83,7 +85,7 @@ func TestOneOfManyConcurrentOpeningsWins(t *testing.T) {
 	const callers = 32
 	for range callers {
 		all.Go(func() {
-			if _, err := o.Open(t.Context(), once); err == nil {
+			if _, err := o.Open(t.Context(), once, ports.Purpose{}); err == nil {
 				won.Add(1)
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"imago/config/regularfile"
+	"imago/ports"
 )
 
 // Sealer makes tokens, as a capture device does. It is safe for concurrent use.
@@ -59,12 +60,18 @@ func choose(raw []json.RawMessage, kid string) (jose.JSONWebKey, error) {
 }
 
 // Seal encrypts a picture into a token that was issued now, expires after ttl
-// and has a random jti.
-func (s *Sealer) Seal(picture []byte, now time.Time, ttl time.Duration) (string, error) {
+// and has a random jti. It is bound to what p names.
+func (s *Sealer) Seal(picture []byte, now time.Time, ttl time.Duration, p ports.Purpose) (string, error) {
 	options := new(jose.EncrypterOptions).
 		WithHeader("iat", now.Unix()).
 		WithHeader("exp", now.Add(ttl).Unix()).
 		WithHeader("jti", rand.Text())
+	if p.Operation != "" {
+		options = options.WithHeader("op", string(p.Operation))
+	}
+	if p.Collection != "" {
+		options = options.WithHeader("col", p.Collection)
+	}
 	recipient := jose.Recipient{Algorithm: jose.KeyAlgorithm(s.key.Algorithm), Key: s.key.Key, KeyID: s.key.KeyID}
 	encrypter, err := jose.NewEncrypter(jose.A256GCM, recipient, options)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"imago/config"
+	"imago/ports"
 )
 
 func TestStartFails(t *testing.T) {
@@ -97,7 +98,7 @@ func TestModuleWatchesTheFile(t *testing.T) {
 	defer app.RequireStop()
 	write(t, path, setOf(t, "ec"))
 	require.Eventually(t, func() bool {
-		_, err := o.Open(t.Context(), []byte(seal(t, "ec", time.Now())))
+		_, err := o.Open(t.Context(), []byte(seal(t, "ec", time.Now())), ports.Purpose{})
 		return err == nil
 	}, 30*time.Second, time.Millisecond)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,7 @@ import (
 	"imago/adapters/onnx"
 	"imago/adapters/token"
 	"imago/config"
+	"imago/core/gallery"
 	"imago/ports"
 )
 
@@ -134,7 +137,8 @@ func tryModels(ctx context.Context, cfg config.Models) (string, error) {
 	return cfg.Detector + " and " + cfg.Embedder, err
 }
 
-// tryStore opens a network store, and looks at the file of a memory store.
+// tryStore opens a network store, and looks at the file of a memory store; of either it
+// looks at every user ID.
 func tryStore(ctx context.Context, cfg config.Config) (string, error) {
 	path := cfg.Store.Memory.Path
 	if cfg.Store.Driver == "memory" && path == "" {
@@ -145,18 +149,25 @@ func tryStore(ctx context.Context, cfg config.Config) (string, error) {
 		return "", err
 	}
 	if cfg.Store.Driver == "memory" {
-		faces, err := memstore.Inspect(ctx, cfg.Store.Memory, access.space)
+		census := gallery.NewCensus(listsOf(cfg))
+		faces, err := memstore.Inspect(ctx, cfg.Store.Memory, access.space, census.Add)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Sprintf("memory, %s is to be made", path), nil
 		}
-		return fmt.Sprintf("memory, %d faces in %s", faces, path), err
+		return withWarnings(fmt.Sprintf("memory, %d faces in %s", faces, path), census), cmp.Or(err, census.Err())
 	}
 	store, stop, err := access.open(ctx)
 	if err != nil {
 		return "", err
 	}
 	users, err := store.Count(ctx, access.names()[0])
-	return fmt.Sprintf("%s, %d users", cfg.Store.Driver, users), errors.Join(err, stop())
+	census, failed := takeCensus(ctx, cfg, store)
+	return withWarnings(fmt.Sprintf("%s, %d users", cfg.Store.Driver, users), census), errors.Join(err, failed, census.Err(), stop())
+}
+
+// withWarnings adds what an operator should know of the users.
+func withWarnings(detail string, census *gallery.Census) string {
+	return strings.Join(append([]string{detail}, census.Warnings(true)...), "; ")
 }
 
 func printFindings(out io.Writer, all []finding, format string) error {

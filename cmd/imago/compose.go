@@ -43,6 +43,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 			func(x *extraction.Extractor) httpapi.ReserveFunc { return x.Reserve },
 		),
+		fx.Invoke(censusOnStart),
 	)
 }
 
@@ -105,10 +106,16 @@ func galleryOptions(cfg config.Config, embedder config.Manifest) gallery.Options
 		Measured: measurement(embedder),
 		Gate:     gate(cfg.Quality),
 	}
-	for _, c := range cfg.Collections {
-		o.Lists = append(o.Lists, gallery.Collection{Name: c.Name, Shared: c.Shared})
-	}
+	o.Lists = listsOf(cfg)
 	return o
+}
+
+// listsOf returns the lists of a configuration.
+func listsOf(cfg config.Config) (lists []gallery.Collection) {
+	for _, c := range cfg.Collections {
+		lists = append(lists, gallery.Collection{Name: c.Name, Shared: c.Shared})
+	}
+	return lists
 }
 
 // measurement returns what the manifest of an embedder says of its error rates.

@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"imago/config"
 	"imago/config/regularfile"
+	"imago/core/gallery"
 	"imago/core/retry"
 	"imago/core/transfer"
 	"imago/ports"
@@ -17,7 +20,7 @@ import (
 
 func importCommand() *cobra.Command {
 	var workers int
-	var format string
+	var owner, format string
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add the faces of an export to the gallery",
@@ -25,16 +28,20 @@ func importCommand() *cobra.Command {
 			"FILE is checked to its end before anything is written. Faces that are there are\n" +
 			"passed over, so the command can be repeated after an interruption, and nothing in\n" +
 			"the store is changed or removed: a user who has other faces than in the file is\n" +
-			"left alone and reported as a conflict. In the end the store is read again to prove\n" +
-			"that it holds everything.\n\n" +
+			"left alone and reported as a conflict, and so is one whose ID the API would not take.\n" +
+			"In the end the store is read again to prove that it holds everything.\n\n" +
+			"Of a shared list only the client that enrolled a user sees and unenrols it. Users who\n" +
+			"have no owner there, or several, are conflicts too, unless --owner names the client\n" +
+			"that gets them.\n\n" +
 			"Exit code 0 means that all faces of the file are in the store, 3 that it was done\n" +
 			"but for conflicts, 4 that the store does not answer.",
 		Example: "  imago import --config config/pgvector.yaml gallery.jsonl\n" +
 			"  zstd -dc gallery.jsonl.zst | imago import --config config/milvus.yaml -",
 		Args:              cobra.ExactArgs(1),
-		RunE:              func(cmd *cobra.Command, args []string) error { return importFrom(cmd, args[0], workers, format) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return importFrom(cmd, args[0], owner, workers, format) },
 		ValidArgsFunction: first(filesWith("jsonl")),
 	}
+	cmd.Flags().StringVar(&owner, "owner", "", "API client that gets users of shared lists who have no owner or several")
 	formatFlag(cmd, &format)
 	addWorkersFlag(cmd, &workers)
 	return cmd
@@ -52,8 +59,24 @@ func checkWorkers(workers int) error {
 	return nil
 }
 
-func importFrom(cmd *cobra.Command, path string, workers int, format string) (err error) {
+// checkOwner refuses a name that no key can have.
+func checkOwner(cmd *cobra.Command, owner string) error {
+	if !cmd.Flags().Changed("owner") {
+		return nil
+	}
+	everything := []string{config.All}
+	key := config.Key{Name: owner, SHA256: strings.Repeat("0", 64), Collections: everything, Operations: everything}
+	if key.Check() != nil {
+		return usageError{errors.New("--owner must be the name of an API client: 1 to 64 of A-Z, a-z, 0-9, ., _ and -")}
+	}
+	return nil
+}
+
+func importFrom(cmd *cobra.Command, path, owner string, workers int, format string) (err error) {
 	if err := checkWorkers(workers); err != nil {
+		return err
+	}
+	if err := checkOwner(cmd, owner); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(cmd)
@@ -79,7 +102,7 @@ func importFrom(cmd *cobra.Command, path string, workers int, format string) (er
 	if err != nil {
 		return err
 	}
-	report, err := importAll(cmd.Context(), source, users, access, store, workers)
+	report, err := importAll(cmd.Context(), source, users, access, store, owner, workers)
 	err = errors.Join(err, trail.conclude(cmd.Context(), written(report), err))
 	complain(cmd.ErrOrStderr(), report, access.names())
 	if printed := printReport(cmd.OutOrStdout(), report, format); printed != nil || err != nil {
@@ -99,11 +122,11 @@ func written(report transfer.Report) (all []touched) {
 	return all
 }
 
-func importAll(ctx context.Context, source io.Reader, users int, access storeAccess, store ports.VectorStore, workers int) (transfer.Report, error) {
+func importAll(ctx context.Context, source io.Reader, users int, access storeAccess, store ports.VectorStore, owner string, workers int) (transfer.Report, error) {
 	bar := newProgress("import")
 	defer bar.close()
 	return transfer.Import(ctx, source, store, access.space, transfer.Options{
-		Workers: workers, Retry: retry.Default,
+		Workers: workers, Retry: retry.Default, Admit: gallery.Admission(listsOf(access.cfg), owner),
 		Progress: func(done, _ int) { bar.show(done, users) },
 	})
 }

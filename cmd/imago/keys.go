@@ -37,7 +37,7 @@ func keysNewCommand() *cobra.Command {
 			"it is known to be cut short. A running imago reads that file again by itself, or at\n" +
 			"once on SIGHUP.",
 		Example: "  imago keys new gateway\n" +
-			"  imago keys new kiosk --operations search --collections users,blacklist --rate 5 --expires 2027-01-31T00:00:00Z",
+			"  imago keys new kiosk --operations search --collections users,blacklist --min-threshold 80 --rate 5 --expires 2027-01-31T00:00:00Z",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			key.Name = args[0]
@@ -60,6 +60,7 @@ func keysNewCommand() *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&key.Collections, "collections", nil, "collections the key may use, as in users,blacklist, or all (default all)")
 	cmd.Flags().StringSliceVar(&key.Operations, "operations", nil, "operations the key may perform: some of enrol, search, unenrol, read, or all (default all)")
+	cmd.Flags().Float64Var(&key.MinThreshold, "min-threshold", 0, "least threshold in percent that the key may search with (default any)")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key stops being valid, as in 2027-01-31T00:00:00Z (default never)")
 	cmd.Flags().Float64Var(&rate, "rate", 0, "requests a second, 0 for any number (default auth.rate)")
 	cmd.Flags().IntVar(&burst, "burst", 0, "requests at once after a pause, 0 for those of one second (default auth.burst)")

@@ -73,14 +73,16 @@ func readKeys(auth config.Auth, environment bool) (config.Keys, error) {
 
 // describedKey is what is shown of a key.
 type describedKey struct {
-	Name        string     `json:"name"`
-	Fingerprint string     `json:"fingerprint,omitempty"` // empty for the key of the environment
-	Collections []string   `json:"collections"`
-	Operations  []string   `json:"operations"`
-	Rate        float64    `json:"rate"` // 0 for any
-	Burst       int        `json:"burst"`
-	Expires     *time.Time `json:"expires,omitempty"`
-	Expired     bool       `json:"expired"`
+	Name        string   `json:"name"`
+	Fingerprint string   `json:"fingerprint,omitempty"` // empty for the key of the environment
+	Collections []string `json:"collections"`
+	Operations  []string `json:"operations"`
+	// MinThreshold is the least that the key may search with, in percent; absent for any.
+	MinThreshold float64    `json:"min_threshold,omitempty"`
+	Rate         float64    `json:"rate"` // 0 for any
+	Burst        int        `json:"burst"`
+	Expires      *time.Time `json:"expires,omitempty"`
+	Expired      bool       `json:"expired"`
 }
 
 // describeKeys says what there is to say of each key.
@@ -92,7 +94,7 @@ func describeKeys(keys config.Keys, auth config.Auth, environment bool, now time
 		})
 	}
 	for _, key := range keys.Keys {
-		one := describedKey{Name: key.Name, Fingerprint: key.SHA256[:shownHash], Collections: key.Collections, Operations: key.Operations}
+		one := describedKey{Name: key.Name, Fingerprint: key.SHA256[:shownHash], Collections: key.Collections, Operations: key.Operations, MinThreshold: key.MinThreshold}
 		one.Rate, one.Burst = key.Limit(auth)
 		if !key.Expires.IsZero() {
 			one.Expires, one.Expired = &key.Expires, !now.Before(key.Expires)
@@ -108,9 +110,17 @@ func printKeys(out io.Writer, list []describedKey) error {
 	fmt.Fprintln(table, "NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES")
 	for _, key := range list {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, cmp.Or(key.Fingerprint, "(IMAGO_API_KEY)"),
-			strings.Join(key.Collections, ","), strings.Join(key.Operations, ","), rateOf(key), expiryOf(key))
+			strings.Join(key.Collections, ","), strings.Join(key.Operations, ",")+leastOf(key), rateOf(key), expiryOf(key))
 	}
 	return table.Flush()
+}
+
+// leastOf is the least threshold of a key, "" for none.
+func leastOf(key describedKey) string {
+	if key.MinThreshold == 0 {
+		return ""
+	}
+	return " (search from " + strconv.FormatFloat(key.MinThreshold, 'g', -1, 64) + " %)"
 }
 
 // rateOf is the limit that holds for a key, as in "5/s, burst 10".

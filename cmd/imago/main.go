@@ -52,7 +52,7 @@ func root() *cobra.Command {
 	cmd.PersistentFlags().String("config", os.Getenv("IMAGO_CONFIG"), "configuration file (env IMAGO_CONFIG); without one the defaults hold")
 	completeFlag(cmd, "config", filesWith("yaml", "yml"))
 	cmd.AddCommand(serveCommand(), keysCommand(), tokenCommand(), modelsCommand(), healthcheckCommand(), versionCommand(),
-		benchCommand(), checkCommand(), completionCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand())
+		benchCommand(), checkCommand(), completionCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand(), unenrolCommand())
 	cmd.SetHelpCommand(helpCommand())
 	cmd.SetFlagErrorFunc(flagError)
 	markUsage(cmd)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/config"
+	"imago/core/gallery"
 	"imago/core/retry"
 	"imago/core/transfer"
 	"imago/ports"
@@ -187,7 +188,7 @@ func copyAudited(cmd *cobra.Command, a, b storeAccess, from, to ports.VectorStor
 	if err != nil {
 		return nil, errors.Join(err, out.conclude(ctx, nil, err))
 	}
-	report, err := copyAll(ctx, from, to, a.names(), workers)
+	report, err := copyAll(ctx, from, to, a.names(), gallery.Admission(listsOf(b.cfg), ""), workers)
 	var all []touched
 	for _, o := range report {
 		all = append(all, touched{collection: o.Collection, faces: o.Faces})
@@ -195,10 +196,10 @@ func copyAudited(cmd *cobra.Command, a, b storeAccess, from, to ports.VectorStor
 	return report, errors.Join(err, out.conclude(ctx, all, err), in.conclude(ctx, written(report), err))
 }
 
-func copyAll(ctx context.Context, from, to ports.VectorStore, names []string, workers int) (transfer.Report, error) {
+func copyAll(ctx context.Context, from, to ports.VectorStore, names []string, admit func([]ports.Record) string, workers int) (transfer.Report, error) {
 	bar := newProgress("copy")
 	defer bar.close()
-	return transfer.Copy(ctx, from, to, names, transfer.Options{Workers: workers, Progress: bar.show, Retry: retry.Default})
+	return transfer.Copy(ctx, from, to, names, transfer.Options{Workers: workers, Admit: admit, Progress: bar.show, Retry: retry.Default})
 }
 
 func verifyAll(ctx context.Context, from, to ports.VectorStore, names []string) ([]transfer.Sum, error) {

@@ -97,7 +97,7 @@ func printOutcomes(out io.Writer, report transfer.Report) error {
 func complain(errs io.Writer, report transfer.Report, configured []string) {
 	for _, o := range report {
 		for _, c := range o.Examples {
-			fmt.Fprintf(errs, "conflict in %s: user %q, face %q: %s\n", c.Collection, c.UserID, c.FaceID, c.Reason)
+			fmt.Fprintf(errs, "conflict in %s: user %+q, face %+q: %s\n", c.Collection, c.UserID, c.FaceID, c.Reason)
 		}
 		if more := o.Conflicts - len(o.Examples); more > 0 {
 			fmt.Fprintf(errs, "conflict in %s: %d more\n", o.Collection, more)

@@ -12,6 +12,7 @@ import (
 	"imago/adapters/token"
 	"imago/config/regularfile"
 	"imago/core/picturefile"
+	"imago/ports"
 )
 
 // defaultTTL is how long a token of this command is valid, and maxTTL the
@@ -97,6 +98,7 @@ func writeNew(path string, data []byte) error {
 func tokenSealCommand() *cobra.Command {
 	var jwk, kid string
 	var ttl time.Duration
+	var purpose ports.Purpose
 	cmd := &cobra.Command{
 		Use:   "seal FILE",
 		Short: "Encrypt a picture into a token",
@@ -109,7 +111,12 @@ func tokenSealCommand() *cobra.Command {
 			"    curl http://127.0.0.1:8080/users/search -H \"x-api-key: $IMAGO_API_KEY\" -d @-",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return seal(cmd, args[0], jwk, kid, ttl)
+			for _, name := range []string{"operation", "collection"} {
+				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+					return usageError{fmt.Errorf("--%s is empty: leave it out for a token that is good for any", name)}
+				}
+			}
+			return seal(cmd, args[0], jwk, kid, ttl, purpose)
 		},
 	}
 	cmd.Flags().StringVar(&jwk, "jwk", "", "file with the key")
@@ -117,15 +124,36 @@ func tokenSealCommand() *cobra.Command {
 	cmd.ValidArgsFunction = first(filesWith("jpg", "jpeg", "jpe", "jfif", "png"))
 	cmd.Flags().StringVar(&kid, "kid", "", "which key of a set (default the only one)")
 	cmd.Flags().DurationVar(&ttl, "ttl", defaultTTL, "how long the token is valid; imago may allow less")
+	cmd.Flags().StringVar((*string)(&purpose.Operation), "operation", "", "the one operation that the token is good for: enrol or search (default any)")
+	cmd.Flags().StringVar(&purpose.Collection, "collection", "", "the one collection that the token is good for (default any)")
+	completeFlag(cmd, "operation", oneOf(string(ports.OpEnrol), string(ports.OpSearch)))
+	completeFlag(cmd, "collection", configuredCollections)
 	return cmd
 }
 
-func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration) error {
+// checkPurpose refuses to bind a token to what no request with a picture is for.
+func checkPurpose(p ports.Purpose) error {
+	if p.Operation != "" && p.Operation != ports.OpEnrol && p.Operation != ports.OpSearch {
+		return fmt.Errorf("--operation must be %s or %s: no other takes a picture", ports.OpEnrol, ports.OpSearch)
+	}
+	if p.Collection == "" {
+		return nil
+	}
+	if err := ports.ValidateCollection(p.Collection); err != nil {
+		return fmt.Errorf("--collection: %w", err)
+	}
+	return nil
+}
+
+func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration, purpose ports.Purpose) error {
 	if jwk == "" {
 		return usageError{errors.New("--jwk must name the file with the key; imago token keygen makes one")}
 	}
 	if ttl < time.Second || ttl > maxTTL {
 		return usageError{fmt.Errorf("--ttl must be %s to %s", time.Second, maxTTL)}
+	}
+	if err := checkPurpose(purpose); err != nil {
+		return usageError{err}
 	}
 	sealer, err := token.LoadSealer(jwk, kid)
 	if err != nil {
@@ -138,7 +166,7 @@ func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration) error {
 	if reason := picturefile.AgainstContent(picture); reason != "" {
 		return usageError{fmt.Errorf("%s: %s", path, reason)}
 	}
-	sealed, err := sealer.Seal(picture, time.Now(), ttl)
+	sealed, err := sealer.Seal(picture, time.Now(), ttl, purpose)
 	if err != nil {
 		return err
 	}

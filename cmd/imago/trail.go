@@ -20,6 +20,7 @@ const (
 	trailEnroll     = "enroll"
 	trailExport     = "export"
 	trailImport     = "import"
+	trailUnenrol    = "operator_unenrol"
 	trailMigrateOut = "migrate_out"
 	trailMigrateIn  = "migrate_in"
 )
@@ -33,15 +34,32 @@ type trail struct {
 	began     time.Time
 	id        string // of the run, in all of its lines
 	warnings  io.Writer
+
+	// user is whom the command is about, and of where; empty for no single user.
+	user struct{ collection, id string }
 }
 
 // beginTrail announces a command. Where audit.required is set, an error means
 // that it must not be done.
 func beginTrail(ctx context.Context, cfg config.Audit, operation, collection string, warnings io.Writer) (*trail, error) {
-	t := &trail{
+	return newTrail(cfg, operation, warnings).begin(ctx, collection)
+}
+
+// beginTrailOf is beginTrail for a command about one user.
+func beginTrailOf(ctx context.Context, cfg config.Audit, operation, collection, userID string, warnings io.Writer) (*trail, error) {
+	t := newTrail(cfg, operation, warnings)
+	t.user.collection, t.user.id = collection, userID
+	return t.begin(ctx, collection)
+}
+
+func newTrail(cfg config.Audit, operation string, warnings io.Writer) *trail {
+	return &trail{
 		log: audit.NewForCommand(cfg), required: cfg.Required, operation: operation,
 		began: time.Now(), id: rand.Text(), warnings: warnings,
 	}
+}
+
+func (t *trail) begin(ctx context.Context, collection string) (*trail, error) {
 	err := t.log.Start(ctx)
 	if err == nil {
 		err = t.write(ports.AuditIntent, collection, 0)
@@ -74,9 +92,9 @@ func (t *trail) conclude(ctx context.Context, all []touched, failed error) error
 	switch {
 	case failed == nil:
 	case ctx.Err() != nil:
-		unwritten = append(unwritten, t.write(ports.AuditOutcome, "", 0, "interrupted"))
+		unwritten = append(unwritten, t.write(ports.AuditOutcome, t.user.collection, 0, "interrupted"))
 	default:
-		unwritten = append(unwritten, t.write(ports.AuditOutcome, "", 0, "failed"))
+		unwritten = append(unwritten, t.write(ports.AuditOutcome, t.user.collection, 0, "failed"))
 	}
 	return t.warn(errors.Join(append(unwritten, t.log.Close(context.WithoutCancel(ctx)))...))
 }
@@ -84,7 +102,7 @@ func (t *trail) conclude(ctx context.Context, all []touched, failed error) error
 func (t *trail) write(phase, collection string, faces int, reasons ...string) error {
 	return t.log.Write(ports.AuditEntry{
 		Time: t.began, Phase: phase, RequestID: t.id, Client: account(), Address: "command line",
-		Operation: t.operation, Collection: collection, Faces: faces, Reasons: reasons, Duration: time.Since(t.began),
+		Operation: t.operation, Collection: collection, UserID: t.user.id, Faces: faces, Reasons: reasons, Duration: time.Since(t.began),
 	})
 }
 

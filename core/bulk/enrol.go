@@ -61,6 +61,9 @@ type Tally struct {
 // reasonExists is what the reference API says of a user who is enrolled already.
 const reasonExists = "provided userId already exists"
 
+// reasonOthers is what is said of one whom the gallery does not show to the client.
+const reasonOthers = "another client enrolled this userId in a shared collection"
+
 // Enrol enrols the pictures of a folder: NAME.jpg, or NAME with any other extension
 // of a picture or none, is the face of the user NAME, and so is every picture in a
 // folder NAME. What is a picture is decided by its content. The first picture that is accepted
@@ -228,10 +231,12 @@ func (r *run) picture(ctx context.Context, p person, path string, known faces) e
 // enrolled: the answer to the first attempt may have been lost.
 func (r *run) settle(ctx context.Context, e gallery.Enrolment) error {
 	known, err := r.known(ctx, e.UserID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !known[e.FaceID] {
+	case len(known) == 0:
+		return ports.Refuse(ports.ErrExists, reasonOthers)
+	case !known[e.FaceID]:
 		return ports.Refuse(ports.ErrExists, reasonExists)
 	}
 	return nil
@@ -242,9 +247,6 @@ func (r *run) settle(ctx context.Context, e gallery.Enrolment) error {
 func reasonOf(err error) string {
 	if refusal := (*ports.Refusal)(nil); errors.As(err, &refusal) {
 		return strings.Join(refusal.Reasons, "; ")
-	}
-	if errors.Is(err, ports.ErrForbidden) {
-		return "another client enrolled this userId in a shared collection"
 	}
 	return ""
 }

@@ -84,7 +84,7 @@ func open(tb testing.TB) place {
 func (p place) users(tb testing.TB, collection string) map[string]int {
 	tb.Helper()
 	users := map[string]int{}
-	for r, err := range p.store.Scan(tb.Context(), collection, "") {
+	for r, err := range p.store.Scan(tb.Context(), ports.Everything(collection, "")) {
 		require.NoError(tb, err)
 		users[r.UserID]++
 	}

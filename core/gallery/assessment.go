@@ -35,6 +35,9 @@ const countLimit = 2 * time.Second
 // nearly the same comparison. Where users have f faces each, the chance of a
 // false match is between the one that is told and that of f times the users.
 //
+// How many users a shared collection has is told as a power of ten only, at least 100
+// and never too few: more would count what other clients enrol.
+//
 // Errors: ErrNotFound for an unknown collection; a Refusal for a threshold that
 // is none; those of counting.
 func (g *Gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error) {
@@ -52,6 +55,9 @@ func (g *Gallery) Assess(ctx context.Context, collection string, threshold float
 	if err != nil {
 		return ports.Assessment{}, err
 	}
+	if g.collections[collection].Shared {
+		users = rounded(users)
+	}
 	cosine := g.curve.Cosine(threshold)
 	a := ports.Assessment{
 		Collection: collection, Threshold: threshold, Cosine: cosine, Users: users,
@@ -61,6 +67,15 @@ func (g *Gallery) Assess(ctx context.Context, collection string, threshold float
 		a.Measured = &ports.FalseMatches{Rate: rate, Chance: calibration.Among(users, rate)}
 	}
 	return a, nil
+}
+
+// rounded returns the power of ten that a number of users does not exceed.
+func rounded(users int) int {
+	power := 100
+	for power < users {
+		power *= 10
+	}
+	return power
 }
 
 func checkThreshold(percent float64) error {

@@ -62,6 +62,24 @@ func TestAssess(t *testing.T) {
 	require.Nil(t, a.Measured, "nothing was measured")
 }
 
+// Nobody can count what other clients have enrolled in a shared list, neither by the
+// number nor by the chance that comes with it.
+func TestAssessOfASharedListCountsNobody(t *testing.T) {
+	s := &counting{}
+	g, _ := assessed(s, rates)
+	ask := func(collection string, users int) ports.Assessment {
+		s.users = users
+		a, err := g.Assess(t.Context(), collection, 80, 0)
+		require.NoError(t, err)
+		return a
+	}
+	for users, told := range map[int]int{0: 100, 1: 100, 99: 100, 100: 100, 101: 1000, 1000: 1000, 1001: 10_000, 2_345_678: 10_000_000} {
+		require.Equal(t, told, ask("blacklist", users).Users)
+		require.Equal(t, ask("blacklist", told), ask("blacklist", users))
+		require.Equal(t, users, ask("users", users).Users)
+	}
+}
+
 func TestAssessRefuses(t *testing.T) {
 	g, _ := assessed(&counting{err: ports.ErrUnavailable}, rates)
 	for _, threshold := range []float64{-1, 100.1, math.NaN(), math.Inf(1)} {

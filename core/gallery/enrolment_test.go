@@ -31,7 +31,7 @@ func TestEnrolmentsWithAFaceID(t *testing.T) {
 	e.Collection = "blacklist"
 	require.NoError(t, g.EnrolAs(t.Context(), alice, e))
 	e.FaceID = "three"
-	require.ErrorIs(t, g.AddFaceAs(t.Context(), bob, e), ports.ErrForbidden)
+	require.ErrorIs(t, g.AddFaceAs(t.Context(), bob, e), ports.ErrNotFound)
 	e.UserID = "search"
 	require.ErrorIs(t, g.EnrolAs(t.Context(), alice, e), ports.ErrInvalid)
 	e.Collection = "nope"

@@ -51,6 +51,7 @@ type Gallery struct {
 	extractor   Extractor
 	store       ports.VectorStore
 	collections map[string]Collection
+	lists       []string // the names of all but the inventory
 	curve       calibration.Curve
 	measured    Measurement
 	sizes       map[string]*size // of every collection; not changed after New
@@ -64,6 +65,7 @@ func New(extractor Extractor, store ports.VectorStore, o Options) *Gallery {
 	g := &Gallery{
 		extractor: extractor, store: store,
 		collections: map[string]Collection{Inventory: {Name: Inventory}},
+		lists:       namesOf(o.Lists),
 		sizes:       map[string]*size{Inventory: new(size)},
 		curve:       o.Curve, measured: o.Measured, gate: o.Gate, now: o.Now,
 	}
@@ -101,7 +103,9 @@ type Enrolment struct {
 // returns nil the user is found by every later search.
 //
 // Errors: ErrExists when the user has a face in the collection; ErrNotFound for
-// an unknown collection; a Refusal for an unacceptable ID or picture.
+// an unknown collection; a Refusal for an unacceptable ID or picture. Whether a user
+// exists whom the client may not see is told to nobody whose picture is not one that
+// could be enrolled.
 func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
 	return g.EnrolAs(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture})
 }
@@ -116,8 +120,14 @@ func (g *Gallery) EnrolAs(ctx context.Context, client ports.Client, e Enrolment)
 		return err
 	}
 	// A repeated enrolment is answered before the costly work; Add decides.
-	if err := g.checkAbsent(ctx, e.Collection, e.UserID); err != nil {
-		return err
+	if client.May(ports.OpRead, e.Collection) {
+		_, err := g.own(ctx, client, e.Collection, e.UserID)
+		switch {
+		case err == nil:
+			return fmt.Errorf("gallery: enrol: %w", ports.ErrExists)
+		case !errors.Is(err, ports.ErrNotFound):
+			return err
+		}
 	}
 	return g.add(ctx, client, e, ports.First)
 }
@@ -128,22 +138,28 @@ func (g *Gallery) add(ctx context.Context, client ports.Client, e Enrolment, mod
 	if err != nil {
 		return err
 	}
-	return g.store.Add(ctx, ports.Record{
-		Collection: e.Collection, UserID: e.UserID, FaceID: cmp.Or(e.FaceID, rand.Text()), Vector: vector,
-		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
-	}, mode)
+	return g.keep(ctx, client, e, vector, mode)
 }
 
-func (g *Gallery) checkAbsent(ctx context.Context, collection, userID string) error {
-	_, err := g.store.Get(ctx, collection, userID)
-	switch {
-	case err == nil:
-		return fmt.Errorf("gallery: enrol: %w", ports.ErrExists)
-	case errors.Is(err, ports.ErrNotFound):
-		return nil
+// keep stores a template.
+func (g *Gallery) keep(ctx context.Context, client ports.Client, e Enrolment, vector []float32, mode ports.Mode) error {
+	return hideOthers(g.store.Add(ctx, ports.Record{
+		Collection: e.Collection, UserID: e.UserID, FaceID: cmp.Or(e.FaceID, rand.Text()), Vector: vector,
+		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
+	}, mode))
+}
+
+// hideOthers answers about a user of a shared list whom another client enrolled as
+// about one who is not there.
+func hideOthers(err error) error {
+	if errors.Is(err, ports.ErrForbidden) {
+		return errHidden
 	}
 	return err
 }
+
+// errHidden has nothing of the error that it stands for.
+var errHidden = fmt.Errorf("gallery: no such user of this client: %w", ports.ErrNotFound)
 
 // Search returns the users of a collection that look like the largest face of
 // the probe's picture: similarity at least the threshold, best first, at most
@@ -151,13 +167,17 @@ func (g *Gallery) checkAbsent(ctx context.Context, collection, userID string) er
 // where another client enrolled the face.
 //
 // Errors: ErrNotFound when nobody reaches the threshold and for an unknown
-// collection; a Refusal for an unacceptable threshold, limit or picture.
+// collection; a Refusal for an unacceptable threshold, limit or picture, around
+// ErrForbidden for a threshold that is too low for the client.
 func (g *Gallery) Search(ctx context.Context, client ports.Client, p ports.Probe) ([]ports.Candidate, error) {
 	collection, err := g.collection(p.Collection)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkBounds(p); err != nil {
+		return nil, err
+	}
+	if err := checkLeast(client, p.Threshold); err != nil {
 		return nil, err
 	}
 	vector, err := g.extractor.Probe(ctx, p.Picture)
@@ -188,6 +208,15 @@ func (g *Gallery) Search(ctx context.Context, client ports.Client, p ports.Probe
 	return candidates, nil
 }
 
+// checkLeast refuses what would tell a client of people who hardly resemble the probe.
+func checkLeast(client ports.Client, threshold float64) error {
+	if threshold >= client.MinThreshold {
+		return nil
+	}
+	return ports.Refuse(ports.ErrForbidden, fmt.Sprintf(
+		"threshold %v is below %v, the least that this key may search with (min_threshold in the keys file)", threshold, client.MinThreshold))
+}
+
 func checkBounds(p ports.Probe) error {
 	if err := checkThreshold(p.Threshold); err != nil {
 		return err
@@ -201,8 +230,8 @@ func checkBounds(p ports.Probe) error {
 // Unenrol removes all faces of a user from a collection. When it returns nil no
 // later search finds the user.
 //
-// Errors: ErrNotFound when the user or the collection is not there;
-// ErrForbidden when another client enrolled the user in a shared collection.
+// Errors: ErrNotFound when the user or the collection is not there, or when another
+// client enrolled the user in a shared collection.
 func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, userID string) error {
 	c, err := g.collection(collection)
 	if err != nil {
@@ -216,9 +245,9 @@ func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, 
 	}
 	// An empty name would mean anybody's faces to the store.
 	if client.Name == "" {
-		return fmt.Errorf("gallery: %w: a client without a name", ports.ErrForbidden)
+		return errHidden
 	}
-	return g.store.Remove(ctx, collection, userID, client.Name)
+	return hideOthers(g.store.Remove(ctx, collection, userID, client.Name))
 }
 
 func (g *Gallery) collection(name string) (Collection, error) {

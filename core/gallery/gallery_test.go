@@ -3,6 +3,7 @@ package gallery_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -89,14 +90,14 @@ func (s *store) Search(_ context.Context, q ports.Query) ([]ports.Match, error) 
 	return s.matches, s.err
 }
 
-func (s *store) Scan(_ context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *store) Scan(_ context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
 		sorted := slices.Clone(s.records)
 		slices.SortFunc(sorted, func(a, b ports.Record) int {
 			return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.FaceID, b.FaceID))
 		})
 		for _, r := range sorted {
-			if r.Collection == collection && r.UserID >= from && !yield(r, s.err) {
+			if r.Collection == selection.Collection && r.UserID >= selection.From && selection.Owners.Include(r.Owner) && !yield(r, s.err) {
 				return
 			}
 		}
@@ -145,14 +146,14 @@ func TestEnrolRefusesAKnownUserWithoutWork(t *testing.T) {
 
 func TestUserIDs(t *testing.T) {
 	for _, id := range []string{
-		"u1", `a"b`, `a\b`, "50%", "a/b", "..", "日本", "🙂", strings.Repeat("x", 256), " ", "Search",
+		"u1", `a"b`, `a\b`, "50%", "a/b", "..", "日本", "🙂", strings.Repeat("x", 256), "searching",
 	} {
 		g, _ := newGallery()
 		require.NoError(t, g.Enrol(t.Context(), alice, "users", id, picture), "%q", id)
 		require.NoError(t, g.Unenrol(t.Context(), alice, "users", id), "%q", id)
 	}
 	for _, id := range []string{
-		"", strings.Repeat("x", 257), "a\x00b", "a\nb", "a\u0085b", "a\xffb", "search", "faces", "blacklist", "whitelist",
+		"", strings.Repeat("x", 257), "a\x00b", "a\nb", "a\u0085b", "a\xffb", " ", "search", "Search", "faces", "Blacklist", "whitelist", "verify", "users", "Jose\u0301", "a\u200b",
 	} {
 		g, s := newGallery()
 		require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", id, picture), ports.ErrInvalid, "%q", id)
@@ -221,6 +222,21 @@ func TestSearchBounds(t *testing.T) {
 	}
 }
 
+// A key with a least threshold cannot ask who resembles a face a little.
+func TestSearchBelowTheLeastThresholdOfTheKey(t *testing.T) {
+	limited := alice
+	limited.MinThreshold = 75.5
+	matches := []ports.Match{{UserID: "u1", Score: 0.9}}
+	for threshold, allowed := range map[float64]bool{0: false, 75.4999: false, 75.5: true, 80: true, 100: true} {
+		_, q, err := search(t, matches, limited, ports.Probe{Collection: "users", Threshold: threshold, Limit: 100})
+		require.Equal(t, allowed, !errors.Is(err, ports.ErrForbidden), "%v: %v", threshold, err)
+		if !allowed {
+			require.Zero(t, q, "the store is not asked")
+			require.ErrorContains(t, err, "is below 75.5, the least that this key may search with")
+		}
+	}
+}
+
 func TestSharedCollectionShowsOnlyOnesOwn(t *testing.T) {
 	matches := []ports.Match{{UserID: "b1", Owner: "bob", Score: 1}, {UserID: "a1", Owner: "alice", Score: 0.9}}
 	p := ports.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}
@@ -237,7 +253,7 @@ func TestSharedCollectionShowsOnlyOnesOwn(t *testing.T) {
 func TestSharedCollectionUnenrolsOnlyOnesOwn(t *testing.T) {
 	g, s := newGallery()
 	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "u1", picture))
-	require.ErrorIs(t, g.Unenrol(t.Context(), bob, "blacklist", "u1"), ports.ErrForbidden)
+	require.ErrorIs(t, g.Unenrol(t.Context(), bob, "blacklist", "u1"), ports.ErrNotFound)
 	require.Len(t, s.records, 1)
 	require.NoError(t, g.Unenrol(t.Context(), alice, "blacklist", "u1"))
 	require.ErrorIs(t, g.Unenrol(t.Context(), alice, "blacklist", "u1"), ports.ErrNotFound)

@@ -1,55 +1,25 @@
 package gallery
 
 import (
-	"fmt"
 	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"imago/ports"
 )
 
 // Inventory is the name of the collection of users, the one that exists in
 // every configuration.
-const Inventory = "users"
-
-// maxUserIDBytes is the longest user ID, in bytes of UTF-8.
-const maxUserIDBytes = 256
-
-// reservedUserIDs are path segments of the API below /users; list names are
-// reserved as well.
-var reservedUserIDs = []string{"search", "faces"}
+const Inventory = ports.Inventory
 
 // checkUserID refuses what cannot be a user's ID in any collection.
-func (g *Gallery) checkUserID(id string) error {
-	switch {
-	case id == "":
-		return refuse("userId must not be empty")
-	case len(id) > maxUserIDBytes:
-		return refuse(fmt.Sprintf("userId must not be longer than %d bytes", maxUserIDBytes))
-	case !utf8.ValidString(id):
-		return refuse("userId must be valid UTF-8")
-	case hasControl(id):
-		return refuse("userId must not contain control characters")
-	case slices.Contains(reservedUserIDs, id) || g.isList(id):
-		return refuse(fmt.Sprintf("userId %q is reserved", id))
-	}
-	return nil
-}
+func (g *Gallery) checkUserID(id string) error { return ports.CheckUserID(id, g.lists...) }
 
-func hasControl(s string) bool {
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			return true
-		}
+// namesOf returns the names of lists.
+func namesOf(lists []Collection) []string {
+	names := make([]string, 0, len(lists))
+	for _, c := range lists {
+		names = append(names, c.Name)
 	}
-	return false
-}
-
-// isList reports whether name is a configured collection other than the inventory.
-func (g *Gallery) isList(name string) bool {
-	_, ok := g.collections[name]
-	return ok && name != Inventory
+	return slices.Clip(names)
 }
 
 func refuse(reason string) error { return ports.Refuse(ports.ErrInvalid, reason) }

@@ -11,21 +11,15 @@ import (
 const (
 	// maxFaces is how many faces one user may have in a collection.
 	maxFaces = 100
-	// maxScanned bounds the records that one page looks at, so that a shared
-	// list in which few users are the client's own costs no more than another.
-	maxScanned = 10_000
 )
 
 // Replace makes the face of a picture the only one of an existing user, in one
 // step: a search meanwhile sees either the old faces or the new one.
 //
-// Errors: those of Enrol, but ErrNotFound where the user is not there, and
-// ErrForbidden when another client enrolled the user in a shared collection.
+// Errors: those of Enrol, but ErrNotFound where the user is not there, or where
+// another client enrolled the user in a shared collection.
 func (g *Gallery) Replace(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
-	if _, err := g.own(ctx, client, collection, userID); err != nil {
-		return err
-	}
-	return g.add(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture}, g.conditional(collection, ports.Replacement))
+	return g.change(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture}, ports.Replacement)
 }
 
 // AddFace gives an existing user one more face; a search scores the best.
@@ -37,20 +31,51 @@ func (g *Gallery) AddFace(ctx context.Context, client ports.Client, collection, 
 }
 
 // AddFaceAs is AddFace with a face ID of the caller's choice. ErrExists when the
-// user has a face of that ID, which is found out before the picture is looked
-// at.
+// user has a face of that ID, which a client that may see the user is told before the
+// picture is looked at.
 func (g *Gallery) AddFaceAs(ctx context.Context, client ports.Client, e Enrolment) error {
-	records, err := g.own(ctx, client, e.Collection, e.UserID)
+	return g.change(ctx, client, e, ports.Further)
+}
+
+// change adds a face to an existing user. A client that may see users is told before
+// the costly work that it is in vain; for all others the picture is judged first.
+func (g *Gallery) change(ctx context.Context, client ports.Client, e Enrolment, mode ports.Mode) error {
+	if _, err := g.collection(e.Collection); err != nil {
+		return err
+	}
+	if err := g.checkUserID(e.UserID); err != nil {
+		return err
+	}
+	if client.May(ports.OpRead, e.Collection) {
+		if err := g.checkChange(ctx, client, e, mode); err != nil {
+			return err
+		}
+		return g.add(ctx, client, e, g.conditional(e.Collection, mode))
+	}
+	vector, err := g.extractor.Enrol(ctx, e.Picture, g.gate)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(records, func(r ports.Record) bool { return r.FaceID == e.FaceID }) {
-		return fmt.Errorf("gallery: add a face: %w", ports.ErrExists)
+	if err := g.checkChange(ctx, client, e, mode); err != nil {
+		return err
 	}
-	if len(records) >= maxFaces {
+	return g.keep(ctx, client, e, vector, g.conditional(e.Collection, mode))
+}
+
+// checkChange returns what stands against one more face of a user.
+func (g *Gallery) checkChange(ctx context.Context, client ports.Client, e Enrolment, mode ports.Mode) error {
+	records, err := g.own(ctx, client, e.Collection, e.UserID)
+	switch {
+	case err != nil:
+		return err
+	case mode == ports.Replacement:
+		return nil
+	case slices.ContainsFunc(records, func(r ports.Record) bool { return r.FaceID == e.FaceID }):
+		return fmt.Errorf("gallery: add a face: %w", ports.ErrExists)
+	case len(records) >= maxFaces:
 		return refuse(fmt.Sprintf("userId has %d faces already, the most that one user may have", maxFaces))
 	}
-	return g.add(ctx, client, e, g.conditional(e.Collection, ports.Further))
+	return nil
 }
 
 // conditional returns the mode for a change of a user in a collection. Who owns
@@ -65,8 +90,8 @@ func (g *Gallery) conditional(collection string, mode ports.Mode) ports.Mode {
 
 // User returns what may be told of a user.
 //
-// Errors: ErrNotFound when the user or the collection is not there;
-// ErrForbidden when another client enrolled the user in a shared collection.
+// Errors: ErrNotFound when the user or the collection is not there, or when another
+// client enrolled the user in a shared collection.
 func (g *Gallery) User(ctx context.Context, client ports.Client, collection, userID string) (ports.User, error) {
 	records, err := g.own(ctx, client, collection, userID)
 	if err != nil {
@@ -81,7 +106,8 @@ func (g *Gallery) User(ctx context.Context, client ports.Client, collection, use
 
 // Users returns at most limit users (1 to 100) of a collection, ordered by ID
 // bytewise and starting with the first that is not less than from. Of a shared
-// collection it returns the client's own users only.
+// collection it returns the client's own users only, and nothing in the page
+// depends on others.
 func (g *Gallery) Users(ctx context.Context, client ports.Client, collection, from string, limit int) (ports.Page, error) {
 	c, err := g.collection(collection)
 	if err != nil {
@@ -90,26 +116,26 @@ func (g *Gallery) Users(ctx context.Context, client ports.Client, collection, fr
 	if limit < 1 || limit > maxLimit {
 		return ports.Page{}, refuse(fmt.Sprintf("limit must be a whole number from 1 to %d", maxLimit))
 	}
+	selection := ports.Selection{Collection: collection, From: from, Owners: ports.Everybody(), WithoutVectors: true}
+	if c.Shared {
+		if client.Name == "" {
+			return ports.Page{}, nil
+		}
+		selection.Owners = ports.OwnedBy(client.Name)
+	}
 	var page ports.Page
-	scanned, current := 0, ""
-	for r, err := range g.store.Scan(ctx, collection, from) {
+	for r, err := range g.store.Scan(ctx, selection) {
 		if err != nil {
 			return ports.Page{}, err
 		}
-		fresh := r.UserID != current
-		current = r.UserID
-		// A page ends between users.
-		if fresh && (scanned >= maxScanned || len(page.Users) == limit) {
+		n := len(page.Users)
+		if n > 0 && page.Users[n-1].UserID == r.UserID {
+			page.Users[n-1].Faces = append(page.Users[n-1].Faces, faceOf(r))
+			continue
+		}
+		if n == limit {
 			page.Next = r.UserID
 			return page, nil
-		}
-		scanned++
-		if c.Shared && r.Owner != client.Name {
-			continue
-		}
-		if last := len(page.Users) - 1; last >= 0 && page.Users[last].UserID == r.UserID {
-			page.Users[last].Faces = append(page.Users[last].Faces, faceOf(r))
-			continue
 		}
 		page.Users = append(page.Users, ports.User{UserID: r.UserID, Faces: []ports.UserFace{faceOf(r)}})
 	}
@@ -133,10 +159,8 @@ func (g *Gallery) own(ctx context.Context, client ports.Client, collection, user
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range records {
-		if c.Shared && r.Owner != client.Name {
-			return nil, fmt.Errorf("gallery: %w: enrolled by another client", ports.ErrForbidden)
-		}
+	if c.Shared && slices.ContainsFunc(records, func(r ports.Record) bool { return r.Owner != client.Name }) {
+		return nil, errHidden
 	}
 	return records, nil
 }

@@ -1,6 +1,7 @@
 package gallery_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -51,9 +52,9 @@ func TestSharedCollectionIsOnesOwn(t *testing.T) {
 	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
 	require.NoError(t, g.Enrol(t.Context(), bob, "blacklist", "b", picture))
 	_, err := g.User(t.Context(), bob, "blacklist", "a")
-	require.ErrorIs(t, err, ports.ErrForbidden)
-	require.ErrorIs(t, g.Replace(t.Context(), bob, "blacklist", "a", picture), ports.ErrForbidden)
-	require.ErrorIs(t, g.AddFace(t.Context(), bob, "blacklist", "a", picture), ports.ErrForbidden)
+	require.ErrorIs(t, err, ports.ErrNotFound)
+	require.ErrorIs(t, g.Replace(t.Context(), bob, "blacklist", "a", picture), ports.ErrNotFound)
+	require.ErrorIs(t, g.AddFace(t.Context(), bob, "blacklist", "a", picture), ports.ErrNotFound)
 	page, err := g.Users(t.Context(), bob, "blacklist", "", 10)
 	require.NoError(t, err)
 	require.Len(t, page.Users, 1)
@@ -71,7 +72,7 @@ func TestSharedCollectionWhoseUserIsTakenOver(t *testing.T) {
 		g, s := newGallery()
 		require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
 		s.got = func() { s.records[0].Owner = "bob" }
-		require.ErrorIs(t, change(g), ports.ErrForbidden, name)
+		require.ErrorIs(t, change(g), ports.ErrNotFound, name)
 		require.Len(t, s.records, 1, name)
 	}
 }
@@ -79,7 +80,7 @@ func TestSharedCollectionWhoseUserIsTakenOver(t *testing.T) {
 func TestSharedCollectionIsNobodysWithoutAName(t *testing.T) {
 	g, s := newGallery()
 	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
-	require.ErrorIs(t, g.Unenrol(t.Context(), ports.Client{}, "blacklist", "a"), ports.ErrForbidden)
+	require.ErrorIs(t, g.Unenrol(t.Context(), ports.Client{}, "blacklist", "a"), ports.ErrNotFound)
 	require.Len(t, s.records, 1)
 }
 
@@ -119,24 +120,63 @@ func TestUsersPages(t *testing.T) {
 	require.ErrorIs(t, err, ports.ErrNotFound)
 }
 
-// A client that owns little of a large shared list gets pages with few users,
-// even none, and reaches its own in the end.
-func TestUsersPageIsBoundedByWhatItLooksAt(t *testing.T) {
+// Of a shared list a client that owns little gets pages of its own users alone: where
+// one ends, and whether there is another, says nothing of the thousands in between.
+func TestUsersOfASharedListNameNobodyElse(t *testing.T) {
 	g, s := newGallery()
-	for i := range 20_500 {
+	for i := range 2_500 {
 		s.records = append(s.records, ports.Record{Collection: "blacklist", UserID: fmt.Sprintf("u%05d", i), FaceID: "f", Owner: "bob"})
 	}
-	s.records[20_250].Owner = "alice"
-	pages, found, from := 0, 0, ""
-	for {
-		page, err := g.Users(t.Context(), alice, "blacklist", from, 10)
+	for _, i := range []int{20, 900, 2_400} {
+		s.records[i].Owner = "alice"
+	}
+	carol := ports.Client{Name: "carol"}
+	for from, want := range map[string]string{"": "u00020", "u00020": "u00020", "u00021": "u00900", "u00901": "u02400", "u02401": "", "v": ""} {
+		page, err := g.Users(t.Context(), alice, "blacklist", from, 1)
 		require.NoError(t, err)
-		pages++
-		found += len(page.Users)
-		if from = page.Next; from == "" {
-			break
+		next := map[string]string{"u00020": "u00900", "u00900": "u02400"}[want]
+		require.Equal(t, next, page.Next, "from %q", from)
+		require.Equal(t, want != "", len(page.Users) == 1)
+		if want != "" {
+			require.Equal(t, want, page.Users[0].UserID)
+		}
+		for _, client := range []ports.Client{carol, {}} {
+			page, err = g.Users(t.Context(), client, "blacklist", from, 1)
+			require.NoError(t, err)
+			require.Zero(t, page)
 		}
 	}
-	require.Equal(t, 3, pages)
-	require.Equal(t, 1, found)
+}
+
+// Who may not see users is not told by the answer to a useless picture which of them
+// there are; who may is answered before the costly work.
+func TestUselessPicturesTellNothing(t *testing.T) {
+	g, s := newGallery()
+	writer := ports.Client{Name: "writer", Operations: []ports.Operation{ports.OpEnrol}}
+	useless := []byte("useless")
+	require.NoError(t, g.Enrol(t.Context(), alice, "users", "there", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "there", picture))
+	calls := map[string]func(c ports.Client, list, id string, picture []byte) error{
+		"enrol":    func(c ports.Client, list, id string, p []byte) error { return g.Enrol(t.Context(), c, list, id, p) },
+		"replace":  func(c ports.Client, list, id string, p []byte) error { return g.Replace(t.Context(), c, list, id, p) },
+		"add face": func(c ports.Client, list, id string, p []byte) error { return g.AddFace(t.Context(), c, list, id, p) },
+	}
+	before := slices.Clone(s.records)
+	for name, call := range calls {
+		for _, list := range []string{"users", "blacklist"} {
+			there, absent := call(writer, list, "there", useless), call(writer, list, "absent", useless)
+			require.ErrorIs(t, there, ports.ErrInvalid, "%s in %s", name, list)
+			require.Equal(t, absent, there, "%s in %s", name, list)
+		}
+		// Bob may read, but alice's user of a shared list is none of his.
+		for _, kind := range []error{ports.ErrInvalid, ports.ErrNotFound} {
+			require.Equal(t, errors.Is(call(bob, "blacklist", "absent", useless), kind), errors.Is(call(bob, "blacklist", "there", useless), kind), name)
+		}
+	}
+	require.ErrorIs(t, calls["enrol"](bob, "users", "there", useless), ports.ErrExists)
+	require.ErrorIs(t, calls["replace"](bob, "users", "absent", useless), ports.ErrNotFound)
+	require.ErrorIs(t, calls["replace"](writer, "users", "absent", picture), ports.ErrNotFound)
+	require.ErrorIs(t, calls["add face"](writer, "blacklist", "there", picture), ports.ErrNotFound)
+	require.Equal(t, before, s.records)
+	require.NoError(t, calls["add face"](writer, "users", "there", picture))
 }

@@ -22,6 +22,9 @@ const (
 type Options struct {
 	// Workers is how many users are written at once; 0 means DefaultWorkers.
 	Workers int
+	// Admit, where set, says why the target must not have the faces of a user, ""
+	// where it may: each is a conflict then. It may give the faces another owner.
+	Admit func(faces []ports.Record) (reason string)
 	// Progress, where set, is told how many users of how many are dealt with;
 	// the total is 0 where it is not known, and users who come and go meanwhile
 	// shift it. It is never called by two goroutines at once.
@@ -193,6 +196,11 @@ func (c *copier) progress(p pair) {
 
 // plan decides what to write of a user and counts the rest.
 func (c *copier) plan(p pair) job {
+	if len(p.source) > 0 && c.o.Admit != nil {
+		if reason := c.o.Admit(p.source); reason != "" {
+			return c.leaveOut(p, reason)
+		}
+	}
 	found := compare(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,6 +231,21 @@ func (c *copier) plan(p pair) job {
 	}
 	c.union.add(p.source)
 	return job{found.missing, ports.Further}
+}
+
+// leaveOut counts the faces of a user that is not admitted.
+func (c *copier) leaveOut(p pair, reason string) job {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.outcome.Users++
+	c.outcome.Faces += len(p.source)
+	for _, r := range p.source {
+		c.conflict(conflict(r, reason))
+	}
+	if len(p.target) > 0 {
+		c.union.add(p.target)
+	}
+	return job{}
 }
 
 // conflict counts conflicts; the caller holds the lock.

@@ -66,7 +66,7 @@ func requireFrom(t *testing.T, file []byte, store ports.VectorStore, report tran
 	added, there := 0, 0
 	for _, outcome := range report {
 		added += outcome.Added
-		for r, err := range store.Scan(t.Context(), outcome.Collection, "") {
+		for r, err := range store.Scan(t.Context(), ports.Everything(outcome.Collection, "")) {
 			require.NoError(t, err)
 			require.NoError(t, ports.ValidateRecord(r, dimension))
 			require.Contains(t, named, face{r.Collection, r.UserID, r.FaceID, r.Owner})
@@ -79,7 +79,7 @@ func requireFrom(t *testing.T, file []byte, store ports.VectorStore, report tran
 // stored returns the records of the collections of a file.
 func stored(t *testing.T, store ports.VectorStore, contents transfer.Contents) (records []ports.Record) {
 	for _, sum := range contents.Sums {
-		for r, err := range store.Scan(t.Context(), sum.Collection, "") {
+		for r, err := range store.Scan(t.Context(), ports.Everything(sum.Collection, "")) {
 			require.NoError(t, err)
 			records = append(records, r)
 		}

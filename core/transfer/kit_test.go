@@ -103,7 +103,7 @@ func all(tb testing.TB, s ports.VectorStore) []ports.Record {
 	tb.Helper()
 	var records []ports.Record
 	for _, c := range collections {
-		for r, err := range s.Scan(tb.Context(), c, "") {
+		for r, err := range s.Scan(tb.Context(), ports.Everything(c, "")) {
 			require.NoError(tb, err)
 			records = append(records, r)
 		}
@@ -146,9 +146,9 @@ func (s *flaky) Count(ctx context.Context, collection string) (int, error) {
 	return s.VectorStore.Count(ctx, collection)
 }
 
-func (s *flaky) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *flaky) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		for r, err := range s.VectorStore.Scan(ctx, collection, from) {
+		for r, err := range s.VectorStore.Scan(ctx, selection) {
 			if s.fails() {
 				yield(ports.Record{}, fmt.Errorf("scan: %w", ports.ErrUnavailable))
 				return

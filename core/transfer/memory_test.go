@@ -27,19 +27,19 @@ type generator struct {
 
 func (g generator) Count(context.Context, string) (int, error) { return g.users, nil }
 
-func (g generator) Scan(_ context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (g generator) Scan(_ context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	size := max(g.space, dimension)
 	return func(yield func(ports.Record, error) bool) {
 		for i := range g.users {
 			r := ports.Record{
-				Collection: collection, UserID: fmt.Sprintf("user-%08d", i), FaceID: "f", Owner: "gateway",
+				Collection: selection.Collection, UserID: fmt.Sprintf("user-%08d", i), FaceID: "f", Owner: "gateway",
 				Vector: make([]float32, size), EnrolledAt: time.UnixMicro(int64(i)).UTC(),
 			}
 			r.Vector[i%size] = 1
 			if g.change != nil {
 				g.change(&r)
 			}
-			if r.UserID >= from && !yield(r, nil) {
+			if r.UserID >= selection.From && !yield(r, nil) {
 				return
 			}
 		}

@@ -51,7 +51,7 @@ type walk struct {
 // when the receiver wants no more.
 func (w *walk) pass(ctx context.Context) error {
 	var faces []ports.Record
-	for r, err := range w.store.Scan(ctx, w.collection, w.done) {
+	for r, err := range w.store.Scan(ctx, ports.Everything(w.collection, w.done)) {
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -286,6 +287,42 @@ func TestSlowList(t *testing.T) {
 	arrive()
 	b.wait("rows.children.length === 2")
 	require.Equal(t, "user", evaluate[string](b, "document.activeElement.id"))
+}
+
+// IDs of an earlier imago in which something cannot be seen are spelt out, and none
+// changes the order of the text around it.
+func TestIDsAreShownAsTheyAre(t *testing.T) {
+	target, err := url.Parse(imago(t))
+	require.NoError(t, err)
+	ids := map[string]string{
+		"adm\u202enim": `adm\u{202E}nim`, "zero\u200b": `zero\u{200B}`, "end ": `end\u{20}`, "Jose\u0301": `Jose\u{301}`, "\ufe0fx": `\u{FE0F}x`,
+		"José": "José", "שלום": "שלום", "a b": "a b",
+	}
+	var users []map[string]any
+	for id := range ids {
+		users = append(users, map[string]any{"userId": id, "faces": []any{map[string]string{"faceId": "f", "enrolledAt": "2026-01-02T03:04:05Z"}}})
+	}
+	answer, err := json.Marshal(map[string]any{"users": users})
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.URL.Path == "/users" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(answer)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(gateway.Close)
+	b := open(t, gateway.URL+"/console", desktopWidth, desktopHeight)
+	b.unlock(apiKey)
+	b.wait(fmt.Sprintf("rows.children.length === %d", len(ids)))
+	shown := b.texts("#rows th bdi")
+	for _, want := range ids {
+		require.Contains(t, shown, want)
+	}
+	evaluate[string](b, `[...document.querySelectorAll('#rows tr')].find((one) => one.textContent.includes('nim')).querySelector('button').click(), ''`)
+	require.Equal(t, "Unenrol \u2068adm\\u{202E}nim\u2069?", evaluate[string](b, "document.getElementById('confirm-title').textContent"))
 }
 
 // A gateway may serve imago below a path of its own.

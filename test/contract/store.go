@@ -129,6 +129,9 @@ func storeCases(h StoreHarness) []storeCase {
 		{"ScanBreak", scanBreak},
 		{"ScanMany", scanMany},
 		{"ScanDuringWrites", scanDuringWrites},
+		{"ScanOfOwner", scanOfOwner},
+		{"ScanOfNobody", scanOfNobody},
+		{"ScanWithoutVectors", scanWithoutVectors},
 		{"ScanCancelled", scanCancelled},
 
 		{"MemoryVectorIn", memoryVectorIn},

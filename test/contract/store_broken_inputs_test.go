@@ -126,8 +126,8 @@ func brokenContexts() []brokenStore {
 			}
 		}),
 		breaks("scans after a cancellation", "CancelledReads", func(d *damaged) {
-			d.scan = func(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
-				return d.reference.Scan(context.WithoutCancel(ctx), collection, from)
+			d.scan = func(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
+				return d.reference.Scan(context.WithoutCancel(ctx), selection)
 			}
 		}),
 		breaks("counts after a cancellation", "CancelledReads", func(d *damaged) {

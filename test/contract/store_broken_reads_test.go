@@ -115,9 +115,9 @@ func brokenMemory() []brokenStore {
 			}
 		}),
 		breaks("hands out its own vectors from Scan", "MemoryScan", func(d *damaged) {
-			d.scan = func(_ context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+			d.scan = func(_ context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 				return func(yield func(ports.Record, error) bool) {
-					for _, r := range d.kept.scan(collection, from) {
+					for _, r := range d.kept.scan(selection.Collection, selection.From) {
 						if !yield(r, nil) {
 							return
 						}

@@ -18,7 +18,7 @@ type damaged struct {
 	remove func(ctx context.Context, collection, user, owner string) error
 	get    func(ctx context.Context, collection, user string) ([]ports.Record, error)
 	search func(ctx context.Context, q ports.Query) ([]ports.Match, error)
-	scan   func(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error]
+	scan   func(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error]
 	count  func(ctx context.Context, collection string) (int, error)
 }
 
@@ -50,11 +50,11 @@ func (d *damaged) Search(ctx context.Context, q ports.Query) ([]ports.Match, err
 	return d.search(ctx, q)
 }
 
-func (d *damaged) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (d *damaged) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	if d.scan == nil {
-		return d.reference.Scan(ctx, collection, from)
+		return d.reference.Scan(ctx, selection)
 	}
-	return d.scan(ctx, collection, from)
+	return d.scan(ctx, selection)
 }
 
 func (d *damaged) Count(ctx context.Context, collection string) (int, error) {

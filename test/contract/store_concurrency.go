@@ -206,7 +206,7 @@ func readAtRandom(done, ctx context.Context, s ports.VectorStore, rng *rand.Rand
 		if wrong := malformed(q, found); wrong != "" {
 			return errors.New("a search during writes found " + wrong)
 		}
-		records, err := collect(s.Scan(ctx, q.Collection, ""))
+		records, err := collect(s.Scan(ctx, ports.Everything(q.Collection, "")))
 		if err != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ func requireReadsEnd(t *testing.T, s ports.VectorStore, ctx context.Context, wan
 	requireEnded(t, err, want)
 	_, err = s.Count(ctx, people)
 	requireEnded(t, err, want)
-	records, err := collect(s.Scan(ctx, people, ""))
+	records, err := collect(s.Scan(ctx, ports.Everything(people, "")))
 	requireEnded(t, err, want)
 	require.Empty(t, records)
 }

@@ -135,7 +135,7 @@ func invalidCollection(t *testing.T, h StoreHarness) {
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 		_, err = s.Search(t.Context(), ports.Query{Collection: name, Vector: east, K: 1})
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
-		_, err = collect(s.Scan(t.Context(), name, ""))
+		_, err = collect(s.Scan(t.Context(), ports.Everything(name, "")))
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 	}
 	requireOnlyAda(t, s)

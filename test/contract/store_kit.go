@@ -107,7 +107,7 @@ func keysOf(records []ports.Record) []string {
 // scanAll returns all records of a collection from a user on.
 func scanAll(t *testing.T, s ports.VectorStore, collection, from string) []ports.Record {
 	t.Helper()
-	records, err := collect(s.Scan(t.Context(), collection, from))
+	records, err := collect(s.Scan(t.Context(), ports.Everything(collection, from)))
 	require.NoError(t, err)
 	return records
 }

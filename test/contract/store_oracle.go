@@ -69,6 +69,20 @@ func (o *oracle) scan(collection, from string) []ports.Record {
 	return found
 }
 
+// selected is scan for the owners of a selection, with or without vectors.
+func (o *oracle) selected(s ports.Selection) []ports.Record {
+	var found []ports.Record
+	for _, r := range o.scan(s.Collection, s.From) {
+		if s.WithoutVectors {
+			r.Vector = nil
+		}
+		if s.Owners.Include(r.Owner) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
 func (o *oracle) count(collection string) int {
 	users := map[string]bool{}
 	for _, r := range o.scan(collection, "") {

@@ -87,14 +87,19 @@ func (s *reference) Search(ctx context.Context, q ports.Query) ([]ports.Match, e
 	return found[:min(q.K, len(found))], nil
 }
 
-func (s *reference) Scan(ctx context.Context, collection, from string) iter.Seq2[ports.Record, error] {
+func (s *reference) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		if err := s.judge(ctx, collection, s.unit()); err != nil {
+		owner, one := selection.Owners.Only()
+		ids := []string{owner}
+		if !one {
+			ids = nil
+		}
+		if err := s.judge(ctx, selection.Collection, s.unit(), ids...); err != nil {
 			yield(ports.Record{}, err)
 			return
 		}
 		s.mu.Lock()
-		records := s.kept.scan(collection, from)
+		records := s.kept.selected(selection)
 		s.mu.Unlock()
 		for _, r := range records {
 			if err := ctx.Err(); err != nil {

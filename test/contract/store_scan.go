@@ -56,7 +56,7 @@ func scanBreak(t *testing.T, h StoreHarness) {
 	enrol(t, s, "bob", north)
 	for range 20 {
 		h.within(t, "a scan after another that was left early", func() error {
-			for r, err := range s.Scan(t.Context(), people, "") {
+			for r, err := range s.Scan(t.Context(), ports.Everything(people, "")) {
 				if err != nil || r.UserID != "ada" {
 					return fmt.Errorf("the scan begins with %q, error %v", r.UserID, err)
 				}
@@ -106,7 +106,7 @@ func scanDuringWrites(t *testing.T, h StoreHarness) {
 	before := manyFaces(t, s, h.many())
 	seen := map[string]int{}
 	i := 0
-	for r, err := range s.Scan(t.Context(), people, "") {
+	for r, err := range s.Scan(t.Context(), ports.Everything(people, "")) {
 		require.NoError(t, err)
 		seen[r.UserID+"/"+r.FaceID]++
 		if i++; i%50 == 0 {
@@ -143,6 +143,83 @@ func disturb(ctx context.Context, s ports.VectorStore, all []ports.Record, at in
 	return errors.Join(append(errs, s.Add(ctx, added, ports.First))...)
 }
 
+// scanOfOwner has two clients' users lie between each other in every way, over
+// several pages of any store.
+func scanOfOwner(t *testing.T, h StoreHarness) {
+	s := openPlane(t, h)
+	var kept oracle
+	add := func(mode ports.Mode, records []ports.Record) {
+		fill(t, s, records, mode)
+		kept.records = append(kept.records, records...)
+	}
+	var first, second []ports.Record
+	for i := range h.many() / 3 {
+		user, owner := fmt.Sprintf("user-%05d", i), "bert"
+		if i%7 == 3 || i < 20 {
+			owner = "alice"
+		}
+		first = append(first, owned(user, "f", owner, east))
+		second = append(second, owned(user, "g", owner, north))
+	}
+	add(ports.First, first)
+	add(ports.Further, second)
+	add(ports.First, []ports.Record{owned("mixed", "f", "alice", east)})
+	add(ports.Further, []ports.Record{owned("mixed", "g", "bert", north)})
+
+	ask := func(from, owner string) {
+		t.Helper()
+		selection := ports.Selection{Collection: people, From: from, Owners: ports.OwnedBy(owner)}
+		got, err := collect(s.Scan(t.Context(), selection))
+		require.NoError(t, err)
+		require.Equal(t, kept.selected(selection), got, "of %s from %q", owner, from)
+	}
+	for _, owner := range []string{"alice", "bert", "carl", "alic", "alice ", "ALICE", "%"} {
+		for _, from := range []string{"", "user-00010", "user-00010!", "mixed", "z"} {
+			ask(from, owner)
+		}
+	}
+	// What changes hands is the new owner's.
+	taken := owned("user-00000", "f", "bert", west)
+	require.NoError(t, s.Remove(t.Context(), people, taken.UserID, ""))
+	require.NoError(t, kept.remove(people, taken.UserID, ""))
+	ask("", "alice")
+	add(ports.First, []ports.Record{taken})
+	require.NoError(t, s.Add(t.Context(), owned("user-00001", "n", "bert", west), ports.Replacement))
+	require.NoError(t, kept.add(owned("user-00001", "n", "bert", west), ports.Replacement))
+	ask("", "alice")
+	ask("", "bert")
+}
+
+func scanWithoutVectors(t *testing.T, h StoreHarness) {
+	s := openPlane(t, h)
+	manyFaces(t, s, h.many())
+	for _, owners := range []ports.Owners{ports.Everybody(), ports.OwnedBy(ownerOf("face-1"))} {
+		selection := ports.Selection{Collection: people, Owners: owners}
+		full, err := collect(s.Scan(t.Context(), selection))
+		require.NoError(t, err)
+		require.NotEmpty(t, full)
+		selection.WithoutVectors = true
+		names, err := collect(s.Scan(t.Context(), selection))
+		require.NoError(t, err)
+		for i := range full {
+			require.NotEmpty(t, full[i].Vector)
+			full[i].Vector = nil
+		}
+		require.Equal(t, full, names)
+	}
+}
+
+// scanOfNobody leaves out whose users are wanted, or names what can be no owner.
+func scanOfNobody(t *testing.T, h StoreHarness) {
+	s := openWithAda(t, h)
+	_, err := collect(s.Scan(t.Context(), ports.Selection{Collection: people}))
+	require.ErrorIs(t, err, ports.ErrInvalid)
+	for what, owner := range badIDs() {
+		_, err := collect(s.Scan(t.Context(), ports.Selection{Collection: people, Owners: ports.OwnedBy(owner)}))
+		require.ErrorIs(t, err, ports.ErrInvalid, what)
+	}
+}
+
 func scanCancelled(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	all := manyFaces(t, s, h.many())
@@ -150,7 +227,7 @@ func scanCancelled(t *testing.T, h StoreHarness) {
 	defer cancel()
 	var last error
 	n := 0
-	for _, err := range s.Scan(ctx, people, "") {
+	for _, err := range s.Scan(ctx, ports.Everything(people, "")) {
 		if last = err; err != nil {
 			continue
 		}

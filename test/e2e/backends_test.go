@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestPGVectorBackend(t *testing.T) {
 	pg := servers.Postgres(t)
 	env := []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + pg.DSN()}
 	first, second := start(t, env...), start(t, env...)
-	sharedGallery(t, first, second)
+	sharedGallery(t, first, second, env)
 
 	first.kill()
 	require.Len(t, second.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t), 1, "the gallery outlives an imago")
@@ -40,14 +41,14 @@ func TestMilvusBackend(t *testing.T) {
 	milvus := servers.OwnMilvus(t, servers.MilvusOptions{})
 	env := []string{"IMAGO_STORE_DRIVER=milvus", "IMAGO_STORE_MILVUS_ADDRESS=" + milvus.Address()}
 	first, second := start(t, env...), start(t, env...)
-	sharedGallery(t, first, second)
+	sharedGallery(t, first, second, env)
 	first.kill()
 	require.Len(t, second.search(fixture.ReadPortrait(t, "obama2.jpg")).matches(t), 1, "the gallery outlives an imago")
 }
 
 // sharedGallery does the main job over two imagos on one backend: what one has
 // answered the other sees at once.
-func sharedGallery(t *testing.T, first, second *server) {
+func sharedGallery(t *testing.T, first, second *server, env []string) {
 	t.Helper()
 	obama, biden := fixture.ReadPortrait(t, "obama.jpg"), fixture.ReadPortrait(t, "biden.jpg")
 	require.Equal(t, http.StatusOK, first.enrol("obama", obama).status)
@@ -58,6 +59,14 @@ func sharedGallery(t *testing.T, first, second *server) {
 		require.Equal(t, "biden", s.search(biden).matches(t)[0].UserID)
 	}
 	require.Equal(t, http.StatusOK, first.unenrol("biden").status)
+	require.Equal(t, http.StatusOK, first.enrol("left", biden).status)
+	env = slices.Concat(pipelineEnvironment(t), env, []string{"IMAGO_API_KEY=" + apiKey})
+	r := finish(t, command(t, "", env, "check", "--config", lists(t, `""`, "  - name: left\n")))
+	require.Equal(t, 1, r.code)
+	require.Contains(t, r.out, `"left" in users (the list left)`)
+	r = finish(t, command(t, "", env, "unenrol", "left"))
+	require.Zero(t, r.code, r.err)
+	require.Equal(t, http.StatusNotFound, second.must("GET", "/users/left", "").status)
 	require.Equal(t, notFound, second.search(biden).body)
 	require.Equal(t, http.StatusNotFound, second.unenrol("biden").status)
 

@@ -82,7 +82,7 @@ setUpPicture(() => collections.some(({ operations }) => operations.includes('sea
   clearSearch(); // what was found belongs to the picture before
   say('enrol-message', '');
 });
-setUpSearch(() => chosen().name);
+setUpSearch(() => chosen().name, () => chosen().minThreshold ?? 0);
 setUpUsers(chosen);
 if (key.get() === '') lock();
 else unlock();

@@ -1,6 +1,6 @@
 // Searching: imago is asked once for everybody, so that the slider can filter
 // the answer without asking again.
-import { $, make, once, say } from './dom.js';
+import { $, make, once, say, visible } from './dom.js';
 import { calibrationPath, call, collectionPath } from './api.js';
 import { face } from './picture.js';
 
@@ -11,15 +11,15 @@ let matches = [];
 let asking = new AbortController();
 let timer;
 
-/** Sets up the search; collection tells which one is chosen. */
-export function setUpSearch(collection) {
+/** Sets up the search; collection tells which one is chosen, least what the key may ask for. */
+export function setUpSearch(collection, least) {
   $('threshold').value = document.body.dataset.threshold;
   $('threshold').addEventListener('input', () => {
     clearTimeout(timer);
     timer = setTimeout(() => explain(collection(), $('threshold').value), pause);
   });
   for (const id of ['threshold', 'order']) $(id).addEventListener('input', render);
-  $('search').addEventListener('click', () => once($('search'), () => search(collection())));
+  $('search').addEventListener('click', () => once($('search'), () => search(collection(), least())));
 }
 
 /** Takes away what an earlier search has found. */
@@ -61,20 +61,20 @@ function meaning({ threshold, users, falseMatchChance: chance }) {
   return `With ${users === 1 ? '1 user' : `${users} users`} enrolled, ${bound} ${odds} strangers would match somebody at ${inPercent(threshold)}.`;
 }
 
-async function search(collection) {
+async function search(collection, least) {
   clearSearch();
   explain(collection, $('threshold').value);
   try {
     const picture = await face();
     say('search-message', 'Searching…');
-    const answer = await call('POST', `${collectionPath(collection)}/search`, { face: picture, threshold: 0, limit: most });
+    const answer = await call('POST', `${collectionPath(collection)}/search`, { face: picture, threshold: least, limit: most });
     matches = answer.matches;
     say('search-message', '');
     $('results').hidden = false;
     render();
   } catch (error) {
     // A list that is not there is told with a reason.
-    if (error.status === 404 && error.reasons.length === 0) say('search-message', `No match: nobody is enrolled in ${collection}.`);
+    if (error.status === 404 && error.reasons.length === 0) say('search-message', least > 0 ? `No match in ${collection}.` : `No match: nobody is enrolled in ${collection}.`);
     else say('search-message', error.message, 'bad');
   }
 }
@@ -95,7 +95,7 @@ function item({ userId, similarity }, threshold) {
   const percent = inPercent((Math.floor(similarity * 100) / 100).toFixed(2));
   const who = userId === undefined
     ? make('span', { class: 'who withheld' }, 'Enrolled by another client')
-    : make('span', { class: 'who' }, userId);
+    : make('bdi', { class: 'who' }, visible(userId));
   const fill = make('span');
   fill.style.width = `${similarity}%`;
   const line = make('i'); // where the threshold is

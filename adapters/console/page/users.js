@@ -1,5 +1,5 @@
 // Users: enrolling, browsing and unenrolling them.
-import { $, make, once, say } from './dom.js';
+import { $, make, once, quoted, say, visible } from './dom.js';
 import { call, collectionPath, userPath } from './api.js';
 import { face } from './picture.js';
 
@@ -27,7 +27,7 @@ async function enrol() {
     const picture = await face();
     say('enrol-message', 'Enrolling…');
     await call('POST', userPath(name, id), { face: picture });
-    say('enrol-message', `${id} is enrolled in ${name}.`, 'good');
+    say('enrol-message', `${quoted(id)} is enrolled in ${name}.`, 'good');
     $('user').value = '';
     loadUsers(); // the next one can be enrolled meanwhile
   } catch (error) {
@@ -71,18 +71,18 @@ function row({ userId, faces }) {
     latest.toLocaleDateString(undefined, { dateStyle: 'medium' }));
   const actions = make('td');
   if (chosen().operations.includes('unenrol')) {
-    const button = make('button', { type: 'button', class: 'secondary small', 'aria-label': `Unenrol ${userId}` }, 'Unenrol');
+    const button = make('button', { type: 'button', class: 'secondary small', 'aria-label': `Unenrol ${quoted(userId)}` }, 'Unenrol');
     button.addEventListener('click', () => ask(userId, button));
     actions.append(button);
   }
-  return make('tr', {}, make('th', { scope: 'row' }, userId), make('td', {}, `${faces.length}`), make('td', {}, time), actions);
+  return make('tr', {}, make('th', { scope: 'row' }, make('bdi', {}, visible(userId))), make('td', {}, `${faces.length}`), make('td', {}, time), actions);
 }
 
 /** Asks for confirmation; the dialogue gives the focus back by itself. */
 function ask(userId, button) {
   const { name } = chosen();
-  $('confirm-title').textContent = `Unenrol ${userId}?`;
-  $('confirm-text').textContent = `All faces of ${userId} in ${name} are removed at once and for good.`;
+  $('confirm-title').textContent = `Unenrol ${quoted(userId)}?`;
+  $('confirm-text').textContent = `All faces of ${quoted(userId)} in ${name} are removed at once and for good.`;
   $('confirm-yes').onclick = () => {
     $('confirm').close();
     once(button, () => unenrol(name, userId, button));
@@ -97,7 +97,7 @@ async function unenrol(name, userId, button) {
     button.closest('tr').remove();
     $('refresh').focus();
     if ($('rows').children.length === 0) await loadUsers();
-    say('users-message', `${userId} is unenrolled from ${name}.`, 'good');
+    say('users-message', `${quoted(userId)} is unenrolled from ${name}.`, 'good');
   } catch (error) {
     say('users-message', error.message, 'bad');
   }
