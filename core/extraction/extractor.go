@@ -78,14 +78,17 @@ func (x *Extractor) Load() (working, waiting int) {
 	return len(x.admission.workers), len(x.admission.waiting)
 }
 
-// Reserve announces a picture that is still to be received and then to be given
-// to one of the other methods, so that a picture that could not be worked on
-// need not be received first. It answers ErrOverloaded when as many are announced
-// as can be in work and waiting, and nothing but overload keeps them: while
+// Reserve announces a picture of a client that is still to be received and then to
+// be given to one of the other methods, so that a picture that could not be worked
+// on need not be received first. It answers ErrOverloaded when as many are announced
+// as can be in work and waiting, or this client has announced three times as many as
+// there is room for beside them, and nothing but overload keeps them: while
 // pictures arrive slowly and fewer than half of the places in the queue are
 // taken, more are let in. The release must be called when the work is done or
 // given up; a second call does nothing.
-func (x *Extractor) Reserve() (release func(), err error) { return x.admission.reserve() }
+func (x *Extractor) Reserve(client string) (release func(), err error) {
+	return x.admission.reserve(client)
+}
 
 // Capacity returns the most that Load can be.
 func (x *Extractor) Capacity() (workers, queue int) {
