@@ -74,6 +74,7 @@ type pacedBody struct {
 	control  *http.ResponseController
 	start    time.Time
 	most     time.Duration // for all of it
+	grace    time.Duration // before a rate is asked
 	rate     int           // bytes a second; 0 for none
 	received int64
 }
@@ -82,7 +83,7 @@ type pacedBody struct {
 func (s *Server) paced(x *exchange, body io.Reader) io.Reader {
 	return &pacedBody{
 		Reader: body, control: http.NewResponseController(x.ResponseWriter),
-		start: x.start, most: s.timeouts.Body, rate: s.limits.UploadRate,
+		start: x.start, most: s.timeouts.Body, grace: s.uploadGrace, rate: s.limits.UploadRate,
 	}
 }
 
@@ -90,7 +91,7 @@ func (s *Server) paced(x *exchange, body io.Reader) io.Reader {
 func (b *pacedBody) Read(p []byte) (int, error) {
 	within := b.most
 	if b.rate > 0 {
-		within = min(within, uploadGrace+time.Duration(b.received)*time.Second/time.Duration(b.rate))
+		within = min(within, b.grace+time.Duration(b.received)*time.Second/time.Duration(b.rate))
 	}
 	_ = b.control.SetReadDeadline(b.start.Add(within)) // a test's writer has none
 	n, err := b.Reader.Read(p)

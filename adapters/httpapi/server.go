@@ -54,6 +54,8 @@ type Options struct {
 	Gallery Gallery
 	// Reserve may be nil for no limit on pictures.
 	Reserve ReserveFunc
+	// Charge has keys pay for costly pictures, see Spend. It may be nil.
+	Charge ChargeFunc
 	// Tokens opens encrypted pictures; the zero value refuses them.
 	Tokens Tokens
 	// Detect looks for faces without enrolling or searching any.
@@ -94,6 +96,7 @@ type Server struct {
 	lists         []config.Collection
 	gallery       Gallery
 	reserve       ReserveFunc
+	charge        ChargeFunc
 	tokens        Tokens
 	detect        DetectFunc
 	auth          Authenticator
@@ -110,13 +113,14 @@ type Server struct {
 	log           *slog.Logger
 	failed        func(error)
 
-	grace    time.Duration // writeGrace but in tests
-	tls      *tls.Config
-	proxies  proxies
-	failures *failures
-	crowded  rate.Sometimes // tells that connections have to wait
-	flooded  rate.Sometimes // tells that there are too many wrong keys
-	shed     rate.Sometimes // tells that requests are refused for want of workers
+	grace       time.Duration // writeGrace but in tests
+	uploadGrace time.Duration // uploadGrace but in tests
+	tls         *tls.Config
+	proxies     proxies
+	failures    *failures
+	crowded     rate.Sometimes // tells that connections have to wait
+	flooded     rate.Sometimes // tells that there are too many wrong keys
+	shed        rate.Sometimes // tells that requests are refused for want of workers
 
 	bodies   *shares         // bytes of the bodies with pictures in progress
 	requests *shares         // requests with a valid key in progress
@@ -142,11 +146,11 @@ type serving struct {
 func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
-		gallery: o.Gallery, reserve: o.Reserve, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
+		gallery: o.Gallery, reserve: o.Reserve, charge: o.Charge, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
 		metrics: o.Metrics, publicMetrics: cmp.Or(o.PublicMetrics, o.Metrics), console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
-		grace: writeGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
+		grace: writeGrace, uploadGrace: uploadGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
 		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
 		shed:   rate.Sometimes{Interval: time.Second},
 		bodies: newShares(int64(o.Server.Limits.BodyMiB) << 20), requests: newShares(requestLimit(o.Server.Limits)),

@@ -87,7 +87,9 @@ func (s *Server) reserved(next handling) handling {
 			return err
 		}
 		defer release()
-		return next(x, r, c)
+		ctx, charge := s.metered(r.Context(), c.Name)
+		defer charge()
+		return next(x, r.WithContext(ctx), c)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type admission struct {
 	workers chan struct{}
 	waiting chan struct{}
-	mu sync.Mutex
+	mu      sync.Mutex
 	// expected is the number of reservations that are held, all and by client.
 	expected int
 	by       map[string]int
