@@ -19,6 +19,9 @@ type admission struct {
 	// expected is the number of reservations that are held, all and by client.
 	expected int
 	by       map[string]int
+	// refused is the client that was turned away last, at some time.
+	refused   string
+	refusedAt time.Time
 	// pace is how long the work on one picture takes, a moving mean in
 	// nanoseconds; 0 before the first.
 	pace atomic.Int64
@@ -32,8 +35,8 @@ func newAdmission(workers, queue int) *admission {
 func (a *admission) reserve(client string) (release func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	left := cap(a.workers) + cap(a.waiting) - a.expected
-	if (left < 1 || a.by[client] >= shareOfRest*left) && a.crowded() {
+	if !a.hasPlace(client) && a.crowded() {
+		a.refused, a.refusedAt = client, time.Now()
 		return nil, a.overloaded()
 	}
 	a.expect(client, 1)
@@ -44,8 +47,20 @@ func (a *admission) reserve(client string) (release func(), err error) {
 	}), nil
 }
 
-// shareOfRest is how many times as many places as are left a client may hold.
-const shareOfRest = 3
+const (
+	// shareOfRest is how many times as many places as are left a client may hold
+	// while others want some.
+	shareOfRest = 3
+	// wanting is how long a client that was turned away is expected to come back.
+	wanting = 10 * time.Second
+)
+
+// hasPlace reports whether there is a place for a further picture of a client.
+func (a *admission) hasPlace(client string) bool {
+	left, own := cap(a.workers)+cap(a.waiting)-a.expected, a.by[client]
+	others := own < a.expected || a.refused != client && time.Since(a.refusedAt) < wanting
+	return left > 0 && (own == 0 || !others || own < shareOfRest*left)
+}
 
 func (a *admission) expect(client string, n int) {
 	a.expected += n

@@ -69,22 +69,38 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// While there is too much to do one client cannot take every place.
+// While there is too much to do one client cannot keep every place from others, who
+// have to come only once in vain.
 func TestReservationsAreShared(t *testing.T) {
 	g := newGated()
 	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 15, DetectSizes: []int{640}})
 	results := occupy(t, x, g, 8)
-	var held int
-	for ; ; held++ {
-		if _, err := x.Reserve("greedy"); err != nil {
-			require.ErrorIs(t, err, ports.ErrOverloaded)
-			break
+	var held []func()
+	greedy := func() (n int) {
+		for ; ; n++ {
+			release, err := x.Reserve("greedy")
+			if err != nil {
+				require.ErrorIs(t, err, ports.ErrOverloaded)
+				return n
+			}
+			held = append(held, release)
 		}
 	}
-	require.Equal(t, 12, held, "three quarters of 16")
-	release, err := x.Reserve("another")
-	require.NoError(t, err)
-	release()
+	require.Equal(t, 16, greedy(), "nobody else wants any")
+	_, err := x.Reserve("another")
+	require.ErrorIs(t, err, ports.ErrOverloaded)
+	for _, release := range held[:3] {
+		release()
+	}
+	require.Zero(t, greedy(), "13 of 16 are more than its share now")
+	for range 3 {
+		_, err = x.Reserve("another")
+		require.NoError(t, err)
+	}
+	for _, release := range held[3:10] {
+		release()
+	}
+	require.Positive(t, greedy(), "6 of 16 are less")
 	close(g.release)
 	for range 9 {
 		require.NoError(t, <-results)

@@ -90,8 +90,8 @@ func (x *Extractor) Load() (working, waiting int) {
 // Reserve announces a picture of a client that is still to be received and then to
 // be given to one of the other methods, so that a picture that could not be worked
 // on need not be received first. It answers ErrOverloaded when as many are announced
-// as can be in work and waiting, or this client has announced three times as many as
-// there is room for beside them, and nothing but overload keeps them: while
+// as can be in work and waiting, or, while other clients want places, this one has
+// three times as many as are left, and nothing but overload keeps them: while
 // pictures arrive slowly and fewer than half of the places in the queue are
 // taken, more are let in. The release must be called when the work is done or
 // given up; a second call does nothing.
