@@ -104,7 +104,10 @@ func TestSlowUploadsShutNobodyOut(t *testing.T) {
 	writeKeys(t, path, "keys:\n"+stanza)
 	s := start(t, "IMAGO_AUTH_KEYS_FILE="+path, "IMAGO_SERVER_TIMEOUTS_BODY=10m", "IMAGO_SERVER_TIMEOUTS_SHUTDOWN=1s")
 	before := s.rss()
-	conns := s.flood(400, "POST /users/search HTTP/1.1\r\nHost: x\r\nX-Api-Key: "+slow+"\r\nContent-Length: 6900000\r\n\r\n{")
+	var conns []net.Conn
+	for _, f := range []struct{ n, length int }{{60, 6_900_000}, {100, 100_000}, {240, 1000}} { // the memory to its last byte, then the places
+		conns = append(conns, s.flood(f.n, fmt.Sprintf("POST /users/search HTTP/1.1\r\nHost: x\r\nX-Api-Key: %s\r\nContent-Length: %d\r\n\r\n{", slow, f.length))...)
+	}
 	body := faceJSON(portrait(t))
 	for range 10 {
 		require.Equal(t, http.StatusNotFound, s.must(http.MethodPost, "/users/search", body).status)
