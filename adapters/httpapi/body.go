@@ -23,6 +23,15 @@ func bodyLimit(imageBytes int) int64 {
 	return text + text/4 + 64<<10
 }
 
+// longestBody returns how long the body of a request may become.
+func (s *Server) longestBody(r *http.Request) int64 {
+	limit := bodyLimit(s.limits.ImageBytes)
+	if r.ContentLength < 0 {
+		return limit
+	}
+	return min(limit, r.ContentLength)
+}
+
 // readBody reads the whole body, at most the limit.
 func (s *Server) readBody(x *exchange, r *http.Request) ([]byte, error) {
 	if err := checkFormat(r.Header); err != nil {
@@ -35,9 +44,9 @@ func (s *Server) readBody(x *exchange, r *http.Request) ([]byte, error) {
 	x.touched = true
 	// MaxBytesReader asks net/http's own writer to close the connection.
 	in := s.paced(x, http.MaxBytesReader(x.ResponseWriter, r.Body, limit))
-	body, err := readAll(in, r.ContentLength, x.room)
+	body, err := readAll(in, s.longestBody(r), x.room)
 	if errors.Is(err, ports.ErrOverloaded) {
-		x.touched = false // the rest can be taken behind the answer
+		x.audits, x.touched = false, false // as if it had been refused before: the rest can follow
 		return nil, err
 	}
 	if err != nil {
@@ -107,11 +116,11 @@ type bodyRoom struct {
 }
 
 // grow asks for more memory.
-func (b *bodyRoom) grow(bytes int) error {
-	if !b.all.grow(b.client, int64(bytes)) {
+func (b *bodyRoom) grow(bytes int64) error {
+	if !b.all.grow(b.client, bytes) {
 		return errBodyMemory
 	}
-	b.bytes += int64(bytes)
+	b.bytes += bytes
 	return nil
 }
 
@@ -128,14 +137,15 @@ const (
 	firstBytes, growth = 64 << 10, 4
 )
 
-// initialBytes returns the memory for the beginning of a body of a declared length
-// (-1 when there is none). One more byte lets the end be seen without growing.
-func initialBytes(declared int64) int { return int(min(max(declared, 511)+1, firstBytes)) }
+// initialBytes returns the memory for the beginning of a body of a longest length.
+// One more byte lets the end be seen without growing.
+func initialBytes(longest int64) int64 { return min(longest+1, firstBytes) }
 
-// readAll reads to the end. The memory for it has been granted as far as
-// initialBytes says; for more it asks, as the body arrives.
-func readAll(r io.Reader, declared int64, room *bodyRoom) ([]byte, error) {
-	buf := make([]byte, 0, initialBytes(declared))
+// readAll reads to the end of a body that is no longer than it may be. The memory
+// for it has been granted as far as initialBytes says; for more it asks, as the body
+// arrives.
+func readAll(r io.Reader, longest int64, room *bodyRoom) ([]byte, error) {
+	buf := make([]byte, 0, initialBytes(longest))
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -148,11 +158,11 @@ func readAll(r io.Reader, declared int64, room *bodyRoom) ([]byte, error) {
 		if len(buf) < cap(buf) {
 			continue
 		}
-		size := growth * cap(buf)
-		if declared >= int64(len(buf)) {
-			size = min(size, int(declared)+1)
+		size := min(growth*int64(cap(buf)), longest+1)
+		if size == int64(cap(buf)) {
+			return nil, io.ErrShortBuffer // longer than was announced, which net/http does not let happen
 		}
-		if err := room.grow(size - cap(buf)); err != nil {
+		if err := room.grow(size - int64(cap(buf))); err != nil {
 			return nil, err
 		}
 		buf = append(make([]byte, 0, size), buf...)

@@ -94,12 +94,9 @@ func (s *Server) reserved(next handling) handling {
 }
 
 func (s *Server) makeReservation(x *exchange, r *http.Request, client string) (release func(), err error) {
-	most := bodyLimit(s.limits.ImageBytes)
-	if r.ContentLength >= 0 {
-		most = min(most, r.ContentLength+1)
-	}
-	room := &bodyRoom{all: s.bodies, client: client, bytes: int64(initialBytes(r.ContentLength))}
-	if !s.bodies.take(client, room.bytes, most) {
+	longest := s.longestBody(r)
+	room := &bodyRoom{all: s.bodies, client: client, bytes: initialBytes(longest)}
+	if !s.bodies.take(client, room.bytes, longest+1) {
 		return nil, errBodyMemory
 	}
 	x.room = room
