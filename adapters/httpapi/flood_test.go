@@ -63,6 +63,54 @@ func newRequest(t *testing.T, url, body string) *http.Request {
 	return r
 }
 
+// Where others were faster a body is refused in the middle, in the same words as
+// before it is read: without an audit line, and the connection goes on.
+func TestMemoryForBodiesIsTakenAsTheyArrive(t *testing.T) {
+	o := options(&gallery{})
+	o.Auth = keys{theKey: {Name: "gateway"}, "other": {Name: "other"}}
+	o.Server.Limits.ImageBytes, o.Server.Limits.BodyMiB = 64<<20, 16
+	lines := make(chan ports.AuditEntry, 4)
+	o.Audit.Write = func(e ports.AuditEntry) error { lines <- e; return nil }
+	s, _ := start(t, o)
+	body := face() + strings.Repeat(" ", 12<<20)
+	first, second := connect(t, s.Addr()), connect(t, s.Addr())
+	for conn, key := range map[net.Conn]string{first: theKey, second: "other"} { // there is room for either
+		send(t, conn, asKey(key)+"Content-Length: %d\n\n%s", len(body), body[:1])
+	}
+	send(t, first, "%s", body[1:11<<20]) // as much as the server takes is in its memory or on the way there
+	send(t, second, "%s", body[1:11<<20])
+	in := map[net.Conn]*bufio.Reader{first: bufio.NewReader(first), second: bufio.NewReader(second)}
+	refused := make(chan net.Conn, 2)
+	for conn := range in {
+		go func() {
+			if _, err := in[conn].Peek(1); err == nil {
+				refused <- conn
+			}
+		}()
+	}
+	loser := receive(t, refused) // nobody is answered before the end of the body but who is refused
+	r, err := http.ReadResponse(in[loser], nil)
+	require.NoError(t, err)
+	require.Equal(t, "1", r.Header.Get("Retry-After"))
+	requireProblem(t, http.StatusServiceUnavailable, r)
+	winner := first
+	if loser == first {
+		winner = second
+	}
+	for _, conn := range []net.Conn{winner, loser} {
+		send(t, conn, "%s", body[11<<20:])
+	}
+	require.Equal(t, winner, receive(t, refused))
+	r, err = http.ReadResponse(in[winner], nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	send(t, loser, asKey(theKey)+"Content-Length: %d\n\n%s", len(face()), face())
+	r, err = http.ReadResponse(in[loser], nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, r.StatusCode)
+	require.Len(t, lines, 2)
+}
+
 // A body that comes in drops is ended long before the time for bodies is over, and
 // one that comes at the least rate is not.
 func TestUploadsHaveALeastRate(t *testing.T) {
