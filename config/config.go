@@ -89,13 +89,17 @@ type Limits struct {
 	// DecodeMiB is the memory that all decoders together may hold, in MiB.
 	DecodeMiB int `yaml:"decode_mib" validate:"min=64,max=65536"`
 	// BodyMiB is the memory for the bodies of all requests with pictures that are
-	// in progress, in MiB; one more is answered 503.
+	// in progress, in MiB, taken as they arrive; one more is answered 503. A key
+	// may hold three times as much of it as is left, and so it is with InFlight.
 	BodyMiB int `yaml:"body_mib" validate:"min=16,max=65536"`
-	// InFlight is how many requests may be in progress at once; one more is
-	// answered 503.
+	// UploadRate is how many bytes of a body must arrive a second on average, ten
+	// seconds from its header on; a slower one is answered 408. 0 means any number.
+	UploadRate int `yaml:"upload_rate" validate:"min=0,max=1073741824"`
+	// InFlight is how many requests with a valid key may be in progress at once;
+	// one more is answered 503.
 	InFlight int `yaml:"in_flight" validate:"min=1,max=65536"`
-	// Connections is how many connections each listener keeps open at once; one
-	// more waits until another is closed.
+	// Connections is how many connections each listener keeps open at once. For
+	// one more another is closed that has no request with a valid key in progress.
 	Connections int `yaml:"connections" validate:"min=1,max=1048576"`
 }
 
@@ -336,7 +340,7 @@ func Default() Config {
 				Header: 5 * time.Second, Body: 30 * time.Second, Request: 30 * time.Second,
 				Idle: 2 * time.Minute, Shutdown: 20 * time.Second,
 			},
-			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, BodyMiB: 256, InFlight: 256, Connections: 1024},
+			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, BodyMiB: 256, UploadRate: 8192, InFlight: 256, Connections: 1024},
 		},
 		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
 		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},

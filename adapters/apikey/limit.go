@@ -47,3 +47,28 @@ func (b *budget) spend(now time.Time) error {
 	wait := time.Duration(missing / float64(b.bucket.Limit()) * float64(time.Second))
 	return &ports.RateLimited{After: max(wait, time.Millisecond)}
 }
+
+// charge takes calls that were found to be due behind a request. They may be more
+// than there are: the client then waits until they are paid for.
+func (b *budget) charge(calls int, now time.Time) {
+	if b == nil {
+		return
+	}
+	for burst := b.bucket.Burst(); calls > 0 && burst > 0; calls -= burst {
+		b.bucket.ReserveN(now, min(calls, burst))
+	}
+}
+
+// Charge takes further calls from what a client's rate allows: its last request was
+// worth more than one.
+func (k *Keyring) Charge(client string, calls int) {
+	keys := k.keys.Load()
+	if keys == nil {
+		return
+	}
+	for i := range *keys {
+		if (*keys)[i].client.Name == client {
+			(*keys)[i].budget.charge(calls, k.now())
+		}
+	}
+}

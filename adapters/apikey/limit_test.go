@@ -186,3 +186,31 @@ func TestReloadUnderLoad(t *testing.T) {
 	require.NoError(t, errors.Join(failures...))
 	require.Zero(t, refused.Load())
 }
+
+// A call that turns out to be worth several is paid for before the next, also when it
+// is worth more than can be made at once.
+func TestCostlyCalls(t *testing.T) {
+	secret, hash := Generate()
+	free, freeHash := Generate()
+	path := write(t, filepath.Join(t.TempDir(), "keys.yaml"), "keys:\n"+stanza("costly", hash, "    rate: 2\n    burst: 3\n")+stanza("free", freeHash, "    rate: 0\n"))
+	k, c := limited(t, config.Auth{KeysFile: path}, "")
+	_, err := k.Authenticate(secret)
+	require.NoError(t, err)
+	k.Charge("costly", 1)
+	calls, _ := allowed(t, k, secret)
+	require.Equal(t, 1, calls, "one of three is left")
+
+	k.Charge("costly", 18)
+	calls, wait := allowed(t, k, secret)
+	require.Zero(t, calls)
+	require.InDelta(t, 9500*time.Millisecond, wait, float64(time.Millisecond))
+	c.now = c.now.Add(wait)
+	calls, _ = allowed(t, k, secret)
+	require.Equal(t, 1, calls)
+
+	k.Charge("free", 1000)
+	k.Charge("nobody", 1)
+	calls, _ = allowed(t, k, free)
+	require.Equal(t, 1000, calls)
+	New(config.Auth{}, environmentKey, quiet).Charge("early", 1)
+}

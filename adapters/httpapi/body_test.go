@@ -196,6 +196,16 @@ func TestNullIsAbsent(t *testing.T) {
 	}
 }
 
+// Behind the last mistake that is told nothing is read: a million members cost no more
+// than a few.
+func TestMistakesEndTheReading(t *testing.T) {
+	body := `{"face":"QUJD"` + strings.Repeat(`,"a":1`, 20) + `}`
+	want := requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body)))
+	require.Len(t, want, 8)
+	body = `{"face":"QUJD"` + strings.Repeat(`,"a":1`, 1_000_000) + ` which is no JSON`
+	require.Equal(t, want, requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body))))
+}
+
 func TestTrailingCommas(t *testing.T) {
 	for _, body := range []string{
 		`{"face":"QUJD",}`,

@@ -30,9 +30,10 @@ type exchange struct {
 	audits  bool             // entry is to be written down
 	entry   ports.AuditEntry // what is known of it so far
 
-	flood   bool // one more wrong key of too many
-	touched bool // the reading of the body has begun
-	lingers bool // the body is to be taken behind the answer
+	room    *bodyRoom // memory for the body
+	flood   bool      // one more wrong key of too many
+	touched bool      // the reading of the body has begun
+	lingers bool      // the body is to be taken behind the answer
 }
 
 // unmatched is the route of a request that no pattern matches.
@@ -66,11 +67,14 @@ func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r.Header), route: unmatched, from: s.proxies.origin(r)}
 		r, end := s.follow(x, r)
+		if conn := connectionOf(r.Context()); conn != nil {
+			conn.touch()
+		}
 		h := w.Header()
 		h.Set("X-Request-Id", x.id)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		if s.stopping.Load() {
+		if s.stopping.Load() || oddlyFramed(r) {
 			h.Set("Connection", "close")
 		}
 		defer s.linger(x, r) // no part of the time that is reported
@@ -78,6 +82,14 @@ func (s *Server) observe(next func(*exchange, *http.Request)) http.Handler {
 		defer s.recover(x, r)
 		next(x, r)
 	})
+}
+
+// oddlyFramed reports whether somebody before imago may have seen another end of the
+// request, so that nothing behind it on the connection can be believed (RFC 9112,
+// 6.1 and 11.2): net/http no longer tells whether a body in chunks came with a
+// Content-Length, nor whether a request of HTTP/1.0 came with chunks.
+func oddlyFramed(r *http.Request) bool {
+	return len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
 }
 
 // follow begins the span of a request, and returns the request with its context

@@ -22,6 +22,7 @@ func TestModule(t *testing.T) {
 		fx.Provide(
 			func() httpapi.Gallery { return o.Gallery },
 			func() httpapi.ReserveFunc { return nil },
+			func() httpapi.ChargeFunc { return nil },
 			func() httpapi.DetectFunc { return o.Detect },
 			func() httpapi.Authenticator { return o.Auth },
 		),

@@ -33,7 +33,7 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 			var log logbook
 			o := options(&gallery{})
 			o.Log = log.logger()
-			o.Reserve = func() (func(), error) { return nil, ports.ErrOverloaded }
+			o.Reserve = func(string) (func(), error) { return nil, ports.ErrOverloaded }
 			o.Audit.Write = func(ports.AuditEntry) error { t.Error("an audit line"); return nil }
 			h := httpapi.New(o).Handler()
 			method, path, _ := strings.Cut(target, " ")
@@ -53,7 +53,7 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 		})
 	}
 	o := options(&gallery{})
-	o.Reserve = func() (func(), error) { return nil, ports.ErrOverloaded }
+	o.Reserve = func(string) (func(), error) { return nil, ports.ErrOverloaded }
 	h := httpapi.New(o).Handler()
 	require.Equal(t, 200, do(h, request("DELETE", "/users/u1", "")).StatusCode, "what has no picture is served")
 	require.Equal(t, 200, do(h, request("GET", "/users", "")).StatusCode)
@@ -99,7 +99,7 @@ func TestReservationsAreReleased(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(g)
-			o.Reserve = func() (func(), error) { held++; return func() { held-- }, nil }
+			o.Reserve = func(string) (func(), error) { held++; return func() { held-- }, nil }
 			do(httpapi.New(o).Handler(), request("POST", "/users/u1", face()))
 			require.Zero(t, held)
 		})
@@ -113,7 +113,7 @@ func TestOverloadIsToldWhileThePictureIsSent(t *testing.T) {
 	var full atomic.Bool
 	full.Store(true)
 	o := options(&gallery{})
-	o.Reserve = func() (func(), error) {
+	o.Reserve = func(string) (func(), error) {
 		if full.Load() {
 			return nil, ports.ErrOverloaded
 		}

@@ -31,7 +31,8 @@ var searchFields = map[string]field{
 	"face": readFace, "tracking": readTracking, "threshold": readThreshold, "limit": readLimit,
 }
 
-// maxReasons bounds how many mistakes one answer lists.
+// maxReasons bounds how many mistakes one answer lists. Behind the last of them
+// nothing is read any more.
 const maxReasons = 8
 
 // parse reads a body strictly: member names are case-sensitive, unknown and
@@ -57,8 +58,11 @@ func parse(body []byte, fields map[string]field, p *payload) error {
 		if err != nil {
 			return err
 		}
-		if reason != "" && len(wrong) < maxReasons {
-			wrong = append(wrong, reason)
+		if reason == "" {
+			continue
+		}
+		if wrong = append(wrong, reason); len(wrong) == maxReasons {
+			return ports.Refuse(ports.ErrInvalid, wrong...)
 		}
 	}
 	if err := s.end(); err != nil {
@@ -105,8 +109,12 @@ func (m member) read(fields map[string]field, seen map[string]bool, p *payload) 
 // of it.
 func quote(name string) string {
 	const longest = 64
-	if runes := []rune(name); len(runes) > longest {
-		name = string(runes[:longest]) + "…"
+	count := 0
+	for end := range name {
+		if count++; count > longest {
+			name = name[:end] + "…"
+			break
+		}
 	}
 	return strconv.Quote(name)
 }

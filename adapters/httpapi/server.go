@@ -37,10 +37,10 @@ type Instrument func(route, method string, status int, took time.Duration)
 // told; the ID is empty for no trace, and end may be nil.
 type Trace func(r *http.Request, requestID string) (ctx context.Context, traceID string, end func(route, method string, status int))
 
-// ReserveFunc announces a picture before it is received. It answers
+// ReserveFunc announces a picture of a client before it is received. It answers
 // ports.ErrOverloaded where that would be in vain; release is called when the
 // request is done.
-type ReserveFunc func() (release func(), err error)
+type ReserveFunc func(client string) (release func(), err error)
 
 // Options are what a Server is made of.
 type Options struct {
@@ -54,6 +54,8 @@ type Options struct {
 	Gallery Gallery
 	// Reserve may be nil for no limit on pictures.
 	Reserve ReserveFunc
+	// Charge has keys pay for costly pictures, see Spend. It may be nil.
+	Charge ChargeFunc
 	// Tokens opens encrypted pictures; the zero value refuses them.
 	Tokens Tokens
 	// Detect looks for faces without enrolling or searching any.
@@ -94,6 +96,7 @@ type Server struct {
 	lists         []config.Collection
 	gallery       Gallery
 	reserve       ReserveFunc
+	charge        ChargeFunc
 	tokens        Tokens
 	detect        DetectFunc
 	auth          Authenticator
@@ -110,17 +113,18 @@ type Server struct {
 	log           *slog.Logger
 	failed        func(error)
 
-	grace    time.Duration // writeGrace but in tests
-	tls      *tls.Config
-	proxies  proxies
-	failures *failures
-	crowded  rate.Sometimes // tells that connections have to wait
-	flooded  rate.Sometimes // tells that there are too many wrong keys
-	shed     rate.Sometimes // tells that requests are refused for want of workers
+	grace       time.Duration // writeGrace but in tests
+	uploadGrace time.Duration // uploadGrace but in tests
+	tls         *tls.Config
+	proxies     proxies
+	failures    *failures
+	crowded     rate.Sometimes // tells that connections have to wait
+	flooded     rate.Sometimes // tells that there are too many wrong keys
+	shed        rate.Sometimes // tells that requests are refused for want of workers
 
-	bodies atomic.Int64    // bytes of the bodies with pictures in progress
-	room   chan struct{}   // a token for each request in progress
-	quiet  map[string]bool // routes whose access is logged at debug level
+	bodies   *shares         // bytes of the bodies with pictures in progress
+	requests *shares         // requests with a valid key in progress
+	quiet    map[string]bool // routes whose access is logged at debug level
 
 	stopping atomic.Bool
 	failOnce sync.Once
@@ -142,14 +146,15 @@ type serving struct {
 func New(o Options) *Server {
 	s := &Server{
 		addresses: o.Server, timeouts: o.Server.Timeouts, limits: o.Server.Limits, defaults: o.Search, lists: o.Lists,
-		gallery: o.Gallery, reserve: o.Reserve, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
+		gallery: o.Gallery, reserve: o.Reserve, charge: o.Charge, tokens: o.Tokens, detect: o.Detect, auth: o.Auth, checks: newChecks(o.Checks),
 		metrics: o.Metrics, publicMetrics: cmp.Or(o.PublicMetrics, o.Metrics), console: o.Console, instrument: o.Instrument,
 		trace: o.Trace, refused: o.Refused, searched: o.Searched, codes: o.Codes, audit: o.Audit,
 		log: o.Log, failed: o.Fail,
-		grace: writeGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
-		crowded: rate.Sometimes{Interval: askAgain / 2}, flooded: rate.Sometimes{Interval: time.Minute},
-		shed: rate.Sometimes{Interval: time.Second},
-		room: make(chan struct{}, o.Server.Limits.InFlight), quiet: make(map[string]bool),
+		grace: writeGrace, uploadGrace: uploadGrace, tls: o.TLS, proxies: newProxies(o.Server.TrustedProxies), failures: newFailures(),
+		crowded: rate.Sometimes{Interval: time.Second}, flooded: rate.Sometimes{Interval: time.Minute},
+		shed:   rate.Sometimes{Interval: time.Second},
+		bodies: newShares(int64(o.Server.Limits.BodyMiB) << 20), requests: newShares(requestLimit(o.Server.Limits)),
+		quiet: make(map[string]bool),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -158,6 +163,12 @@ func New(o Options) *Server {
 		s.quiet[row.pattern] = true
 	}
 	return s
+}
+
+// requestLimit returns how many requests may be in progress. An eighth of the
+// connections is left to those who have no key, such as probes of health.
+func requestLimit(l config.Limits) int64 {
+	return int64(max(1, min(l.InFlight, l.Connections-max(1, l.Connections/8))))
 }
 
 // Handler returns what the main listener serves: the API, and the routes for
@@ -195,7 +206,7 @@ func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h
 	lowest := listener
 	base, cancel := context.WithCancel(context.Background())
 	server := s.newHTTP(base, h)
-	listener = newCapped(listener, s.limits.Connections, func() { s.makeRoom(server, address) })
+	listener = newCapped(listener, s.limits.Connections, func() { s.tellCrowded(address) })
 	if secure != nil {
 		listener = tls.NewListener(listener, secure)
 	}
@@ -212,13 +223,10 @@ func (s *Server) open(ctx context.Context, address string, secure *tls.Config, h
 	return nil
 }
 
-// makeRoom closes the connections that wait for a next request, so that those
-// who open connections and keep them cannot shut others out.
-func (s *Server) makeRoom(server *http.Server, address string) {
+// tellCrowded logs that connections are closed for others.
+func (s *Server) tellCrowded(address string) {
 	s.crowded.Do(func() {
-		s.log.Warn("every connection is taken and one more waits; idle ones are closed", "address", address, "connections", s.limits.Connections)
-		server.SetKeepAlivesEnabled(false)
-		server.SetKeepAlivesEnabled(true)
+		s.log.Warn("connection limit reached, closing connections without work", "address", address, "connections", s.limits.Connections)
 	})
 }
 
@@ -242,6 +250,7 @@ func (s *Server) newHTTP(base context.Context, h http.Handler) *http.Server {
 		IdleTimeout:       t.Idle,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		// OPTIONS * is answered like every unknown path.
 		DisableGeneralOptionsHandler: true,

@@ -57,15 +57,17 @@ func (s *Server) api(op ports.Operation, next handling) handler {
 // collection.
 func (s *Server) admit(op ports.Operation, next handling, scope func(ports.Client, *http.Request) (string, error)) handler {
 	return func(x *exchange, r *http.Request) error {
-		select {
-		case s.room <- struct{}{}:
-			defer func() { <-s.room }()
-		default:
-			return ports.ErrOverloaded
-		}
 		client, err := s.authenticate(x, r)
 		if err != nil {
 			return err
+		}
+		if !s.requests.take(client.Name, 1, 1) {
+			x.audits = false
+			return ports.ErrOverloaded
+		}
+		defer s.requests.give(client.Name, 1)
+		if conn := connectionOf(r.Context()); conn != nil {
+			defer conn.work()()
 		}
 		collection, err := scope(client, r)
 		if err != nil {
@@ -80,35 +82,34 @@ func (s *Server) admit(op ports.Operation, next handling, scope func(ports.Clien
 // its picture is not read, and it has no line in the audit log.
 func (s *Server) reserved(next handling) handling {
 	return func(x *exchange, r *http.Request, c caller) error {
-		release, err := s.makeReservation(r)
+		release, err := s.makeReservation(x, r, c.Name)
 		if err != nil {
 			x.audits = false
 			return err
 		}
 		defer release()
-		return next(x, r, c)
+		ctx, charge := s.metered(r.Context(), c.Name)
+		defer charge()
+		return next(x, r.WithContext(ctx), c)
 	}
 }
 
-func (s *Server) makeReservation(r *http.Request) (release func(), err error) {
-	size := bodyLimit(s.limits.ImageBytes)
-	if r.ContentLength >= 0 {
-		size = min(size, r.ContentLength)
+func (s *Server) makeReservation(x *exchange, r *http.Request, client string) (release func(), err error) {
+	longest := s.longestBody(r)
+	room := &bodyRoom{all: s.bodies, client: client, bytes: initialBytes(longest)}
+	if !s.bodies.take(client, room.bytes, longest+1) {
+		return nil, errBodyMemory
 	}
-	// A single body passes whatever the limit is.
-	if all := s.bodies.Add(size); all > int64(s.limits.BodyMiB)<<20 && all > size {
-		s.bodies.Add(-size)
-		return nil, fmt.Errorf("%w: bodies of %d bytes are in progress", ports.ErrOverloaded, all-size)
-	}
+	x.room = room
 	if s.reserve == nil {
-		return func() { s.bodies.Add(-size) }, nil
+		return room.release, nil
 	}
-	work, err := s.reserve()
+	work, err := s.reserve(client)
 	if err != nil {
-		s.bodies.Add(-size)
+		room.release()
 		return nil, err
 	}
-	return func() { work(); s.bodies.Add(-size) }, nil
+	return func() { work(); room.release() }, nil
 }
 
 // authenticate finds the client by its key.

@@ -125,8 +125,18 @@ var channels = map[byte]int{0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 // distances between columns and rows (PNG third edition, 8.1).
 var adam7 = [][4]int{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4}, {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
 
-// encode returns the file.
+// encode returns the file, its compressed data in two chunks.
 func (s pngSpec) encode(tb testing.TB) []byte {
+	tb.Helper()
+	return s.encodeChunks(tb, func(out, raw []byte) []byte {
+		packed := deflate(tb, raw)
+		half := len(packed) / 2
+		return appendChunk(appendChunk(out, "IDAT", packed[:half]), "IDAT", packed[half:])
+	})
+}
+
+// encodeChunks returns the file with the chunks that data appends for the rows.
+func (s pngSpec) encodeChunks(tb testing.TB, data func(out, raw []byte) []byte) []byte {
 	tb.Helper()
 	interlace := byte(0)
 	passes := [][4]int{{0, 0, 1, 1}}
@@ -150,11 +160,7 @@ func (s pngSpec) encode(tb testing.TB) []byte {
 	for _, p := range passes {
 		raw = append(raw, s.pass(p)...)
 	}
-	packed := deflate(tb, raw)
-	half := len(packed) / 2
-	out = appendChunk(out, "IDAT", packed[:half])
-	out = appendChunk(out, "IDAT", packed[half:])
-	return appendChunk(out, "IEND", nil)
+	return appendChunk(data(out, raw), "IEND", nil)
 }
 
 // pass returns the rows of one pass, each behind filter type 0.

@@ -21,6 +21,7 @@ struct imago_png {
 	const unsigned char *next;
 	size_t left;
 	size_t row_bytes;
+	const int *stop;
 	enum imago_png_result result;
 	jmp_buf escape;
 };
@@ -54,12 +55,20 @@ static void on_warning(png_structp png, png_const_charp message)
 	(void)png, (void)message; /* a library does not write to standard error */
 }
 
+/*
+ * Behind the last row libpng would unpack the rest of the compressed data and
+ * throw it away: gigabytes, from a few MB. Nothing of it is read. Beyond that
+ * libpng reads little at a time, so that the work on a picture ends soon after
+ * it is told to.
+ */
 static void on_read(png_structp png, png_bytep out, size_t size)
 {
 	struct imago_png *d = png_get_io_ptr(png);
 
 	if (has_all_rows(d))
 		leave(d, IMAGO_PNG_OK);
+	if (__atomic_load_n(d->stop, __ATOMIC_RELAXED))
+		leave(d, IMAGO_PNG_STOPPED);
 	if (size > d->left)
 		png_error(png, "end of data");
 	memcpy(out, d->next, size);
@@ -97,6 +106,12 @@ static void set_output(png_structp png)
 	png_set_background_fixed(png, &white, PNG_BACKGROUND_GAMMA_SCREEN, 0, 0);
 }
 
+/*
+ * How much compressed data is unpacked between two reads: a thousand times as
+ * much at most (deflate's limit), which is what can be done in vain.
+ */
+#define READ_SIZE 2048
+
 static void start(struct imago_png *d, unsigned int width, unsigned int height, int *passes)
 {
 	d->info = png_create_info_struct(d->png);
@@ -107,6 +122,7 @@ static void start(struct imago_png *d, unsigned int width, unsigned int height, 
 	png_set_benign_errors(d->png, 1);
 	/* Some writers state a smaller window than they use. */
 	png_set_option(d->png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
+	png_set_compression_buffer_size(d->png, READ_SIZE);
 	skip_metadata(d->png);
 	png_read_info(d->png, d->info);
 	set_output(d->png);
@@ -119,7 +135,7 @@ static void start(struct imago_png *d, unsigned int width, unsigned int height, 
 }
 
 enum imago_png_result imago_png_open(const unsigned char *data, size_t size,
-	unsigned int width, unsigned int height, struct imago_png **out, int *passes)
+	unsigned int width, unsigned int height, const int *stop, struct imago_png **out, int *passes)
 {
 	struct imago_png *d = calloc(1, sizeof *d);
 
@@ -128,6 +144,7 @@ enum imago_png_result imago_png_open(const unsigned char *data, size_t size,
 		return IMAGO_PNG_NO_MEMORY;
 	d->next = data;
 	d->left = size;
+	d->stop = stop;
 	if (setjmp(d->escape) != 0)
 		return d->result;
 	d->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, d, on_error, on_warning);

@@ -257,11 +257,12 @@ func TestEndedContext(t *testing.T) {
 }
 
 // endingContext ends after it has been asked for its error a number of times, or
-// as soon as someone wants to be called back at its end.
+// as soon as someone wants to be called back at its end, unless it is silent.
 type endingContext struct {
 	context.Context
-	left int
-	done chan struct{}
+	left   int
+	silent bool
+	done   chan struct{}
 }
 
 func newEndingContext(t *testing.T, left int) *endingContext {
@@ -280,6 +281,9 @@ func (c *endingContext) Err() error {
 
 // AfterFunc is what context.AfterFunc prefers to Done.
 func (c *endingContext) AfterFunc(f func()) func() bool {
+	if c.silent {
+		return func() bool { return true }
+	}
 	c.left = 0
 	go f()
 	return func() bool { return false }
@@ -310,7 +314,9 @@ func TestCancelledWhileDecodingPNG(t *testing.T) {
 		for _, longSide := range []int{0, 50} {
 			looks := 0
 			for ; ; looks++ {
-				img, err := newDecoder().Decode(newEndingContext(t, looks), data, longSide)
+				ctx := newEndingContext(t, looks)
+				ctx.silent = true
+				img, err := newDecoder().Decode(ctx, data, longSide)
 				if err == nil {
 					requireSound(t, img, longSide)
 					break

@@ -6,7 +6,9 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"imago/ports"
@@ -77,29 +79,42 @@ func (f *pngFile) decode(ctx context.Context, images *pool) (*ports.Image, error
 	}
 	var pin runtime.Pinner // libpng reads on from call to call
 	defer pin.Unpin()
-	pin.Pin(unsafe.SliceData(f.data))
+	var stop atomic.Int32
+	defer context.AfterFunc(ctx, func() { stop.Store(1) })()
+	r, err := f.open(&pin, &stop)
+	defer r.close()
+	if err == nil {
+		var img *ports.Image
+		if img, err = r.decode(ctx, images, f.layout); err == nil {
+			img.FullWidth, img.FullHeight = f.header.orientation.turn(f.size())
+			return img, nil
+		}
+	}
+	if errors.Is(err, errStopped) {
+		err = ctx.Err()
+	}
+	return nil, err
+}
 
-	var png *C.struct_imago_png
+// open returns a reader of the rows, which is to be closed also where there is an
+// error. It stops reading soon after stop is set.
+func (f *pngFile) open(pin *runtime.Pinner, stop *atomic.Int32) (*pngReader, error) {
+	pin.Pin(unsafe.SliceData(f.data))
+	pin.Pin(stop)
+	r := &pngReader{height: f.header.height, stride: f.header.width * bytesPerPixel}
 	var passes C.int
 	result := C.imago_png_open((*C.uchar)(unsafe.SliceData(f.data)), C.size_t(len(f.data)),
-		C.uint(f.header.width), C.uint(f.header.height), &png, &passes)
-	defer func() { C.imago_png_close(png) }()
-	if err := pngError(result); err != nil {
-		return nil, err
-	}
-	r := &pngReader{png: png, height: f.header.height, stride: f.header.width * bytesPerPixel}
-	img, err := r.decode(ctx, images, f.layout, int(passes))
-	if err != nil {
-		return nil, err
-	}
-	img.FullWidth, img.FullHeight = f.header.orientation.turn(f.size())
-	return img, nil
+		C.uint(f.header.width), C.uint(f.header.height), (*C.int)(unsafe.Pointer(stop)), &r.png, &passes)
+	r.passes = int(passes)
+	return r, pngError(result)
 }
 
 func pngError(result C.enum_imago_png_result) error {
 	switch result {
 	case C.IMAGO_PNG_OK:
 		return nil
+	case C.IMAGO_PNG_STOPPED:
+		return errStopped
 	case C.IMAGO_PNG_NO_MEMORY:
 		return noMemory("libpng")
 	}
@@ -110,14 +125,17 @@ func pngError(result C.enum_imago_png_result) error {
 type pngReader struct {
 	png            *C.struct_imago_png
 	height, stride int
+	passes         int // how often all rows have to be read
 }
 
-func (r *pngReader) decode(ctx context.Context, images *pool, l layout, passes int) (img *ports.Image, err error) {
-	if passes == 1 {
+func (r *pngReader) close() { C.imago_png_close(r.png) }
+
+func (r *pngReader) decode(ctx context.Context, images *pool, l layout) (img *ports.Image, err error) {
+	if r.passes == 1 {
 		return l.compose(ctx, images, r.rows(ctx))
 	}
 	err = withScratch(l.storedBytes(), func(pix []byte) error {
-		for range passes {
+		for range r.passes {
 			if err := r.readAll(ctx, pix); err != nil {
 				return err
 			}

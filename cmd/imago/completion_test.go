@@ -49,7 +49,7 @@ func TestBashCompletes(t *testing.T) {
 		"imago keys ":                                            "list new",
 		"imago help models ":                                     "list pull verify",
 		"imago completion ":                                      "bash fish powershell zsh",
-		"imago keys new a --operations ":                         "enrol search unenrol read",
+		"imago keys new a --operations ":                         "all enrol search unenrol read",
 		"imago keys new a --operations search,re":                `search\,read`,
 		"imago enroll --config imago.yaml --collection ":         "users vip staff",
 		"imago keys new a --config imago.yaml --collections us":  "users",

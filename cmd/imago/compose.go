@@ -42,6 +42,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 			func(p console.Pages) httpapi.Console { return httpapi.Console(p) },
 			func(g *gallery.Gallery) httpapi.Gallery { return g },
 			func(x *extraction.Extractor) httpapi.ReserveFunc { return x.Reserve },
+			func(k *apikey.Keyring) httpapi.ChargeFunc { return k.Charge },
 		),
 		fx.Invoke(censusOnStart),
 	)
@@ -86,6 +87,7 @@ func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports
 	}
 	return extraction.New(decoder, detector, embedder, extraction.Options{
 		Workers: workers, Queue: cfg.Queue, DetectSizes: cfg.DetectSizes, Refine: cfg.Refine,
+		ThreadTime: threadTime, Spent: httpapi.Spend,
 	})
 }
 

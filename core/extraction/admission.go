@@ -15,24 +15,58 @@ import (
 type admission struct {
 	workers chan struct{}
 	waiting chan struct{}
-	// expected is the number of reservations that are held.
-	expected atomic.Int64
+	mu      sync.Mutex
+	// expected is the number of reservations that are held, all and by client.
+	expected int
+	by       map[string]int
+	// refused is the client that was turned away last, at some time.
+	refused   string
+	refusedAt time.Time
 	// pace is how long the work on one picture takes, a moving mean in
 	// nanoseconds; 0 before the first.
 	pace atomic.Int64
 }
 
 func newAdmission(workers, queue int) *admission {
-	return &admission{workers: make(chan struct{}, workers), waiting: make(chan struct{}, queue)}
+	return &admission{workers: make(chan struct{}, workers), waiting: make(chan struct{}, queue), by: map[string]int{}}
 }
 
 // reserve is Extractor.Reserve.
-func (a *admission) reserve() (release func(), err error) {
-	if a.expected.Add(1) > int64(cap(a.workers)+cap(a.waiting)) && a.crowded() {
-		a.expected.Add(-1)
+func (a *admission) reserve(client string) (release func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.hasPlace(client) && a.crowded() {
+		a.refused, a.refusedAt = client, time.Now()
 		return nil, a.overloaded()
 	}
-	return sync.OnceFunc(func() { a.expected.Add(-1) }), nil
+	a.expect(client, 1)
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.expect(client, -1)
+	}), nil
+}
+
+const (
+	// shareOfRest is how many times as many places as are left a client may hold
+	// while others want some.
+	shareOfRest = 3
+	// wanting is how long a client that was turned away is expected to come back.
+	wanting = 10 * time.Second
+)
+
+// hasPlace reports whether there is a place for a further picture of a client.
+func (a *admission) hasPlace(client string) bool {
+	left, own := cap(a.workers)+cap(a.waiting)-a.expected, a.by[client]
+	others := own < a.expected || a.refused != client && time.Since(a.refusedAt) < wanting
+	return left > 0 && (own == 0 || !others || own < shareOfRest*left)
+}
+
+func (a *admission) expect(client string, n int) {
+	a.expected += n
+	if a.by[client] += n; a.by[client] == 0 {
+		delete(a.by, client)
+	}
 }
 
 // crowded reports whether no worker is free and the queue is half full or more:

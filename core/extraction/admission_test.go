@@ -2,6 +2,7 @@ package extraction_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,10 +38,11 @@ func occupy(t *testing.T, x *extraction.Extractor, g gated, n int) chan error {
 	return results
 }
 
+// reserve announces n pictures, each of a client of its own.
 func reserve(t *testing.T, x *extraction.Extractor, n int) (release []func()) {
 	t.Helper()
-	for range n {
-		r, err := x.Reserve()
+	for i := range n {
+		r, err := x.Reserve(fmt.Sprint("client ", i))
 		require.NoError(t, err)
 		release = append(release, r)
 	}
@@ -54,15 +56,53 @@ func TestReserve(t *testing.T) {
 	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 4, DetectSizes: []int{640}})
 	results := occupy(t, x, g, 2)
 	release := reserve(t, x, 5)
-	_, err := x.Reserve()
+	_, err := x.Reserve("another")
 	require.ErrorIs(t, err, ports.ErrOverloaded)
 	release[0]()
 	release[0]()
 	reserve(t, x, 1)
-	_, err = x.Reserve()
+	_, err = x.Reserve("another")
 	require.ErrorIs(t, err, ports.ErrOverloaded)
 	close(g.release)
 	for range 3 {
+		require.NoError(t, <-results)
+	}
+}
+
+// While there is too much to do one client cannot keep every place from others, who
+// have to come only once in vain.
+func TestReservationsAreShared(t *testing.T) {
+	g := newGated()
+	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 15, DetectSizes: []int{640}})
+	results := occupy(t, x, g, 8)
+	var held []func()
+	greedy := func() (n int) {
+		for ; ; n++ {
+			release, err := x.Reserve("greedy")
+			if err != nil {
+				require.ErrorIs(t, err, ports.ErrOverloaded)
+				return n
+			}
+			held = append(held, release)
+		}
+	}
+	require.Equal(t, 16, greedy(), "nobody else wants any")
+	_, err := x.Reserve("another")
+	require.ErrorIs(t, err, ports.ErrOverloaded)
+	for _, release := range held[:3] {
+		release()
+	}
+	require.Zero(t, greedy(), "13 of 16 are more than its share now")
+	for range 3 {
+		_, err = x.Reserve("another")
+		require.NoError(t, err)
+	}
+	for _, release := range held[3:10] {
+		release()
+	}
+	require.Positive(t, greedy(), "6 of 16 are less")
+	close(g.release)
+	for range 9 {
 		require.NoError(t, <-results)
 	}
 }

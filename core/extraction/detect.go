@@ -2,7 +2,6 @@ package extraction
 
 import (
 	"context"
-	"time"
 
 	"imago/core/quality"
 	"imago/ports"
@@ -14,10 +13,11 @@ import (
 //
 // Errors: those of Probe, but for the missing face.
 func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gate) (ports.Detection, error) {
-	if err := x.admission.enter(ctx); err != nil {
+	done, err := x.work(ctx)
+	if err != nil {
 		return ports.Detection{}, err
 	}
-	defer x.admission.leave(time.Now())
+	defer done()
 
 	f, err := x.find(ctx, picture)
 	defer x.release(f)

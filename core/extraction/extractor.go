@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,11 @@ type Options struct {
 	// Refine has the landmarks of the chosen face measured again in upright
 	// crops of it.
 	Refine bool
+	// ThreadTime returns the processor time that the calling thread has used, and
+	// Spent is told how much of it the work on the picture of a context took. Both
+	// may be nil.
+	ThreadTime func() time.Duration
+	Spent      func(ctx context.Context, took time.Duration)
 }
 
 // Extractor makes templates from pictures. It is safe for concurrent use.
@@ -40,6 +46,8 @@ type Extractor struct {
 	admission *admission
 	sizes     []int
 	refine    bool
+	time      func() time.Duration
+	spent     func(context.Context, time.Duration)
 	spaces    sync.Pool // of *workspace
 }
 
@@ -48,6 +56,7 @@ func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder
 	return &Extractor{
 		decoder: decoder, detector: detector, embedder: embedder,
 		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine,
+		time: o.ThreadTime, spent: o.Spent,
 		spaces: sync.Pool{New: func() any { return new(workspace) }},
 	}
 }
@@ -78,14 +87,17 @@ func (x *Extractor) Load() (working, waiting int) {
 	return len(x.admission.workers), len(x.admission.waiting)
 }
 
-// Reserve announces a picture that is still to be received and then to be given
-// to one of the other methods, so that a picture that could not be worked on
-// need not be received first. It answers ErrOverloaded when as many are announced
-// as can be in work and waiting, and nothing but overload keeps them: while
+// Reserve announces a picture of a client that is still to be received and then to
+// be given to one of the other methods, so that a picture that could not be worked
+// on need not be received first. It answers ErrOverloaded when as many are announced
+// as can be in work and waiting, or, while other clients want places, this one has
+// three times as many as are left, and nothing but overload keeps them: while
 // pictures arrive slowly and fewer than half of the places in the queue are
 // taken, more are let in. The release must be called when the work is done or
 // given up; a second call does nothing.
-func (x *Extractor) Reserve() (release func(), err error) { return x.admission.reserve() }
+func (x *Extractor) Reserve(client string) (release func(), err error) {
+	return x.admission.reserve(client)
+}
 
 // Capacity returns the most that Load can be.
 func (x *Extractor) Capacity() (workers, queue int) {
@@ -93,10 +105,11 @@ func (x *Extractor) Capacity() (workers, queue int) {
 }
 
 func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(quality.Sample) error) ([]float32, error) {
-	if err := x.admission.enter(ctx); err != nil {
+	done, err := x.work(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer x.admission.leave(time.Now())
+	defer done()
 
 	f, err := x.find(ctx, picture)
 	defer x.release(f)
@@ -121,6 +134,25 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 		return nil, fmt.Errorf("extraction: %w: %d vectors for one chip", ports.ErrUnavailable, len(vectors))
 	}
 	return vectors[0], nil
+}
+
+// work waits for a worker. On success done must be called when the work is done, by
+// the same goroutine, which stays on its thread until then.
+func (x *Extractor) work(ctx context.Context) (done func(), err error) {
+	if err := x.admission.enter(ctx); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if x.time == nil || x.spent == nil {
+		return func() { x.admission.leave(began) }, nil
+	}
+	runtime.LockOSThread()
+	before := x.time()
+	return func() {
+		x.spent(ctx, x.time()-before)
+		runtime.UnlockOSThread()
+		x.admission.leave(began)
+	}, nil
 }
 
 // found is a decoded picture with its faces, the largest first.

@@ -130,19 +130,24 @@ func (c *counter) Read(p []byte) (int, error) {
 
 // pngBomb is a small PNG that declares a huge picture.
 func pngBomb(width, height uint32) []byte {
-	var header [13]byte
-	binary.BigEndian.PutUint32(header[0:], width)
-	binary.BigEndian.PutUint32(header[4:], height)
-	header[8], header[9] = 8, 2
 	var data bytes.Buffer
 	z := zlib.NewWriter(&data)
 	_, _ = z.Write(make([]byte, 1<<20))
 	_ = z.Close()
+	return pngOf(width, height, 8, 2, data.Bytes())
+}
+
+// pngOf is a PNG of the given sides, bits and colour type with some compressed data.
+func pngOf(width, height uint32, bits, colour byte, data []byte) []byte {
+	var header [13]byte
+	binary.BigEndian.PutUint32(header[0:], width)
+	binary.BigEndian.PutUint32(header[4:], height)
+	header[8], header[9] = bits, colour
 	out := []byte("\x89PNG\r\n\x1a\n")
 	for _, c := range []struct {
 		kind string
 		data []byte
-	}{{"IHDR", header[:]}, {"IDAT", data.Bytes()}, {"IEND", nil}} {
+	}{{"IHDR", header[:]}, {"IDAT", data}, {"IEND", nil}} {
 		out = binary.BigEndian.AppendUint32(out, uint32(len(c.data)))
 		body := append([]byte(c.kind), c.data...)
 		out = append(out, body...)
