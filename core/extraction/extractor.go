@@ -31,6 +31,10 @@ type Options struct {
 	// Refine has the landmarks of the chosen face measured again in upright
 	// crops of it.
 	Refine bool
+	// SmallestFace is how wide a face may be, in pixels of the upright original, and
+	// still be found however large the picture is; 0 has no picture be looked at in
+	// more pixels than DetectSizes.
+	SmallestFace float64
 	// ThreadTime returns the processor time that the calling thread has used, and
 	// Spent is told how much of it the work on the picture of a context took. Both
 	// may be nil.
@@ -48,6 +52,7 @@ type Extractor struct {
 	refine    bool
 	time      func() time.Duration
 	spent     func(context.Context, time.Duration)
+	smallest  float64
 	spaces    sync.Pool // of *workspace
 }
 
@@ -55,7 +60,7 @@ type Extractor struct {
 func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, o Options) *Extractor {
 	return &Extractor{
 		decoder: decoder, detector: detector, embedder: embedder,
-		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine,
+		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine, smallest: o.SmallestFace,
 		time: o.ThreadTime, spent: o.Spent,
 		spaces: sync.Pool{New: func() any { return new(workspace) }},
 	}
@@ -157,9 +162,11 @@ func (x *Extractor) work(ctx context.Context) (done func(), err error) {
 
 // found is a decoded picture with its faces, the largest first.
 type found struct {
-	img   *ports.Image
-	finer *ports.Image // with more pixels, where the largest face needs them
-	faces []ports.Face
+	img    *ports.Image
+	finer  *ports.Image // with more pixels, where the largest face needs them
+	faces  []ports.Face // in pixels of img, as it was sent
+	stance stance       // of the first face
+	space  *workspace
 }
 
 // release gives the decoded copies of a picture back. What was made from them keeps
@@ -167,17 +174,20 @@ type found struct {
 func (x *Extractor) release(f *found) {
 	x.decoder.Release(f.img)
 	x.decoder.Release(f.finer)
+	x.spaces.Put(f.space)
 }
 
-// find decodes a picture and looks for faces. What it returns is to be released, also
-// beside an error.
+// find decodes a picture, looks for faces and settles how they lie. What it returns is
+// to be released, also beside an error.
 func (x *Extractor) find(ctx context.Context, picture []byte) (f *found, err error) {
-	f = new(found)
+	f = &found{space: x.spaces.Get().(*workspace)}
 	if f.img, err = x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1]); err != nil {
 		return f, err
 	}
-	f.faces, err = x.detect(ctx, f.img)
-	return f, err
+	if f.faces, err = x.detect(ctx, f.img); err != nil {
+		return f, err
+	}
+	return f, x.orient(ctx, picture, f)
 }
 
 // sample aligns the largest face of a picture that has one. Its landmarks lie in the
@@ -187,10 +197,8 @@ func (x *Extractor) sample(ctx context.Context, picture []byte, f *found) (quali
 	if err := x.sharpen(ctx, picture, f, &face); err != nil {
 		return quality.Sample{}, err
 	}
-	w := x.spaces.Get().(*workspace)
-	defer x.spaces.Put(w)
 	if x.refine {
-		if err := x.refineLandmarks(ctx, w, f.finest(), &face.Landmarks); err != nil {
+		if err := x.refineLandmarks(ctx, f.space, f.finest(), &face.Landmarks); err != nil {
 			return quality.Sample{}, err
 		}
 	}
@@ -198,8 +206,10 @@ func (x *Extractor) sample(ctx context.Context, picture []byte, f *found) (quali
 	if err != nil {
 		return quality.Sample{}, err
 	}
-	chip := w.sampler.Warp(f.finest(), t)
-	return quality.Sample{Face: face, Others: f.faces[1:], Reduction: reduction, Chip: chip}, nil
+	return quality.Sample{
+		Face: face, Others: f.faces[1:], Reduction: reduction, Chip: f.space.sampler.Warp(f.finest(), t),
+		Turn: f.stance.turn.degrees(), UprightMargin: f.stance.margin,
+	}, nil
 }
 
 // finest returns the copy with the most pixels.

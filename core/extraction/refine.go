@@ -22,8 +22,11 @@ import (
 var finalSizes = [...]int{112, 160}
 
 const (
-	// firstSize is the side of the crop of the first look in pixels.
-	firstSize = 160
+	// firstSize is the side of the crop of the first look in pixels. It is repeated,
+	// up to maxFirstLooks in all, while it turns the face by farTurn degrees or more.
+	firstSize     = 160
+	maxFirstLooks = 3
+	farTurn       = 10
 	// cropFill is the part of a crop's side that the chip takes: the rest is
 	// the margin that detectors expect around a face.
 	cropFill = 0.6
@@ -36,11 +39,7 @@ const (
 // refineLandmarks replaces the landmarks by what the looks measure. A look that
 // does not find the face leaves them as they were.
 func (x *Extractor) refineLandmarks(ctx context.Context, w *workspace, img *ports.Image, l *ports.Landmarks) error {
-	first, err := w.view(0, img, *l, firstSize)
-	if err != nil {
-		return err
-	}
-	upright, _, err := x.look(ctx, first)
+	upright, err := x.straighten(ctx, w, img, *l)
 	if err != nil {
 		return err
 	}
@@ -61,6 +60,39 @@ func (x *Extractor) refineLandmarks(ctx context.Context, w *workspace, img *port
 	measured[0].merge(measured[1])
 	measured[0].mean(l)
 	return nil
+}
+
+// straighten measures the landmarks in an upright crop, again while that turns the
+// crop far: of a face that is turned in the picture, detectors answer landmarks that are
+// turned less.
+func (x *Extractor) straighten(ctx context.Context, w *workspace, img *ports.Image, l ports.Landmarks) (ports.Landmarks, error) {
+	for range maxFirstLooks {
+		first, err := w.view(0, img, l, firstSize)
+		if err != nil {
+			return l, err
+		}
+		measured, ok, err := x.look(ctx, first)
+		if err != nil || !ok {
+			return l, err
+		}
+		turned := slant(first.toImage, measured)
+		if l = measured; turned < farTurn {
+			break
+		}
+	}
+	return l, nil
+}
+
+// slant returns by how many degrees landmarks are turned against a transform from a
+// crop.
+func slant(toImage alignment.Transform, l ports.Landmarks) float64 {
+	t, err := alignment.Fit(l)
+	if err != nil {
+		return 0 // whoever uses the landmarks is told
+	}
+	// The angle of the one transform after the other.
+	sin, cos := t.B*toImage.A+t.A*toImage.B, t.A*toImage.A-t.B*toImage.B
+	return math.Abs(math.Atan2(sin, cos)) * 180 / math.Pi
 }
 
 // besides does two parts of the work on one picture, at the same time where a worker is
@@ -117,6 +149,7 @@ func (x *Extractor) looks(ctx context.Context, views []*view, all *tally) error 
 type workspace struct {
 	sampler alignment.Sampler
 	crops   [2 * len(finalSizes)][]byte
+	copy    []byte // a turned copy of the picture
 }
 
 // take returns memory for the i-th crop.

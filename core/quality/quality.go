@@ -17,6 +17,7 @@ const (
 	ReasonTurned       = "face is turned too far to the side in the provided image"
 	ReasonTilted       = "face is tilted too far up or down in the provided image"
 	ReasonRotated      = "face is rotated too far in the provided image"
+	ReasonUpright      = "it cannot be told which way up the face is in the provided image"
 )
 
 // Gate holds the limits. A limit of 0 lets everything pass.
@@ -29,6 +30,8 @@ type Gate struct {
 	MinSharpness float64
 	// MaxYaw, MaxPitch and MaxRoll are the largest turns in degrees.
 	MaxYaw, MaxPitch, MaxRoll float64
+	// MinUprightMargin is the smallest UprightMargin.
+	MinUprightMargin float64
 	// SecondFaceRatio is the part of the first face's area from which another
 	// face counts as comparable.
 	SecondFaceRatio float64
@@ -45,6 +48,12 @@ type Sample struct {
 	Reduction float64
 	// Chip is the aligned face.
 	Chip *ports.Chip
+	// Turn is by how many degrees clockwise, a multiple of 90, the picture was
+	// turned to be upright.
+	Turn int
+	// UprightMargin is by how much the detector's confidence in the face as it is
+	// upright exceeds that in the face turned otherwise.
+	UprightMargin float64
 }
 
 // Reasons returns every reason against the sample, in a fixed order; none
@@ -63,9 +72,13 @@ func (g Gate) Reasons(s Sample) []string {
 	refuse(g.MinSharpness > 0 && Sharpness(s.Chip) < g.MinSharpness, ReasonBlurred)
 	refuse(exceeds(pose.Yaw, g.MaxYaw), ReasonTurned)
 	refuse(exceeds(pose.Pitch, g.MaxPitch), ReasonTilted)
-	refuse(exceeds(pose.Roll, g.MaxRoll), ReasonRotated)
+	refuse(exceeds(upright(pose.Roll+float64(s.Turn)), g.MaxRoll), ReasonRotated)
+	refuse(s.UprightMargin < g.MinUprightMargin, ReasonUpright)
 	return reasons
 }
+
+// upright brings an angle in degrees between -180 and 180.
+func upright(angle float64) float64 { return math.Remainder(angle, 360) }
 
 func exceeds(angle, limit float64) bool { return limit > 0 && math.Abs(angle) > limit }
 

@@ -95,5 +95,6 @@ func (p *Pipeline) Extractor() *extraction.Extractor {
 	i := p.Config.Inference
 	return extraction.New(p.Decoder, p.Detector, p.Embedder, extraction.Options{
 		Workers: 1, Queue: 1, DetectSizes: i.DetectSizes, Refine: i.Refine,
+		SmallestFace: float64(p.Config.Quality.MinFaceWidth),
 	})
 }
