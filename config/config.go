@@ -201,11 +201,23 @@ type Quality struct {
 	// MinSharpness is the smallest variance of the Laplacian of the aligned
 	// face's luminance (0 to 255).
 	MinSharpness float64 `yaml:"min_sharpness" validate:"min=0,max=10000"`
+	// MinBrightness and MaxBrightness bound the mean luminance of the aligned face
+	// (0 to 255), MinContrast is the smallest standard deviation of it.
+	MinBrightness float64 `yaml:"min_brightness" validate:"min=0,max=255"`
+	MaxBrightness float64 `yaml:"max_brightness" validate:"min=0,max=255"`
+	MinContrast   float64 `yaml:"min_contrast" validate:"min=0,max=128"`
 	// MaxYaw, MaxPitch and MaxRoll are the largest turns of the head in degrees,
 	// estimated from the landmarks; 0 lets everything pass.
 	MaxYaw   float64 `yaml:"max_yaw" validate:"min=0,max=90"`
 	MaxPitch float64 `yaml:"max_pitch" validate:"min=0,max=90"`
 	MaxRoll  float64 `yaml:"max_roll" validate:"min=0,max=180"`
+	// MinUprightMargin is the smallest amount by which the detector's confidence in
+	// the face as it is upright exceeds that in the face turned otherwise.
+	MinUprightMargin float64 `yaml:"min_upright_margin" validate:"min=0,max=1"`
+	// MinProportion and MaxProportion bound how high a face is for its width, 1 for
+	// an ordinary one.
+	MinProportion float64 `yaml:"min_proportion" validate:"min=0,max=10"`
+	MaxProportion float64 `yaml:"max_proportion" validate:"min=0,max=10"`
 	// SecondFaceRatio refuses a picture in which another face has at least
 	// this part of the largest face's area; 0 accepts any number of faces.
 	SecondFaceRatio float64 `yaml:"second_face_ratio" validate:"min=0,max=1"`
@@ -351,7 +363,9 @@ func Default() Config {
 		Search: Search{Threshold: 80, Limit: 10, MaxFalseMatch: 0.5},
 		Quality: Quality{
 			Enabled: true, MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
-			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,
+			MinBrightness: 13, MaxBrightness: 225, MinContrast: 6,
+			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, MinUprightMargin: 0.02,
+			MinProportion: 0.8, MaxProportion: 1.2, SecondFaceRatio: 0.5,
 		},
 		Store: Store{Driver: "memory", Memory: MemoryStore{Path: "data/imago.db"},
 			PGVector: PGVectorStore{

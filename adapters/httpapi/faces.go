@@ -53,6 +53,8 @@ type detectedFace struct {
 	Box       box     `json:"box"`
 	Score     float64 `json:"score"`
 	Landmarks []point `json:"landmarks"`
+	// Turn is by how many degrees clockwise the picture was turned to be upright.
+	Turn int `json:"turn"`
 }
 
 type box struct {
@@ -75,6 +77,7 @@ func newDetection(d ports.Detection) detection {
 			Box: box{X: fromCorner(f.Box.X0), Y: fromCorner(f.Box.Y0), Width: tenths(f.Box.Width()), Height: tenths(f.Box.Height())},
 			// The detector's confidence is meaningful to about the third decimal.
 			Score: math.Round(f.Score*1000) / 1000,
+			Turn:  d.Turn,
 		}
 		for _, p := range f.Landmarks {
 			face.Landmarks = append(face.Landmarks, point{X: fromCorner(p.X), Y: fromCorner(p.Y)})

@@ -18,6 +18,7 @@ var oneFace = ports.Detection{
 		Box: ports.Box{X0: 70.02, Y0: 40, X1: 250.02, Y1: 310.5}, Score: 0.93456,
 		Landmarks: ports.Landmarks{{X: 125, Y: 173}, {X: 195, Y: 173}, {X: 160, Y: 215}, {X: 130, Y: 250}, {X: 190, Y: 250}},
 	}},
+	Turn:    270,
 	Reasons: []string{"face is blurred in the provided image"},
 }
 
@@ -31,7 +32,7 @@ func TestDetect(t *testing.T) {
 	require.Equal(t, 200, r.StatusCode)
 	require.JSONEq(t, `{"width":320,"height":400,"faces":[{
 		"box":{"x":70.5,"y":40.5,"width":180,"height":270.5},"score":0.935,
-		"landmarks":[{"x":125.5,"y":173.5},{"x":195.5,"y":173.5},{"x":160.5,"y":215.5},{"x":130.5,"y":250.5},{"x":190.5,"y":250.5}]
+		"landmarks":[{"x":125.5,"y":173.5},{"x":195.5,"y":173.5},{"x":160.5,"y":215.5},{"x":130.5,"y":250.5},{"x":190.5,"y":250.5}],"turn":270
 	}],"quality":["face is blurred in the provided image"]}`, text(t, r))
 }
 

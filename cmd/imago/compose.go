@@ -54,7 +54,7 @@ func options(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option 
 func pipeline(cfg config.Config, models onnx.Models, log *slog.Logger) fx.Option {
 	return fx.Options(
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
-		fx.Supply(cfg.Server.Limits, cfg.Inference, models, log),
+		fx.Supply(cfg.Server.Limits, cfg.Inference, cfg.Quality, models, log),
 		imaging.Module, onnx.Module,
 		storeModule(cfg.Store),
 		fx.Provide(
@@ -80,14 +80,15 @@ func storeModule(cfg config.Store) fx.Option {
 	return fx.Error(fmt.Errorf("store.driver: this imago has no %s store", cfg.Driver))
 }
 
-func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, cfg config.Inference) *extraction.Extractor {
+func newExtractor(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, cfg config.Inference, q config.Quality) *extraction.Extractor {
 	workers := cfg.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	return extraction.New(decoder, detector, embedder, extraction.Options{
 		Workers: workers, Queue: cfg.Queue, DetectSizes: cfg.DetectSizes, Refine: cfg.Refine,
-		ThreadTime: threadTime, Spent: httpapi.Spend,
+		SmallestFace: float64(q.MinFaceWidth),
+		ThreadTime:   threadTime, Spent: httpapi.Spend,
 	})
 }
 
@@ -138,7 +139,9 @@ func gate(q config.Quality) quality.Gate {
 	}
 	return quality.Gate{
 		MinFaceWidth: float64(q.MinFaceWidth), MinScore: q.MinScore, MinSharpness: q.MinSharpness,
-		MaxYaw: q.MaxYaw, MaxPitch: q.MaxPitch, MaxRoll: q.MaxRoll, SecondFaceRatio: q.SecondFaceRatio,
+		MinBrightness: q.MinBrightness, MaxBrightness: q.MaxBrightness, MinContrast: q.MinContrast,
+		MaxYaw: q.MaxYaw, MaxPitch: q.MaxPitch, MaxRoll: q.MaxRoll, MinUprightMargin: q.MinUprightMargin,
+		MinProportion: q.MinProportion, MaxProportion: q.MaxProportion, SecondFaceRatio: q.SecondFaceRatio,
 	}
 }
 

@@ -43,7 +43,7 @@ func openExtractor(ctx context.Context, cfg config.Config, models onnx.Models, w
 	var x *extraction.Extractor
 	app := fx.New(
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
-		fx.Supply(cfg.Server.Limits, cfg.Inference, models, quietLogger(cfg.Log)),
+		fx.Supply(cfg.Server.Limits, cfg.Inference, cfg.Quality, models, quietLogger(cfg.Log)),
 		imaging.Module, onnx.Module,
 		fx.Provide(newExtractor),
 		fx.Decorate(

@@ -33,7 +33,7 @@ func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gat
 	if err != nil {
 		return ports.Detection{}, err
 	}
-	d.Reasons = gate.Reasons(sample)
+	d.Reasons, d.Turn = gate.Reasons(sample), sample.Turn
 	for _, face := range f.faces {
 		d.Faces = append(d.Faces, original(face, f.img.Reduction()))
 	}

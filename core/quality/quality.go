@@ -18,6 +18,10 @@ const (
 	ReasonTilted       = "face is tilted too far up or down in the provided image"
 	ReasonRotated      = "face is rotated too far in the provided image"
 	ReasonUpright      = "it cannot be told which way up the face is in the provided image"
+	ReasonDark         = "face is too dark in the provided image"
+	ReasonBright       = "face is too bright in the provided image"
+	ReasonFlat         = "face has too little contrast in the provided image"
+	ReasonDistorted    = "face has distorted proportions in the provided image"
 )
 
 // Gate holds the limits. A limit of 0 lets everything pass.
@@ -28,9 +32,14 @@ type Gate struct {
 	MinScore float64
 	// MinSharpness is the smallest Sharpness of the chip.
 	MinSharpness float64
+	// MinBrightness and MaxBrightness are the limits of Light.Brightness, MinContrast is
+	// the smallest Light.Contrast.
+	MinBrightness, MaxBrightness, MinContrast float64
+	// MinProportion and MaxProportion are the limits of Proportions.
+	MinProportion, MaxProportion float64
 	// MaxYaw, MaxPitch and MaxRoll are the largest turns in degrees.
 	MaxYaw, MaxPitch, MaxRoll float64
-	// MinUprightMargin is the smallest UprightMargin.
+	// MinUprightMargin is the smallest Sample.UprightMargin.
 	MinUprightMargin float64
 	// SecondFaceRatio is the part of the first face's area from which another
 	// face counts as comparable.
@@ -66,19 +75,55 @@ func (g Gate) Reasons(s Sample) []string {
 		}
 	}
 	pose := EstimatePose(s.Face.Landmarks)
+	pose.Roll = math.Remainder(pose.Roll+float64(s.Turn), 360)
+	box := s.uprightBox()
 	refuse(g.several(s), ReasonSeveralFaces)
-	refuse(s.Face.Box.Width()*s.Reduction < g.MinFaceWidth, ReasonTooSmall)
+	refuse(box.Width()*s.Reduction < g.MinFaceWidth, ReasonTooSmall)
 	refuse(s.Face.Score < g.MinScore, ReasonUncertain)
-	refuse(g.MinSharpness > 0 && Sharpness(s.Chip) < g.MinSharpness, ReasonBlurred)
+	reasons = append(reasons, g.ofPixels(s.Chip)...)
 	refuse(exceeds(pose.Yaw, g.MaxYaw), ReasonTurned)
 	refuse(exceeds(pose.Pitch, g.MaxPitch), ReasonTilted)
-	refuse(exceeds(upright(pose.Roll+float64(s.Turn)), g.MaxRoll), ReasonRotated)
+	refuse(exceeds(pose.Roll, g.MaxRoll), ReasonRotated)
 	refuse(s.UprightMargin < g.MinUprightMargin, ReasonUpright)
+	refuse(g.distorted(Proportions(s.Face.Landmarks, box, pose)), ReasonDistorted)
 	return reasons
 }
 
-// upright brings an angle in degrees between -180 and 180.
-func upright(angle float64) float64 { return math.Remainder(angle, 360) }
+// uprightBox is the face's box as wide and high as in the upright picture.
+func (s Sample) uprightBox() ports.Box {
+	b := s.Face.Box
+	if s.Turn%180 != 0 {
+		return ports.Box{X1: b.Height(), Y1: b.Width()}
+	}
+	return b
+}
+
+// ofPixels returns the reasons that the chip's pixels give. A face that is too dark or
+// too bright is not called flat or blurred besides, which it then is for that reason.
+func (g Gate) ofPixels(chip *ports.Chip) []string {
+	if chip == nil || g.MinBrightness <= 0 && g.MaxBrightness <= 0 && g.MinContrast <= 0 && g.MinSharpness <= 0 {
+		return nil
+	}
+	light := MeasureLight(chip)
+	switch {
+	case light.Brightness < g.MinBrightness:
+		return []string{ReasonDark}
+	case g.MaxBrightness > 0 && light.Brightness > g.MaxBrightness:
+		return []string{ReasonBright}
+	case light.Contrast < g.MinContrast:
+		return []string{ReasonFlat}
+	case g.MinSharpness > 0 && Sharpness(chip)*light.fading() < g.MinSharpness:
+		return []string{ReasonBlurred}
+	}
+	return nil
+}
+
+// distorted reports whether one of the proportions is outside of the limits. A face is
+// squashed by its landmarks or its box; only the landmarks tell a stretched one.
+func (g Gate) distorted(p Proportion) bool {
+	return g.MinProportion > 0 && min(p.Landmarks, p.Box) < g.MinProportion ||
+		g.MaxProportion > 0 && p.Landmarks > g.MaxProportion
+}
 
 func exceeds(angle, limit float64) bool { return limit > 0 && math.Abs(angle) > limit }
 
@@ -104,8 +149,7 @@ func Sharpness(chip *ports.Chip) float64 {
 	const n = ports.ChipSize
 	var luma [n * n]float64
 	for i := range luma {
-		// Rec. 601 luminance (ITU-R BT.601).
-		luma[i] = 0.299*float64(chip[3*i]) + 0.587*float64(chip[3*i+1]) + 0.114*float64(chip[3*i+2])
+		luma[i] = luminance(chip, i)
 	}
 	var sum, squares float64
 	for y := 1; y < n-1; y++ {

@@ -122,8 +122,10 @@ async function look(remark) {
 
 function describe({ faces, quality }) {
   if (faces.length === 0) return 'No face was found in this picture.';
-  const width = Math.round(faces[0].box.width);
-  const found = faces.length === 1 ? `One face, ${width} pixels wide.` : `${faces.length} faces; the largest, ${width} pixels wide, is used.`;
+  const { box, turn } = faces[0];
+  const width = Math.round(turn % 180 ? box.height : box.width);
+  const size = faces.length === 1 ? `One face, ${width} pixels wide.` : `${faces.length} faces; the largest, ${width} pixels wide, is used.`;
+  const found = turn ? `${size} It is used turned by ${turn}° clockwise.` : size;
   if (quality.length === 0) return `${found} It can be enrolled.`;
   return [found, 'It can be searched, but not enrolled:', ...quality.map((reason) => `– ${reason}`)].join('\n');
 }
