@@ -2,6 +2,7 @@ package extraction_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,8 +58,9 @@ func TestDetectSaysThatThereIsNoFace(t *testing.T) {
 // Detection waits in the same queue as enrolments and searches.
 func TestDetectIsAdmittedLikeEverything(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
+	begin := sync.OnceFunc(func() { close(busy) })
 	detect := func(context.Context, *ports.Image, int) ([]ports.Face, error) {
-		close(busy)
+		begin()
 		<-release
 		return nil, nil
 	}

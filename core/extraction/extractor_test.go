@@ -136,6 +136,16 @@ func TestAFinerCopyIsDecodedForASmallFace(t *testing.T) {
 	require.Equal(t, []int{640}, d.sizes, "there is nothing finer than the original")
 }
 
+// onlyIn finds a face in the first tile of copies of at least a width.
+func onlyIn(width int, face ports.Face) detectFunc {
+	return func(_ context.Context, img *ports.Image, _ int) ([]ports.Face, error) {
+		if img.Stride < 3*width {
+			return nil, nil
+		}
+		return []ports.Face{face}, nil
+	}
+}
+
 // Every decoded copy is given back once, after the last look at it, however the work
 // ends.
 func TestImagesAreReleased(t *testing.T) {
@@ -153,23 +163,27 @@ func TestImagesAreReleased(t *testing.T) {
 	}
 	noEmbedder := func(context.Context, []*ports.Chip) ([][]float32, error) { return nil, ports.ErrUnavailable }
 	for _, c := range []struct {
-		name   string
-		detect detectFunc
-		embed  embedFunc
-		failAt int
-		copies int
+		name     string
+		detect   detectFunc
+		embed    embedFunc
+		failAt   int
+		copies   int
+		smallest float64
 	}{
-		{"success", looking, unit, -1, 2},
-		{"no face", fixed(), unit, -1, 1},
-		{"no copy", looking, unit, 640, 1},
-		{"no finer copy", looking, unit, 2000, 2},
-		{"no detector", noDetector, unit, -1, 1},
-		{"no detector for the crops", noCrops, unit, -1, 2},
-		{"no embedder", looking, noEmbedder, -1, 2},
+		{"success", looking, unit, -1, 2, 40},
+		{"no face", fixed(), unit, -1, 1, 0},
+		{"no face when looked at closely", fixed(), unit, -1, 2, 40},
+		{"no copy to look at closely", fixed(), unit, 1600, 2, 40},
+		{"a face when looked at closely", onlyIn(1800, faceOf(100, 100, 56)), unit, -1, 3, 40},
+		{"no copy", looking, unit, 640, 1, 40},
+		{"no finer copy", looking, unit, 2000, 2, 40},
+		{"no detector", noDetector, unit, -1, 1, 40},
+		{"no detector for the crops", noCrops, unit, -1, 1, 40},
+		{"no embedder", looking, noEmbedder, -1, 2, 40},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := &decoder{width: 4000, height: 3000, failAt: c.failAt}
-			x := extraction.New(d, c.detect, c.embed, extraction.Options{Workers: 2, DetectSizes: []int{640}, Refine: true})
+			x := extraction.New(d, c.detect, c.embed, extraction.Options{Workers: 2, DetectSizes: []int{640}, Refine: true, SmallestFace: c.smallest})
 			for _, call := range []func(){
 				func() { _, _ = x.Probe(t.Context(), nil) },
 				func() { _, _ = x.Detect(t.Context(), nil, quality.Gate{}) },
@@ -192,6 +206,9 @@ func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var asked []int
 			detect := func(_ context.Context, _ *ports.Image, size int) ([]ports.Face, error) {
+				if size == headSize {
+					return nil, nil
+				}
 				asked = append(asked, size)
 				return []ports.Face{faceOf(0, 0, c.width)}, nil
 			}
@@ -208,7 +225,10 @@ func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
 // whoever waits gives up with its context and frees its place.
 func TestOverload(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	detect := func(context.Context, *ports.Image, int) ([]ports.Face, error) {
+	detect := func(_ context.Context, img *ports.Image, _ int) ([]ports.Face, error) {
+		if img.Width == headSize {
+			return nil, nil
+		}
 		entered <- struct{}{}
 		<-release
 		return []ports.Face{faceOf(0, 0, 200)}, nil

@@ -78,6 +78,9 @@ func (r *recorder) Embed(_ context.Context, chips []*ports.Chip) ([][]float32, e
 
 func (r *recorder) Space() ports.Space { return ports.Space{} }
 
+// headSize is the side of the crop that is looked at upside down.
+const headSize = 96
+
 // The first detection is turned by ten degrees, too large and off its place;
 // after refinement the chip is that of the true landmarks.
 func TestRefinementFindsTheTrueLandmarks(t *testing.T) {
@@ -94,6 +97,9 @@ func TestRefinementFindsTheTrueLandmarks(t *testing.T) {
 		detect := func(_ context.Context, crop *ports.Image, _ int) ([]ports.Face, error) {
 			if crop == img {
 				return []ports.Face{first}, nil
+			}
+			if crop.Width == headSize {
+				return nil, nil
 			}
 			looks++
 			middle := float64(crop.Width) / 2
@@ -152,6 +158,9 @@ func crowd(img *ports.Image, face ports.Face, meet func()) (detect detectFunc, l
 	return func(_ context.Context, crop *ports.Image, _ int) ([]ports.Face, error) {
 		if crop == img {
 			return []ports.Face{face}, nil
+		}
+		if crop.Width == headSize {
+			return nil, nil
 		}
 		if looks.Add(1) > 1 {
 			meet()
