@@ -123,3 +123,86 @@ func TestSharpnessFallsWithSofterEdges(t *testing.T) {
 	require.Greater(t, quality.Sharpness(checkered(4)), quality.Sharpness(checkered(8)))
 	require.Greater(t, quality.Sharpness(checkered(8)), quality.Sharpness(checkered(28)))
 }
+
+// evenly is a chip whose left half has one value and the right another.
+func evenly(left, right byte) *ports.Chip {
+	chip := checkered(4)
+	for i := range chip {
+		if chip[i] == 0 {
+			chip[i] = left
+		} else {
+			chip[i] = right
+		}
+	}
+	return chip
+}
+
+// A face in bad light has that reason and not that it is blurred.
+func TestReasonsOfLight(t *testing.T) {
+	g := gate
+	g.MinBrightness, g.MaxBrightness, g.MinContrast = 13, 225, 6
+	for _, c := range []struct {
+		name        string
+		left, right byte
+		want        []string
+	}{
+		{"good", 60, 180, nil},
+		{"dark", 8, 14, []string{quality.ReasonDark}},
+		{"bright", 226, 236, []string{quality.ReasonBright}},
+		{"flat", 120, 126, []string{quality.ReasonFlat}},
+		{"little light, sharp", 14, 30, nil},
+	} {
+		s := good()
+		s.Chip = evenly(c.left, c.right)
+		require.Equal(t, c.want, g.Reasons(s), c.name)
+	}
+	soft := good()
+	soft.Chip = checkered(56)
+	require.Equal(t, []string{quality.ReasonBlurred}, quality.Gate{MinSharpness: 1e5, MinContrast: 6}.Reasons(soft))
+}
+
+// A face on its side is as wide as it is when the picture is upright, and its roll is
+// what is left after the turn.
+func TestReasonsOfATurnedFace(t *testing.T) {
+	s := good()
+	s.Face.Box, s.Face.Landmarks, s.Turn, s.UprightMargin = ports.Box{X1: 60, Y1: 39}, rotated(90), 270, 0.5
+	require.Equal(t, []string{quality.ReasonTooSmall}, gate.Reasons(s))
+	s.Face.Box = ports.Box{X1: 60, Y1: 50}
+	require.Empty(t, gate.Reasons(s))
+	s.Turn = 90
+	require.Equal(t, []string{quality.ReasonRotated}, gate.Reasons(s))
+}
+
+func TestReasonsOfAFaceThatMayBeAnyWayUp(t *testing.T) {
+	g := gate
+	g.MinUprightMargin = 0.02
+	s := good()
+	s.UprightMargin = 0.019
+	require.Equal(t, []string{quality.ReasonUpright}, g.Reasons(s))
+	s.UprightMargin = 0.02
+	require.Empty(t, g.Reasons(s))
+}
+
+// Squashed and stretched faces are told from those that look aside or up.
+func TestReasonsOfProportions(t *testing.T) {
+	g := gate
+	g.MinProportion, g.MaxProportion = 0.8, 1.2
+	scaled := func(across, down float64) quality.Sample {
+		s := good()
+		s.Face.Box = ports.Box{X1: 100 * across, Y1: 120 * down}
+		for i := range s.Face.Landmarks {
+			s.Face.Landmarks[i].X *= across
+			s.Face.Landmarks[i].Y *= down
+		}
+		return s
+	}
+	require.Empty(t, g.Reasons(scaled(1, 1)))
+	require.Contains(t, g.Reasons(scaled(1, 0.56)), quality.ReasonDistorted)
+	require.Contains(t, g.Reasons(scaled(0.56, 1)), quality.ReasonDistorted)
+	for _, pose := range []quality.Pose{{Yaw: 35}, {Yaw: -35}, {Pitch: 20}, {Pitch: -20}, {Roll: 30}} {
+		s := scaled(1, 1)
+		s.Face.Landmarks = turnedHead(pose)
+		require.NotContains(t, g.Reasons(s), quality.ReasonDistorted, "%+v", pose)
+	}
+	require.NotContains(t, g.Reasons(quality.Sample{Chip: good().Chip}), quality.ReasonDistorted, "without extent there is another reason")
+}

@@ -38,8 +38,8 @@ type portrait struct {
 	img          *ports.Image
 }
 
-// portraits returns the pictures of the cast and of the persons A, B and C.
-func portraits(t *testing.T, p *pipeline.Pipeline) (all []portrait) {
+// turnable returns the pictures of the cast and of the persons A, B and C.
+func turnable(t *testing.T, p *pipeline.Pipeline) (all []portrait) {
 	t.Helper()
 	for _, pattern := range []string{"cast/*.png", "*_[ABC].jpg"} {
 		names, err := fs.Glob(os.DirFS(fixture.Faces(t)), pattern)
@@ -81,7 +81,7 @@ func ways() (all []way) {
 func TestOrientation(t *testing.T) {
 	t.Parallel()
 	forModelPairs(t, func(t *testing.T, p *pipeline.Pipeline) {
-		all := portraits(t, p)
+		all := turnable(t, p)
 		limit := p.Curve.Cosine(80)
 		x := p.Extractor()
 		gate := quality.Gate{MinUprightMargin: p.Config.Quality.MinUprightMargin}

@@ -51,7 +51,7 @@ func TestReasonsAreHonest(t *testing.T) {
 	t.Parallel()
 	forModelPairs(t, func(t *testing.T, p *pipeline.Pipeline) {
 		x, gate := p.Extractor(), gateOf(p)
-		all := portraits(t, p)
+		all := turnable(t, p)
 		for _, c := range []struct {
 			name   string
 			change func(*ports.Image) *ports.Image
@@ -94,7 +94,7 @@ func TestGoodPicturesAreNotRefused(t *testing.T) {
 	t.Parallel()
 	p := pipeline.New(t)
 	x, gate := p.Extractor(), gateOf(p)
-	for _, one := range portraits(t, p) {
+	for _, one := range turnable(t, p) {
 		got, err := x.Detect(t.Context(), fixture.Read(t, one.name), gate)
 		require.NoError(t, err)
 		require.Empty(t, got.Reasons, one.name)
