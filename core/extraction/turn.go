@@ -44,9 +44,6 @@ const (
 // face upright.
 type turn int
 
-// plus returns the turn that does both.
-func (q turn) plus(o turn) turn { return (q + o) % 4 }
-
 // degrees returns the turn in degrees clockwise.
 func (q turn) degrees() int { return int(q) * 90 }
 

@@ -12,13 +12,13 @@ import (
 	"imago/test/pipeline"
 )
 
-// gateOf is the gate of the settings.
+// gateOf is the gate of the settings but for the pose of the head.
 func gateOf(p *pipeline.Pipeline) quality.Gate {
 	q := p.Config.Quality
 	return quality.Gate{
 		MinFaceWidth: float64(q.MinFaceWidth), MinScore: q.MinScore, MinSharpness: q.MinSharpness,
 		MinBrightness: q.MinBrightness, MaxBrightness: q.MaxBrightness, MinContrast: q.MinContrast,
-		MaxYaw: q.MaxYaw, MaxPitch: q.MaxPitch, MaxRoll: q.MaxRoll, MinUprightMargin: q.MinUprightMargin,
+		MaxRoll: q.MaxRoll, MinUprightMargin: q.MinUprightMargin,
 		MinProportion: q.MinProportion, MaxProportion: q.MaxProportion, SecondFaceRatio: q.SecondFaceRatio,
 	}
 }
@@ -89,7 +89,7 @@ func TestReasonsAreHonest(t *testing.T) {
 	})
 }
 
-// Everybody in the labelled pictures can be enrolled as before.
+// Nobody in the labelled pictures is refused for what is not wrong with them.
 func TestGoodPicturesAreNotRefused(t *testing.T) {
 	t.Parallel()
 	p := pipeline.New(t)
