@@ -183,7 +183,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 	path := database(t, true)
 	typo := filepath.Join(t.TempDir(), "typo.db")
 	file := write(t, generated(t, 1))
-	sface := []string{"IMAGO_MODELS_EMBEDDER=opencv-sface"}
+	other := []string{"IMAGO_MODELS_EMBEDDER=mobilefacenet"}
 	for name, c := range map[string]struct {
 		path string
 		env  []string
@@ -196,8 +196,8 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		"no file":                   {path, nil, []string{"import", typo}, 2, typo},
 		"a folder":                  {path, nil, []string{"import", t.TempDir()}, 2, "not a regular file"},
 		"no argument":               {path, nil, []string{"import"}, 2, "arg"},
-		"another network":           {path, sface, []string{"import", file}, 1, "opencv-sface"},
-		"a store of another":        {path, sface, []string{"export"}, 1, "embedding space mismatch"},
+		"another network":           {path, other, []string{"import", file}, 1, "mobilefacenet"},
+		"a store of another":        {path, other, []string{"export"}, 1, "embedding space mismatch"},
 		"only one side":             {path, nil, []string{"migrate", "--from", file}, 2, "--to"},
 		"the same side twice":       {path, nil, []string{"migrate", "--from", "", "--to", ""}, 2, "required"},
 	} {
