@@ -174,11 +174,11 @@ bench: models portraits servers ## measure decoding, detection, alignment, embed
 # installed becomes a line of errors in the tables, unless IMAGO_BENCH_SKIP names it.
 PEERS := $(CACHE)/peers
 REQUIREMENTS := test/bench/peers/requirements.txt
-STAGES ?= search,pipeline
+STAGES ?= search,accuracy,networks,pipeline
 comma := ,
 
 .PHONY: bench-peers
-bench-peers: models portraits servers ## measure imago beside faiss, hnswlib, usearch, Qdrant, Redis, pgvector, Milvus and a Python service
+bench-peers: models portraits servers ## measure imago beside faiss, hnswlib, usearch, Qdrant, Redis, pgvector, Milvus, OpenCV and a Python service of it
 	@cmp -s $(REQUIREMENTS) $(PEERS)/requirements.txt || $(MAKE) --no-print-directory peers
 	@cd test/bench && PYTHONPYCACHEPREFIX=$(PEERS)/pycache $(PEERS)/bin/python -m peers $(subst $(comma), ,$(STAGES))
 

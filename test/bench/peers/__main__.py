@@ -16,10 +16,10 @@ for variable in "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS":
 if "avx512vl" in pathlib.Path("/proc/cpuinfo").read_text():
     os.environ["OPENBLAS_CORETYPE"] = "SKYLAKEX"
 
-from . import pipeline, report, search
+from . import accuracy, networks, pipeline, report, search
 from .settings import Settings
 
-STAGES = {"search": search.run, "pipeline": pipeline.run}
+STAGES = {"search": search.run, "accuracy": accuracy.run, "networks": networks.run, "pipeline": pipeline.run}
 
 
 def machine():
@@ -27,6 +27,18 @@ def machine():
         if entry.startswith("model name"):
             return entry.partition(":")[2].strip()
     return platform.machine()
+
+
+def run(stage, settings, note):
+    """The results of a stage, and what is to be known of the run."""
+    about = {"date": datetime.date.today().isoformat(), "machine": machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
+             "skipped": settings.skip}
+    if stage == "search":
+        about |= {"kinds": settings.kinds, "caps": {"all": settings.faces, "graphs": settings.graph_faces,
+                                                   "databases": settings.database_faces, "huge": settings.huge_faces}}
+    began = time.monotonic()
+    results = STAGES[stage](settings, note)
+    return {**about, "seconds": round(time.monotonic() - began), "results": results}
 
 
 def main():
@@ -41,19 +53,16 @@ def main():
     def note(text):
         print(f"{time.monotonic() - began:6.0f} s  {text}", flush=True)
 
-    results = {"date": datetime.date.today().isoformat(), "machine": machine(), "cores": os.cpu_count(),
-               "load": os.getloadavg()[0], "ran": stages, "kinds": settings.kinds, "skipped": settings.skip,
-               "caps": {"all": settings.faces, "graphs": settings.graph_faces, "databases": settings.database_faces, "huge": settings.huge_faces}}
+    settings.out.mkdir(parents=True, exist_ok=True)
+    results = report.read(settings.out)  # a stage that does not run keeps its last results
     try:
         for stage in stages:
-            results[stage] = STAGES[stage](settings, note)
+            results[stage] = run(stage, settings, note)
+            (settings.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     finally:
         settings.close()
-    results["seconds"] = round(time.monotonic() - began)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    (settings.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     print("\n" + report.write(settings.out))
-    failed = [r for stage in stages for r in results[stage] if "error" in r]
+    failed = [r for stage in stages for r in results[stage]["results"] if "error" in r]
     for r in failed:
         print(f"FAILED: {r['label']} {r.get('rows', '')}: {r['error']}", file=sys.stderr)
     sys.exit(bool(failed))

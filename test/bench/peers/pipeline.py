@@ -12,12 +12,10 @@ import sys
 import urllib.error
 import urllib.request
 
-from . import processes
+from . import processes, product
 from .settings import HERE, ROOT
 
 CLIENTS = 1, 8
-PASSED = "IMAGO_API_KEY", "IMAGO_ONNXRUNTIME_LIB"
-FACES = ROOT.parent / "shared" / "faces"
 
 
 class Service:
@@ -28,36 +26,30 @@ class Service:
 
     def start(self, port):
         program = [str(part).replace("PORT", str(port)) for part in self.program]
-        # imago refuses variables it does not know, such as those of this benchmark.
-        own = {key: value for key, value in os.environ.items() if not key.startswith("IMAGO_") or key in PASSED}
-        own.update({key: value.replace("PORT", str(port)) for key, value in self.environment.items()})
-        return processes.start(program, processes.SERVER_CORE, cwd=HERE.parent, env=own,
+        environment = {key: value.replace("PORT", str(port)) for key, value in self.environment.items()}
+        return processes.start(program, processes.SERVER_CORE, cwd=HERE.parent, env=environment,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def services(folder, models):
-    """imago without its gate for pictures, which the Python service has not; as it
-    ships, and with landmarks measured once as the Python service does."""
-    imago = {"IMAGO_SERVER_LISTEN": "127.0.0.1:PORT", "IMAGO_MODELS_DIR": str(models), "IMAGO_QUALITY_ENABLED": "false"}
-    return [
-        Service("imago", "imago", [folder / "imago", "serve"], {**imago, "IMAGO_STORE_MEMORY_PATH": str(folder / "imago.db")}),
-        Service("imago-once", "imago, landmarks measured once", [folder / "imago", "serve"],
-                {**imago, "IMAGO_STORE_MEMORY_PATH": str(folder / "once.db"), "IMAGO_INFERENCE_REFINE": "false"}),
-        Service("python", "Python: FastAPI, OpenCV, ONNX Runtime, faiss",
-                [sys.executable, "-m", "uvicorn", "peers.service:app", "--port", "PORT", "--log-level", "warning", "--no-access-log"],
-                {"IMAGO_MODELS_DIR": str(models)}),
-    ]
+def services(folder, skip, note):
+    """imago in each way that is measured, and the Python service."""
+    all_services = [
+        Service(way, product.LABELS[way], [folder / "imago", "serve"], product.environment(
+            folder, way, IMAGO_SERVER_LISTEN="127.0.0.1:PORT", IMAGO_STORE_MEMORY_PATH=str(folder / f"{way}.db")))
+        for way in product.ways(folder, skip, note)]
+    all_services.append(Service("python", product.PYTHON,
+                                [sys.executable, "-m", "uvicorn", "peers.service:app", "--port", "PORT", "--log-level", "warning", "--no-access-log"],
+                                dict(os.environ, IMAGO_MODELS_DIR=str(product.models(folder)))))
+    return [service for service in all_services if service.name not in skip]
 
 
 def run(settings, note):
     """Returns a list of results; one that failed has "error"."""
-    subprocess.run(["go", "build", "-o", settings.folder / "imago", "./cmd/imago"], cwd=ROOT, check=True, timeout=900)
+    product.build(settings.folder)
     os.environ["IMAGO_API_KEY"] = secrets.token_urlsafe(24)
     sets = picture_sets(settings.folder)
     results = []
-    for service in services(settings.folder, models(settings.folder)):
-        if service.name in settings.skip:
-            continue
+    for service in services(settings.folder, settings.skip, note):
         result = {"engine": service.name, "label": service.label}
         try:
             result.update(measure(service, settings, sets, note))
@@ -68,21 +60,11 @@ def run(settings, note):
     return results
 
 
-def models(folder):
-    """The folder of the networks, which are fetched where there are none."""
-    for candidate in os.environ.get("IMAGO_MODELS_DIR"), ROOT.parent / "shared" / "models", ROOT / "models":
-        if candidate and (pathlib.Path(candidate) / "yunet.onnx").exists():
-            return pathlib.Path(candidate).resolve()
-    environment = dict(os.environ, IMAGO_MODELS_DIR=str(ROOT / "models"))
-    subprocess.run([folder / "imago", "models", "pull"], cwd=ROOT, env=environment, check=True, timeout=600)
-    return ROOT / "models"
-
-
 def picture_sets(folder):
     """Folders of pictures with one face each: what people upload, and small stills."""
-    groups = {"uploads, 0.1 to 36 megapixels": sorted(FACES.glob("*_[ABC].jpg")),
-              "stills, 150 pixels": sorted(FACES.glob("cast/*[0-9].png"))}
-    if not FACES.is_dir():
+    groups = {"uploads, 0.1 to 36 megapixels": sorted(product.FACES.glob("*_[ABC].jpg")),
+              "stills, 150 pixels": product.people()}
+    if not product.FACES.is_dir():
         groups = {"the drawn portrait": [ROOT / "test" / "testdata" / "portrait.jpg"]}
     for i, (name, files) in enumerate(groups.items()):
         target = folder / f"pictures-{i}"
@@ -141,15 +123,15 @@ def bench(port, folder, mix, seconds):
 
 def recognise(port):
     """Enrols picture 1 of each of the cast and searches for the others: in how many
-    answers the right person came first, and how many searches there were."""
-    pictures = sorted(FACES.glob("cast/*[0-9].png")) or [ROOT / "test" / "testdata" / "portrait.jpg"] * 2
-    name = lambda picture: picture.stem.rstrip("0123456789")
-    first = {name(picture): picture for picture in reversed(pictures)}
+    answers the right person came first, by the threshold that the service has of its
+    own, and how many searches there were. Stage accuracy compares at equal rates."""
+    pictures = product.people() or [ROOT / "test" / "testdata" / "portrait.jpg"] * 2
+    first = {product.person(picture): picture for picture in reversed(pictures)}
     for user, picture in first.items():
         post(port, f"/users/{user}", picture)
     probes = [picture for picture in pictures if picture not in first.values()] or pictures[:1]
     answers = [post(port, "/users/search", picture) for picture in probes]
-    right = sum(bool(matches) and matches[0]["userId"] == name(picture) for matches, picture in zip(answers, probes))
+    right = sum(bool(matches) and matches[0]["userId"] == product.person(picture) for matches, picture in zip(answers, probes))
     return right, len(probes)
 
 

@@ -1,49 +1,34 @@
-"""The face search service that somebody would write in Python today: FastAPI and
-uvicorn, OpenCV to decode and to align, the same two networks as imago through ONNX
-Runtime, and a flat faiss index. It answers the calls that `imago bench` makes:
+"""The face search service that somebody would write with OpenCV today: FastAPI and
+uvicorn, cv2.imdecode, OpenCV's own FaceDetectorYN and FaceRecognizerSF over the same
+two files as imago, and a gallery in a numpy array. It answers the calls that
+`imago bench` makes:
 
     uvicorn peers.service:app
 
-Like imago it looks for faces at 320 pixels first and at 640 if there is none; unlike
-imago it keeps the gallery in memory only, checks no quality and measures the landmarks
-once.
+Pictures with a longer side above 640 pixels are made smaller before the detector looks
+for faces, as is usual with it; the chip is cut from that copy. Unlike imago the service
+looks once, keeps the gallery in memory only and checks no quality.
 """
 
 import base64
-import itertools
 import os
 import threading
 
 import cv2
-import faiss
 import numpy
-import onnxruntime
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
 MODELS = os.environ["IMAGO_MODELS_DIR"]
-THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 DIMENSION = 128
-DETECT_SIZES = 320, 640
-MIN_SCORE, OVERLAP = 0.6, 0.3
-MINIMUM = 0.48  # cosine of 80 %, see config/models/mobilefacenet.yaml
-MEAN = numpy.float32([0.485, 0.456, 0.406])
-STD = numpy.float32([0.229, 0.224, 0.225])
-# Where ArcFace has eyes, nose and corners of the mouth in 112×112 pixels (Deng et
-# al., "ArcFace", 2019).
-TEMPLATE = numpy.float32([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])
+LONG_SIDE = 640
+MIN_SCORE = 0.6  # as imago; with the 0.9 that is OpenCV's default it misses more faces
+MINIMUM = 0.363  # the cosine from which OpenCV takes two faces for one person
 
-
-def network(name):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    return onnxruntime.InferenceSession(f"{MODELS}/{name}", options, providers=["CPUExecutionProvider"])
-
-
-cv2.setNumThreads(THREADS)
-faiss.omp_set_num_threads(THREADS)
-detector, embedder = network("yunet.onnx"), network("mobilefacenet.onnx")
-outputs = [output.name for output in detector.get_outputs()]
+cv2.setNumThreads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+detector = cv2.FaceDetectorYN.create(f"{MODELS}/face_detection_yunet_2023mar.onnx", "", (LONG_SIDE, LONG_SIDE), MIN_SCORE)
+recognizer = cv2.FaceRecognizerSF.create(f"{MODELS}/face_recognition_sface_2021dec.onnx", "")
+networks = threading.Lock()  # neither may be used by two threads at once
 
 
 class Face(BaseModel):
@@ -62,63 +47,66 @@ def decode(face):
     return picture
 
 
-def detect(picture, size):
-    """The landmarks of the largest face, or None."""
-    scale = min(1, size / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
-    height, width = small.shape[:2]
-    padded = cv2.copyMakeBorder(small, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT)
-    blob = padded.transpose(2, 0, 1)[None].astype(numpy.float32)
-    found = dict(zip(outputs, detector.run(None, {"input": blob})))
-    boxes, scores, landmarks = [], [], []
-    for stride in 8, 16, 32:
-        score = numpy.sqrt(numpy.clip(found[f"cls_{stride}"], 0, 1) * numpy.clip(found[f"obj_{stride}"], 0, 1)).ravel()
-        at = numpy.flatnonzero(score >= MIN_SCORE)
-        cells = numpy.stack([at % (padded.shape[1] // stride), at // (padded.shape[1] // stride)], 1)
-        box = found[f"bbox_{stride}"].reshape(-1, 4)[at]
-        sides = numpy.exp(box[:, 2:]) * stride
-        boxes.append(numpy.hstack([(cells + box[:, :2]) * stride - sides / 2, sides]))
-        landmarks.append((cells[:, None] + found[f"kps_{stride}"].reshape(-1, 5, 2)[at]) * stride)
-        scores.append(score[at])
-    boxes, scores, landmarks = map(numpy.concatenate, (boxes, scores, landmarks))
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, OVERLAP)
-    if len(kept) == 0:
-        return None
-    largest = max(kept, key=lambda i: boxes[i, 2] * boxes[i, 3])
-    return landmarks[largest] / scale
-
-
-def similarity(points):
-    """The 2×3 matrix of least squares that takes points to the template by rotation,
-    one scale and shift (Umeyama, 1991)."""
-    a, b = points.mean(0), TEMPLATE.mean(0)
-    u, s, v = numpy.linalg.svd((TEMPLATE - b).T @ (points - a))
-    d = numpy.array([1, numpy.sign(numpy.linalg.det(u @ v))])
-    rotation = u * d @ v
-    rotation *= (s * d).sum() / ((points - a) ** 2).sum()
-    return numpy.hstack([rotation, (b - rotation @ a)[:, None]])
+def embed(picture):
+    """The unit vector of the largest face, None where there is no face."""
+    scale = LONG_SIDE / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    with networks:
+        detector.setInputSize((picture.shape[1], picture.shape[0]))
+        _, faces = detector.detect(picture)
+        if faces is None:
+            return None
+        largest = max(faces, key=lambda face: face[2] * face[3])
+        vector = recognizer.feature(recognizer.alignCrop(picture, largest))[0]
+        return vector / numpy.linalg.norm(vector)
 
 
 def template(face):
-    """The unit vector of the largest face."""
-    picture = decode(face)
-    for size in DETECT_SIZES:
-        landmarks = detect(picture, size)
-        if landmarks is not None:
-            break
-    else:
+    vector = embed(decode(face))
+    if vector is None:
         raise HTTPException(400, "no face detected in the provided image")
-    chip = cv2.warpAffine(picture, similarity(landmarks), (112, 112), flags=cv2.INTER_LINEAR)
-    blob = ((chip[:, :, ::-1].astype(numpy.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
-    vector = embedder.run(None, {"input0": numpy.ascontiguousarray(blob)})[0]
-    return vector / numpy.linalg.norm(vector)
+    return vector
+
+
+class Gallery:
+    """Unit vectors in an array that doubles when it is full; who is taken out makes
+    room for the last."""
+
+    def __init__(self):
+        self.vectors, self.names, self.rows = numpy.empty((1024, DIMENSION), numpy.float32), [], {}
+
+    def add(self, name, vector):
+        if name in self.rows:
+            return False
+        row = len(self.names)
+        if row == len(self.vectors):
+            self.vectors = numpy.concatenate([self.vectors, numpy.empty_like(self.vectors)])
+        self.vectors[row], self.rows[name] = vector, row
+        self.names.append(name)
+        return True
+
+    def remove(self, name):
+        row = self.rows.pop(name, None)
+        if row is None:
+            return False
+        last = self.names.pop()
+        if last != name:
+            self.vectors[row] = self.vectors[len(self.names)]
+            self.names[row], self.rows[last] = last, row
+        return True
+
+    def search(self, vector, k=10):
+        """The k most similar of those above MINIMUM, with their cosines."""
+        scores = self.vectors[:len(self.names)] @ vector
+        found = numpy.flatnonzero(scores >= MINIMUM)
+        best = found[numpy.argsort(-scores[found])][:k]
+        return [(self.names[row], float(scores[row])) for row in best]
 
 
 app = FastAPI()
 lock = threading.Lock()
-index = faiss.IndexIDMap2(faiss.IndexFlatIP(DIMENSION))
-numbers, names = {}, {}
-counter = itertools.count()
+gallery = Gallery()
 
 
 @app.get("/readyz")
@@ -126,35 +114,28 @@ def ready():
     return {}
 
 
-# FastAPI runs plain functions on threads, and decoding and the networks let go of
-# the interpreter's lock, so that pictures are worked on side by side.
+# FastAPI runs plain functions on threads, and OpenCV lets go of the interpreter's
+# lock, so that one picture is decoded while another is in the networks.
 @app.post("/users/search")
 def search(body: Face):
     vector = template(body.face)
     with lock:
-        scores, found = index.search(vector, 10)
-        matches = [{"userId": names[n], "similarity": float(s)} for s, n in zip(scores[0], found[0]) if n >= 0 and s >= MINIMUM]
+        matches = gallery.search(vector)
     if not matches:
         raise HTTPException(404, "nobody was found")
-    return {"matches": matches}
+    return {"matches": [{"userId": name, "similarity": cosine} for name, cosine in matches]}
 
 
 @app.post("/users/{user}")
 def enrol(user: str, body: Face):
     vector = template(body.face)
     with lock:
-        if user in numbers:
+        if not gallery.add(user, vector):
             raise HTTPException(400, "provided userId already exists")
-        n = numbers[user] = next(counter)
-        names[n] = user
-        index.add_with_ids(vector, numpy.array([n]))
 
 
 @app.delete("/users/{user}")
 def unenrol(user: str):
     with lock:
-        if user not in numbers:
+        if not gallery.remove(user):
             raise HTTPException(404, "no such user")
-        n = numbers.pop(user)
-        del names[n]
-        index.remove_ids(numpy.array([n]))
