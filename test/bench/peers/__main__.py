@@ -55,16 +55,22 @@ def main():
 
     settings.out.mkdir(parents=True, exist_ok=True)
     results = report.read(settings.out)  # a stage that does not run keeps its last results
+    failed = []
     try:
         for stage in stages:
-            results[stage] = run(stage, settings, note)
+            try:
+                results[stage] = run(stage, settings, note)
+            except Exception as error:
+                note(f"stage {stage} FAILED: {error}")
+                failed.append(f"stage {stage}: {type(error).__name__}: {error}")
+                continue
             (settings.out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+            failed += [f"{r['label']} {r.get('rows', '')}: {r['error']}" for r in results[stage]["results"] if "error" in r]
     finally:
         settings.close()
     print("\n" + report.write(settings.out))
-    failed = [r for stage in stages for r in results[stage]["results"] if "error" in r]
-    for r in failed:
-        print(f"FAILED: {r['label']} {r.get('rows', '')}: {r['error']}", file=sys.stderr)
+    for failure in failed:
+        print("FAILED:", failure, file=sys.stderr)
     sys.exit(bool(failed))
 
 

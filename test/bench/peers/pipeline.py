@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 from . import processes, product
-from .settings import HERE, ROOT
+from .settings import HERE
 
 CLIENTS = 1, 8
 
@@ -61,11 +61,12 @@ def run(settings, note):
 
 
 def picture_sets(folder):
-    """Folders of pictures with one face each: what people upload, and small stills."""
+    """Folders of pictures with one face each: what people upload, and small stills; the
+    portraits that make brings where there are no others."""
     groups = {"uploads, 0.1 to 36 megapixels": sorted(product.FACES.glob("*_[ABC].jpg")),
               "stills, 150 pixels": product.people()}
-    if not product.FACES.is_dir():
-        groups = {"the drawn portrait": [ROOT / "test" / "testdata" / "portrait.jpg"]}
+    if not product.people():
+        groups = {"portraits": product.portraits()}
     for i, (name, files) in enumerate(groups.items()):
         target = folder / f"pictures-{i}"
         target.mkdir()
@@ -125,11 +126,11 @@ def recognise(port):
     """Enrols picture 1 of each of the cast and searches for the others: in how many
     answers the right person came first, by the threshold that the service has of its
     own, and how many searches there were. Stage accuracy compares at equal rates."""
-    pictures = product.people() or [ROOT / "test" / "testdata" / "portrait.jpg"] * 2
+    pictures = product.people() or product.portraits()
     first = {product.person(picture): picture for picture in reversed(pictures)}
     for user, picture in first.items():
         post(port, f"/users/{user}", picture)
-    probes = [picture for picture in pictures if picture not in first.values()] or pictures[:1]
+    probes = [picture for picture in pictures if picture not in first.values()]
     answers = [post(port, "/users/search", picture) for picture in probes]
     right = sum(bool(matches) and matches[0]["userId"] == product.person(picture) for matches, picture in zip(answers, probes))
     return right, len(probes)

@@ -66,6 +66,11 @@ def people():
     return sorted(pathlib.Path(FACES).glob("cast/*[0-9].png"))
 
 
+def portraits():
+    """Three pictures of one man and one of another, which make brings."""
+    return [ROOT / ".cache" / "portraits" / name for name in ("obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg")]
+
+
 def person(picture):
     """amy for amy1.png."""
     return pathlib.Path(picture).stem.rstrip("0123456789")
