@@ -95,13 +95,16 @@ build: deps ## build bin/imago
 # as it is, or else into models/. Quiet when they are there.
 MODELS := opencv-yunet opencv-sface
 
+# imago refuses variables that it does not know: those of tests and benchmarks stay out.
+IMAGO := env $(addprefix -u ,$(filter IMAGO_BENCH_% IMAGO_TORTURE_% IMAGO_UPDATE_% IMAGO_REQUIRE,$(.VARIABLES))) bin/imago
+
 .PHONY: models
 models: build ## download the default models
-	@bin/imago models verify $(MODELS) >/dev/null 2>&1 || { \
-	  [ -z "$${IMAGO_MODELS_DIR:-}" ] || exec bin/imago models verify $(MODELS); \
+	@$(IMAGO) models verify $(MODELS) >/dev/null 2>&1 || { \
+	  [ -z "$${IMAGO_MODELS_DIR:-}" ] || exec $(IMAGO) models verify $(MODELS); \
 	  echo "fetching the models"; \
 	  command -v pip3 >/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; \
-	  test/retry bin/imago models pull $(MODELS); }
+	  test/retry $(IMAGO) models pull $(MODELS); }
 
 .PHONY: portraits
 portraits: # of people who are no secret, for the first minute and the tests
