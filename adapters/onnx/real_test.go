@@ -1,11 +1,7 @@
 package onnx
 
 import (
-	"bytes"
 	"context"
-	"image"
-	"image/draw"
-	"image/jpeg"
 	"math"
 	"testing"
 
@@ -41,23 +37,7 @@ var portraits = map[string][]ports.Point{
 // labelledImage decodes a labelled picture. None of them is rotated.
 func labelledImage(tb testing.TB, name string) *ports.Image {
 	tb.Helper()
-	return decodeJPEG(tb, fixture.Read(tb, name+".jpg"))
-}
-
-// decodeJPEG decodes a picture at full size with the standard library, so that these
-// tests depend on no other adapter.
-func decodeJPEG(tb testing.TB, data []byte) *ports.Image {
-	tb.Helper()
-	decoded, err := jpeg.Decode(bytes.NewReader(data))
-	require.NoError(tb, err)
-	size := decoded.Bounds().Size()
-	rgba := image.NewRGBA(image.Rectangle{Max: size})
-	draw.Draw(rgba, rgba.Bounds(), decoded, decoded.Bounds().Min, draw.Src)
-	img := ports.NewImage(size.X, size.Y)
-	for from, to := rgba.Pix, img.Pix; len(to) > 0; from, to = from[4:], to[3:] {
-		copy(to[:3], from)
-	}
-	return img
+	return toImage(tb, fixture.Read(tb, name+".jpg"))
 }
 
 // labelled returns a labelled picture with the sizes at which every face is to
@@ -101,13 +81,13 @@ func TestDetectorsFindPortraits(t *testing.T) {
 func portraitPictures(tb testing.TB) (all []contract.DetectorPicture) {
 	tb.Helper()
 	for name, noses := range portraits {
-		img := decodeJPEG(tb, fixture.ReadPortrait(tb, name+".jpg"))
+		img := toImage(tb, fixture.ReadPortrait(tb, name+".jpg"))
 		all = append(all, contract.DetectorPicture{
 			Name: name, Image: img, Noses: noses, LongSides: []int{0, 640, 480}, Tolerance: 0.02 * float64(max(img.Width, img.Height)),
 		})
 	}
 	return append(all, contract.DetectorPicture{
-		Name: "landscape", Image: decodeJPEG(tb, fixture.Landscape(tb)), LongSides: []int{0, 640, 480},
+		Name: "landscape", Image: toImage(tb, fixture.Landscape(tb)), LongSides: []int{0, 640, 480},
 	})
 }
 

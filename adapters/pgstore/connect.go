@@ -3,7 +3,9 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,6 +35,24 @@ func settings(cfg config.PGVectorStore) (*pgxpool.Config, error) {
 		conn.RuntimeParams["application_name"] = "imago"
 	}
 	return pool, nil
+}
+
+// Plain returns the hosts to which a connection may be made without TLS: those of the
+// connection string whose sslmode allows it (disable, allow, prefer), but for Unix
+// sockets. A string that cannot be read has none; Start refuses it.
+func Plain(cfg config.PGVectorStore) (hosts []string) {
+	pool, err := settings(cfg)
+	if err != nil {
+		return nil
+	}
+	conn := pool.ConnConfig
+	ways := append([]*pgconn.FallbackConfig{{Host: conn.Host, TLSConfig: conn.TLSConfig}}, conn.Fallbacks...)
+	for _, way := range ways {
+		if way.TLSConfig == nil && !strings.HasPrefix(way.Host, "/") && !slices.Contains(hosts, way.Host) {
+			hosts = append(hosts, way.Host)
+		}
+	}
+	return hosts
 }
 
 // session is what the statements of this package rely on in a connection.

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
+	"imago/adapters/pgstore"
 	"imago/config"
 )
 
@@ -18,6 +20,9 @@ func exposures(cfg config.Config) (all []string) {
 	milvus := cfg.Store.Milvus
 	if cfg.Store.Driver == "milvus" && !milvus.TLS && !strings.HasPrefix(milvus.Address, "https://") && beyondMachine(milvus.Address) {
 		all = append(all, "store.milvus is on another machine without TLS: whoever is on the way reads vectors and passwords; set store.milvus.tls")
+	}
+	if cfg.Store.Driver == "pgvector" && slices.ContainsFunc(pgstore.Plain(cfg.Store.PGVector), beyondLoopback) {
+		all = append(all, "store.pgvector.dsn allows connections to another machine without TLS: whoever is on the way reads vectors and passwords; add sslmode=verify-full, or sslmode=require where the server's certificate cannot be checked")
 	}
 	const others = 0o007
 	for _, file := range []struct{ setting, path string }{
@@ -38,6 +43,11 @@ func beyondMachine(address string) bool {
 	if err != nil || strings.HasPrefix(address, "unix:") {
 		return false
 	}
+	return beyondLoopback(host)
+}
+
+// beyondLoopback is beyondMachine for a host without a port.
+func beyondLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }

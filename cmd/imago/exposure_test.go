@@ -31,4 +31,17 @@ func TestExposures(t *testing.T) {
 	require.Len(t, exposures(cfg), 1)
 	cfg.Store.Milvus.TLS = true
 	require.Empty(t, exposures(cfg))
+
+	for dsn, exposed := range map[string]bool{
+		"postgres://imago@127.0.0.1/imago": false, "host=/run/postgresql dbname=imago": false, "postgres://imago@localhost/imago?sslmode=disable": false,
+		"postgres://imago@db.test/imago": true, "postgres://imago@db.test/imago?sslmode=prefer": true, "host=192.0.2.1 sslmode=disable": true,
+		"postgres://imago@127.0.0.1,db.test/imago":           true,
+		"postgres://imago@db.test/imago?sslmode=require":     false,
+		"postgres://imago@db.test/imago?sslmode=verify-full": false,
+		"no connection string":                               false,
+	} {
+		cfg := config.Default()
+		cfg.Store.Driver, cfg.Store.PGVector.DSN = "pgvector", config.Secret(dsn)
+		require.Equal(t, exposed, len(exposures(cfg)) == 1, dsn)
+	}
 }
