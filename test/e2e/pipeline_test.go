@@ -64,25 +64,39 @@ func TestEveryAnnotatedFaceIsFound(t *testing.T) {
 // restores, or by a turn of the camera keep the template.
 func TestTemplateSurvivesCopies(t *testing.T) {
 	t.Parallel()
-	p := pipeline.New(t)
-	pictures := map[string][]byte{}
-	for _, name := range []string{"obama.jpg", "biden.jpg"} {
-		pictures[name] = fixture.ReadPortrait(t, name)
+	for _, pair := range pipeline.Pairs(t) {
+		t.Run(pair.Detector+"+"+pair.Embedder, func(t *testing.T) {
+			p := pipeline.With(t, pair)
+			pictures := map[string][]byte{}
+			for _, name := range []string{"obama.jpg", "biden.jpg"} {
+				pictures[name] = fixture.ReadPortrait(t, name)
+			}
+			requireSurvival(t, p, pictures, 2)
+			t.Run("labelled", func(t *testing.T) {
+				labelled := map[string][]byte{}
+				for _, name := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg"} {
+					labelled[name] = fixture.Read(t, name)
+				}
+				requireSurvival(t, p, labelled, 8)
+			})
+		})
 	}
-	requireSurvival(t, p, pictures, 2)
-	t.Run("labelled", func(t *testing.T) {
-		labelled := map[string][]byte{}
-		for _, name := range []string{"007_B.jpg", "009_C.jpg", "001_A.jpg"} {
-			labelled[name] = fixture.Read(t, name)
-		}
-		requireSurvival(t, p, labelled, 8)
-	})
 }
 
-// requireSurvival reduces large pictures by a factor. (The bounds are those of SFace, whose
-// templates move more than mobilefacenet's.)
+// leastCosines are what a template keeps in an upright copy of its picture and in a
+// turned one. OpenCV's pair keeps less in some pictures: in 009_C its detector measures
+// the landmarks otherwise as soon as the file is compressed again.
+func leastCosines(p *pipeline.Pipeline) (upright, turned float64) {
+	if p.Config.Models.Embedder == "mobilefacenet" {
+		return 0.98, 0.97
+	}
+	return 0.94, 0.92
+}
+
+// requireSurvival reduces large pictures by a factor.
 func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]byte, factor int) {
 	t.Helper()
+	least, leastTurned := leastCosines(p)
 	for file, picture := range pictures {
 		want := template(t, p, picture)
 		img, err := p.Decoder.Decode(t.Context(), picture, 0)
@@ -95,21 +109,21 @@ func requireSurvival(t *testing.T, p *pipeline.Pipeline, pictures map[string][]b
 				require.NoError(t, err)
 			}
 			copied := withOrientation(encode(t, disorient(source, orientation)), orientation)
-			require.GreaterOrEqual(t, cosine(want, template(t, p, copied)), 0.94, "%s: EXIF orientation %d", file, orientation)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, copied)), least, "%s: EXIF orientation %d", file, orientation)
 		}
 		for _, degrees := range []float64{-20, 8} {
 			source, err := p.Decoder.Decode(t.Context(), picture, 1000)
 			require.NoError(t, err)
 			turned := encode(t, turn(source, degrees))
-			require.GreaterOrEqual(t, cosine(want, template(t, p, turned)), 0.92, "%s: turned by %v degrees", file, degrees)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, turned)), leastTurned, "%s: turned by %v degrees", file, degrees)
 		}
 		if small {
 			enlarged := encode(t, enlarge(img, 8))
-			require.GreaterOrEqual(t, cosine(want, template(t, p, enlarged)), 0.94, "%s: 8 times as large", file)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, enlarged)), least, "%s: 8 times as large", file)
 		} else {
 			reduced, err := p.Decoder.Decode(t.Context(), picture, max(img.Width, img.Height)/factor)
 			require.NoError(t, err)
-			require.GreaterOrEqual(t, cosine(want, template(t, p, encode(t, reduced))), 0.94, "%s: reduced by %d", file, factor)
+			require.GreaterOrEqual(t, cosine(want, template(t, p, encode(t, reduced))), least, "%s: reduced by %d", file, factor)
 		}
 	}
 }
