@@ -36,26 +36,41 @@ var portraits = []string{"obama.jpg", "obama2.jpg", "obama3.jpg", "obama_partial
 // size and looking for faces at that.
 func TestReducedPicturesLoseNothing(t *testing.T) {
 	t.Parallel()
-	p := pipeline.New(t)
-	sizes := p.Config.Inference.DetectSizes
+	for _, pair := range pipeline.Pairs(t) {
+		t.Run(pair.Detector+"+"+pair.Embedder, func(t *testing.T) { requireNoLoss(t, pipeline.With(t, pair)) })
+	}
+}
+
+// leastCosine is what a template keeps: less with OpenCV's pair, whose detector measures
+// the landmarks of some pictures otherwise when few pixels change.
+func leastCosine(p *pipeline.Pipeline) float64 {
+	if p.Config.Models.Embedder == "mobilefacenet" {
+		return 0.98
+	}
+	return 0.96
+}
+
+func requireNoLoss(t *testing.T, p *pipeline.Pipeline) {
+	t.Helper()
+	least, sizes := leastCosine(p), p.Config.Inference.DetectSizes
 	reduced := p.Extractor()
 	p.Decoder = wholeDecoder{p.Decoder}
 	p.Config.Inference.DetectSizes = []int{wholeSize}
 	whole := p.Extractor()
 	p.Config.Inference.DetectSizes = sizes[len(sizes)-1:]
 	large := p.Extractor()
-	requireNoLoss := func(t *testing.T, picture []byte) {
+	compare := func(t *testing.T, picture []byte) {
 		t.Helper()
 		img, err := p.Decoder.Decode(t.Context(), picture, 0)
 		require.NoError(t, err)
 		if max(img.Width, img.Height) > wholeSize {
-			requireSame(t, picture, large, reduced)
+			requireSame(t, picture, large, reduced, least)
 		} else {
-			requireSame(t, picture, whole, reduced)
+			requireSame(t, picture, whole, reduced, least)
 		}
 	}
 	for _, name := range portraits {
-		t.Run(name, func(t *testing.T) { requireNoLoss(t, fixture.ReadPortrait(t, name)) })
+		t.Run(name, func(t *testing.T) { compare(t, fixture.ReadPortrait(t, name)) })
 	}
 	fixture.Faces(t)
 	for _, name := range []string{
@@ -64,12 +79,12 @@ func TestReducedPicturesLoseNothing(t *testing.T) {
 		"cast/amy1.png", "cast/bernadette2.png", "cast/howard3.png", "cast/leonard4.png",
 		"cast/penny5.png", "cast/raj1.png", "cast/sheldon2.png", "cast/stuart3.png",
 	} {
-		t.Run(name, func(t *testing.T) { requireNoLoss(t, fixture.Read(t, name)) })
+		t.Run(name, func(t *testing.T) { compare(t, fixture.Read(t, name)) })
 	}
 }
 
 // requireSame holds what one extractor makes of a picture against another.
-func requireSame(t *testing.T, picture []byte, reference, tested *extraction.Extractor) {
+func requireSame(t *testing.T, picture []byte, reference, tested *extraction.Extractor, least float64) {
 	t.Helper()
 	want, err := reference.Detect(t.Context(), picture, quality.Gate{})
 	require.NoError(t, err)
@@ -94,7 +109,7 @@ func requireSame(t *testing.T, picture []byte, reference, tested *extraction.Ext
 	require.NoError(t, err)
 	template, err := tested.Probe(t.Context(), picture)
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, cosine(expected, template), 0.96)
+	require.GreaterOrEqual(t, cosine(expected, template), least)
 }
 
 // nearest returns the face whose nose is nearest to another's.
