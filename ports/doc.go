@@ -1,6 +1,6 @@
-// Package ports is the boundary of imago: the interfaces through which the
-// core reaches technology (Decoder, Detector, Embedder, VectorStore), the value
-// types that cross them, and the few sentinel errors that both sides agree on.
-// Nothing here knows a library, a protocol or a database; the promises written
-// on each method are checked for every adapter by the suites in test/contract.
+// Package ports holds the interfaces through which the core calls technology
+// (Decoder, Detector, Embedder, VectorStore), their value types, the types that
+// other driven adapters need (Client, AuditEntry), and the sentinel errors.
+// Nothing here depends on a library, a protocol or a database. The suites in
+// test/contract check for every adapter what the methods promise.
 package ports

@@ -12,7 +12,7 @@ import (
 //
 //	fmt.Errorf("pgstore: add: %w: %w", ports.ErrUnavailable, err)
 //
-// so that errors.Is answers what happened and the log still says why. Callers
+// so that errors.Is finds the sentinel and the log has the cause. Callers
 // compare with errors.Is only. A cancelled context stays visible as
 // context.Canceled or context.DeadlineExceeded and is never wrapped in one of
 // these.
@@ -24,11 +24,18 @@ var (
 	// ErrTooLarge says that the input exceeds a configured size limit.
 	ErrTooLarge = errors.New("input too large")
 
-	// ErrExists says that the thing to be created is there already.
+	// ErrExists says that what should be created exists already.
 	ErrExists = errors.New("already exists")
 
-	// ErrNotFound says that the thing named is not there.
+	// ErrNotFound says that what was named does not exist.
 	ErrNotFound = errors.New("not found")
+
+	// ErrOnlyFace says that a face is the only one of its user: it goes with the user
+	// alone.
+	ErrOnlyFace = errors.New("only face of the user")
+
+	// ErrResembles says that a face resembles one of another user; see Resemblance.
+	ErrResembles = errors.New("resembles another user")
 
 	// ErrUnauthorized says that the caller presented no valid key.
 	ErrUnauthorized = errors.New("unauthorized")
@@ -36,26 +43,30 @@ var (
 	// ErrForbidden says that the caller is known but may not do this.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrRateLimited says that the caller has asked too often; nothing was
-	// started. A RateLimited says when to come back.
+	// ErrRateLimited says that the caller has sent too many requests; nothing was
+	// started. A RateLimited says when to retry.
 	ErrRateLimited = errors.New("rate limited")
 
-	// ErrOverloaded says that every worker is busy and the queue is full;
-	// nothing was started and the same call may succeed a moment later.
+	// ErrOverloaded says that every worker is busy and the queue is full.
+	// Nothing was started; the same call may succeed a moment later.
 	ErrOverloaded = errors.New("overloaded")
 
 	// ErrUnavailable says that a backend cannot be reached or cannot answer
 	// now. For a write, whether it took effect is unknown.
 	ErrUnavailable = errors.New("backend unavailable")
 
+	// ErrNotReady says, beside ErrUnavailable, that a backend answers but is still preparing
+	// for the work that it is meant for. Nothing is wrong with it.
+	ErrNotReady = errors.New("not ready yet")
+
 	// ErrSpaceMismatch says that a store holds vectors of another embedding
 	// space than the one it was opened with.
 	ErrSpaceMismatch = errors.New("embedding space mismatch")
 )
 
-// Refusal is an error whose reasons may be shown to the caller word for word:
-// each is a short sentence without internals that says what is wrong with the
-// input. It unwraps to its Kind, one of the sentinels above.
+// Refusal is an error whose reasons may be shown to the caller unchanged: each is a
+// short sentence without internals that says what is wrong with the input. It unwraps to
+// its Kind, one of the sentinels above.
 type Refusal struct {
 	Kind    error
 	Reasons []string
@@ -83,15 +94,33 @@ type RateLimited struct {
 
 // Error says how long to wait.
 func (r *RateLimited) Error() string {
-	return ErrRateLimited.Error() + ": come back in " + r.After.String()
+	return ErrRateLimited.Error() + ": retry after " + r.After.String()
 }
 
 // Unwrap returns ErrRateLimited.
 func (r *RateLimited) Unwrap() error { return ErrRateLimited }
 
-// Unavailable wraps an error that is not the caller's fault in ErrUnavailable. A time
-// limit of a backend's own must not look like the end of the caller's context, so only
-// the text is kept of an error that would.
+// Classify returns an error of a backend as a port may return it: an error around one of
+// the sentinels is unchanged, any other is wrapped in the error of the context if that
+// has ended, and in ErrUnavailable if not.
+func Classify(ctx context.Context, err error) error {
+	for _, kind := range []error{
+		ErrInvalid, ErrTooLarge, ErrExists, ErrNotFound, ErrOnlyFace, ErrResembles, ErrUnauthorized, ErrForbidden, ErrRateLimited, ErrOverloaded, ErrUnavailable, ErrSpaceMismatch,
+	} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
+	if end := Ended(ctx); errors.Is(err, end) {
+		return err
+	} else if end != nil {
+		return fmt.Errorf("%w (%v)", end, err)
+	}
+	return Unavailable(err)
+}
+
+// Unavailable wraps an error in ErrUnavailable. A backend's own time limit must not look
+// like the end of the caller's context, so of a context's error only the text is kept.
 func Unavailable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: %v", ErrUnavailable, err)
@@ -99,8 +128,8 @@ func Unavailable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// Ended returns the error of a context that has ended, nil for one that has not. What
-// waits under a context may notice its deadline a moment before the context does.
+// Ended returns the error of a context that has ended, nil for one that has not. A
+// context whose deadline has passed counts as ended, even if its timer has not fired.
 func Ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -6,8 +6,8 @@ import "context"
 // the top left pixel.
 type Point struct{ X, Y float64 }
 
-// Box is an axis-parallel rectangle in pixels. It may reach over the picture's
-// edge where a face does.
+// Box is an axis-parallel rectangle in pixels. It may extend beyond the picture's edge
+// where a face does.
 type Box struct{ X0, Y0, X1, Y1 float64 }
 
 // Width returns the horizontal extent in pixels.
@@ -45,14 +45,14 @@ type Face struct {
 type Detector interface {
 	// Detect returns the faces of an image, best score first, without
 	// overlapping duplicates; none is an empty result, not an error.
-	// Coordinates are pixels of img whatever size the network saw. The image
-	// is looked at scaled down so that its longer side is at most longSide
-	// pixels (never scaled up; 0 means as it is); a network with a fixed input
-	// size ignores longSide. The image is only read and not retained.
+	// Coordinates are pixels of img whatever the size of the network's input. The
+	// image is scaled down so that its longer side is at most longSide pixels
+	// (never scaled up; 0 means as it is); a network with a fixed input size
+	// ignores longSide. The image is only read and not retained.
 	//
 	// Errors: ErrInvalid for an image without pixels; ErrUnavailable after
-	// shutdown or when inference fails; the context's error when it ends
-	// first, soon after it ends.
+	// shutdown or when inference fails; the context's error soon after the
+	// context ends.
 	Detect(ctx context.Context, img *Image, longSide int) ([]Face, error)
 }
 
@@ -63,6 +63,10 @@ const ChipSize = 112
 // eight bits each, without padding.
 type Chip [ChipSize * ChipSize * 3]byte
 
+// ChipAlignment names how faces are aligned in chips: by a similarity transform onto the
+// template of ArcFace; see core/alignment. The preprocessing of every Space begins with it.
+const ChipAlignment = "arcface-112"
+
 // Embedder turns aligned faces into vectors. Implementations are safe for
 // concurrent use.
 type Embedder interface {
@@ -71,12 +75,11 @@ type Embedder interface {
 	// The same chip gives the same vector up to 1e-4 in cosine whatever else
 	// is in the batch. Chips are only read; the caller owns the result.
 	//
-	// Errors: ErrUnavailable after shutdown or when inference fails (a network
-	// that answers a vector without direction has failed); the context's error
-	// when it ends first, soon after it ends.
+	// Errors: ErrUnavailable after shutdown or when inference fails, which a zero
+	// vector or one that is not finite counts as; the context's error soon after the
+	// context ends.
 	Embed(ctx context.Context, chips []*Chip) ([][]float32, error)
 
-	// Space names the embedding space of the vectors. It never changes during
-	// the life of an Embedder.
+	// Space returns the embedding space of the vectors. It never changes.
 	Space() Space
 }
