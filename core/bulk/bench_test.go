@@ -18,7 +18,9 @@ import (
 	"imago/core/bulk"
 	"imago/core/extraction"
 	"imago/core/gallery"
+	"imago/core/naming"
 	"imago/core/quality"
+	"imago/core/vectorstore"
 	"imago/ports"
 	"imago/test/fixture"
 	"imago/test/pipeline"
@@ -68,7 +70,7 @@ func BenchmarkEnrol(b *testing.B) {
 			for b.Loop() {
 				s := fileStore(b, p.Embedder.Space())
 				tally, err := bulk.Enrol(b.Context(), fsys, gallery.New(x, s, gallery.Options{}), bulk.Options{
-					Collection: gallery.Inventory, Workers: workers + ahead, ImageBytes: 5 << 20,
+					Collection: naming.Inventory, Workers: workers + ahead, ImageBytes: 5 << 20,
 				})
 				require.NoError(b, err)
 				require.Equal(b, len(pictures), tally.Enrolled)
@@ -79,10 +81,10 @@ func BenchmarkEnrol(b *testing.B) {
 	}
 }
 
-func fileStore(b *testing.B, space ports.Space) *memstore.Store {
+func fileStore(b *testing.B, space ports.Space) *vectorstore.Store {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "imago.db")
-	s := memstore.New(config.MemoryStore{Path: path}, space, slog.New(slog.DiscardHandler))
+	s := vectorstore.New("memstore", memstore.New(config.MemoryStore{Path: path}, space, slog.New(slog.DiscardHandler)), space)
 	require.NoError(b, s.Start(b.Context()))
 	return s
 }

@@ -1,12 +1,16 @@
 package bulk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"imago/core/gallery"
 	"imago/core/picturefile"
@@ -16,26 +20,28 @@ import (
 
 // Gallery is what a run needs of gallery.Gallery.
 type Gallery interface {
-	User(ctx context.Context, client ports.Client, collection, userID string) (ports.User, error)
-	EnrolAs(ctx context.Context, client ports.Client, e gallery.Enrolment) error
-	AddFaceAs(ctx context.Context, client ports.Client, e gallery.Enrolment) error
+	User(ctx context.Context, client ports.Client, collection, userID string) (gallery.User, error)
+	Enrol(ctx context.Context, client ports.Client, e gallery.Enrolment) error
+	AddFace(ctx context.Context, client ports.Client, e gallery.Enrolment) error
 }
 
-// Options steer a run.
+// Options are the settings of a run.
 type Options struct {
 	Collection string
 	// Client becomes the owner of the faces.
 	Client ports.Client
-	// Workers is how many users are worked on at once, at least 1.
+	// Workers is how many users are enrolled at once, at least 1.
 	Workers int
 	// ImageBytes is the largest picture file, in bytes.
 	ImageBytes int
+	// ExpiresAt is when the users expire; zero means never.
+	ExpiresAt time.Time
 	// Extend adds the pictures of a user who is enrolled with other faces as
 	// further faces, instead of refusing them.
 	Extend bool
-	// Refused, where set, is told of every refusal as it happens; its error
-	// ends the run. Progress, where set, is told after each picture. Neither is
-	// ever called by two goroutines at once.
+	// Refused, where set, is called with every refusal as it happens; its error
+	// ends the run. Progress, where set, is called after each picture. The calls of
+	// both never overlap.
 	Refused  func(Refusal) error
 	Progress func(Tally)
 	// Retry says how long the store may be unavailable.
@@ -44,42 +50,43 @@ type Options struct {
 
 // Refusal is a file or folder that was not enrolled.
 type Refusal struct {
-	Path string // below the folder of the run, with slashes
+	Path string `json:"path"` // below the folder of the run, with slashes
 	// UserID is empty where the file belongs to no user.
-	UserID string
-	Reason string
+	UserID string `json:"userId"`
+	Reason string `json:"reason"`
 }
 
-// Tally counts what became of the folder.
+// Tally counts the outcomes of a run.
 type Tally struct {
 	Users, UsersDone int
-	Enrolled         int // pictures that were enrolled in this run
-	Present          int // pictures that had been before
-	Refused          int // pictures and other files that were not
+	Enrolled         int // pictures enrolled by this run
+	Present          int // pictures enrolled before
+	Refused          int // pictures and other files that were not enrolled
 }
 
-// reasonExists is what the reference API says of a user who is enrolled already.
-const reasonExists = "provided userId already exists"
-
-// reasonOthers is what is said of one whom the gallery does not show to the client.
-const reasonOthers = "another client enrolled this userId in a shared collection"
+const (
+	// reasonExists is the reference API's text for a user that is enrolled already.
+	reasonExists = "provided userId already exists"
+	// reasonOthers is for a user that the gallery does not show to the client.
+	reasonOthers = "another client enrolled this userId in a shared collection"
+)
 
 // Enrol enrols the pictures of a folder: NAME.jpg, or NAME with any other extension
-// of a picture or none, is the face of the user NAME, and so is every picture in a
-// folder NAME. What is a picture is decided by its content. The first picture that is accepted
-// makes the user, the rest are further faces.
+// of a picture or none, is a face of the user NAME, and so is every picture in a
+// folder NAME. Whether a file is a picture is decided by its content. The first picture
+// that is accepted creates the user, the others are further faces.
 //
-// Repeating a run is cheap and adds nothing: a picture whose user has it is
-// passed over after reading it. A user who is enrolled, but with none of these
-// pictures, is refused unless Options.Extend is set, because the ID may be
-// somebody else's; one with some of them gets the others. Hidden files are
-// passed over, and everything else that is not enrolled is a Refusal.
+// A run can be repeated at little cost and adds nothing then: a picture that its user
+// has is read and skipped. A user that is enrolled with none of these pictures is
+// refused unless Options.Extend is set, because the ID may be somebody else's; one with
+// some of them gets the others. Hidden files are skipped; every other file that is not
+// enrolled is a Refusal.
 //
-// An error ends the run early: the store stayed away or the context ended. What
-// was enrolled before stays; the Tally is valid.
+// An error ends the run early: the store remained unavailable or the context ended. The
+// users enrolled by then stay; the Tally is valid.
 func Enrol(ctx context.Context, fsys fs.FS, g Gallery, o Options) (Tally, error) {
 	r := &run{fsys: fsys, gallery: g, o: o}
-	found, err := people(fsys, r.refuse)
+	found, err := listUsers(fsys, r.refuse)
 	if err != nil {
 		return r.tally, err
 	}
@@ -97,43 +104,22 @@ type run struct {
 	tally Tally
 }
 
-// all works on several people at once.
-func (r *run) all(parent context.Context, found []person) error {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
-	jobs := make(chan person)
-	var workers sync.WaitGroup
-	for range max(1, r.o.Workers) {
-		workers.Go(func() {
-			for p := range jobs {
-				if err := r.person(ctx, p); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	hand(ctx, found, jobs)
-	workers.Wait()
-	if parent.Err() != nil {
-		return parent.Err()
-	}
-	return context.Cause(ctx)
-}
-
-// hand hands out the people until they are all taken or the context ends.
-func hand(ctx context.Context, found []person, jobs chan<- person) {
-	defer close(jobs)
+// all enrols several users at once.
+func (r *run) all(parent context.Context, found []userPictures) error {
+	workers, ctx := errgroup.WithContext(parent)
+	workers.SetLimit(max(1, r.o.Workers))
 	for _, p := range found {
-		select {
-		case jobs <- p:
-		case <-ctx.Done():
-			return
+		if ctx.Err() != nil {
+			break
 		}
+		workers.Go(func() error { return r.user(ctx, p) })
 	}
+	err := workers.Wait()
+	return cmp.Or(parent.Err(), err)
 }
 
-// person enrols the pictures of one user.
-func (r *run) person(ctx context.Context, p person) error {
+// user enrols the pictures of one user.
+func (r *run) user(ctx context.Context, p userPictures) error {
 	paths, err := p.pictures(r.fsys, r.refuse)
 	if err != nil {
 		return err
@@ -147,7 +133,7 @@ func (r *run) person(ctx context.Context, p person) error {
 	return nil
 }
 
-func (r *run) enrolAll(ctx context.Context, p person, paths []string) error {
+func (r *run) enrolAll(ctx context.Context, p userPictures, paths []string) error {
 	known, err := r.known(ctx, p.userID)
 	if err == nil && len(known) > 0 && !r.o.Extend && !r.anyOf(ctx, known, paths) {
 		err = ports.Refuse(ports.ErrExists, reasonExists)
@@ -170,7 +156,7 @@ func (r *run) enrolAll(ctx context.Context, p person, paths []string) error {
 // faces are the IDs of the faces that a user has.
 type faces map[string]bool
 
-// known returns the faces of a user, none for one who is not enrolled.
+// known returns the faces of a user, none for one that is not enrolled.
 func (r *run) known(ctx context.Context, userID string) (faces, error) {
 	known := faces{}
 	err := r.o.Retry.Do(ctx, func() error {
@@ -197,8 +183,8 @@ func (r *run) anyOf(ctx context.Context, known faces, paths []string) bool {
 	return false
 }
 
-// picture enrols one picture and notes its face as known.
-func (r *run) picture(ctx context.Context, p person, path string, known faces) error {
+// picture enrols one picture and adds its face to those known.
+func (r *run) picture(ctx context.Context, p userPictures, path string, known faces) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -206,18 +192,18 @@ func (r *run) picture(ctx context.Context, p person, path string, known faces) e
 	if err != nil {
 		return err
 	}
-	e := gallery.Enrolment{Collection: r.o.Collection, UserID: p.userID, FaceID: FaceID(data), Picture: data}
+	e := gallery.Enrolment{Collection: r.o.Collection, UserID: p.userID, FaceID: FaceID(data), Picture: data, ExpiresAt: r.o.ExpiresAt}
 	if known[e.FaceID] {
 		r.count(func(t *Tally) { t.Present++ })
 		return nil
 	}
-	enrol := r.gallery.EnrolAs
+	enrol := r.gallery.Enrol
 	if len(known) > 0 {
-		enrol = r.gallery.AddFaceAs
+		enrol = r.gallery.AddFace
 	}
 	err = r.o.Retry.Do(ctx, func() error { return enrol(ctx, r.o.Client, e) })
 	if errors.Is(err, ports.ErrExists) {
-		err = r.settle(ctx, e)
+		err = r.confirmEnrolled(ctx, e)
 	}
 	if err != nil {
 		return err
@@ -227,9 +213,9 @@ func (r *run) picture(ctx context.Context, p person, path string, known faces) e
 	return nil
 }
 
-// settle finds out whether the face that exists is the one that was to be
-// enrolled: the answer to the first attempt may have been lost.
-func (r *run) settle(ctx context.Context, e gallery.Enrolment) error {
+// confirmEnrolled returns nil if the face that exists is the one to be enrolled: the
+// answer to an earlier attempt may have been lost.
+func (r *run) confirmEnrolled(ctx context.Context, e gallery.Enrolment) error {
 	known, err := r.known(ctx, e.UserID)
 	switch {
 	case err != nil:
@@ -242,8 +228,8 @@ func (r *run) settle(ctx context.Context, e gallery.Enrolment) error {
 	return nil
 }
 
-// reasonOf returns the reason of an error that concerns one picture, "" for one
-// that concerns the run.
+// reasonOf returns the reasons of an error that concerns one picture only, "" for one
+// that ends the run.
 func reasonOf(err error) string {
 	if refusal := (*ports.Refusal)(nil); errors.As(err, &refusal) {
 		return strings.Join(refusal.Reasons, "; ")
@@ -271,7 +257,7 @@ func (r *run) count(change func(*Tally)) {
 	r.progress()
 }
 
-// progress reports the tally; the caller holds the lock.
+// progress reports the tally. The caller holds the lock.
 func (r *run) progress() {
 	if r.o.Progress != nil {
 		r.o.Progress(r.tally)

@@ -31,7 +31,7 @@ func TestEnrolsFilesAndFolders(t *testing.T) {
 	require.Equal(t, bulk.Tally{Users: 12, UsersDone: 12, Enrolled: 17}, out.Tally)
 	require.Equal(t, map[string]int{"anna": 2, "bob": 1, "carl": 2, "dora": 4, "a b'c\"": 1, "日本": 1,
 		"emil": 1, "fritz": 1, "gerd": 1, "john.smith": 1, "john.doe": 1, "ida": 1}, p.users(t, "users"))
-	records, err := p.store.Get(t.Context(), "users", "bob")
+	records, err := p.store.Get(t.Context(), ports.UserKey{Collection: "users", UserID: "bob"})
 	require.NoError(t, err)
 	require.Equal(t, bulk.FaceID([]byte(magic+"b")), records[0].FaceID)
 	require.Equal(t, "gateway", records[0].Owner)
@@ -46,7 +46,7 @@ func TestFaceID(t *testing.T) {
 // Whatever is not enrolled is told, with the reason.
 func TestRefusals(t *testing.T) {
 	p := open(t)
-	require.NoError(t, p.Enrol(t.Context(), gateway, "users", "known", []byte("else")))
+	require.NoError(t, p.Enrol(t.Context(), gateway, gallery.Enrolment{Collection: "users", UserID: "known", Picture: []byte("else")}))
 	fsys := folder(map[string]string{
 		"good.jpg": "g", "bad.jpg": "bad", "README.md": "text", "big.png": strings.Repeat("x", 101), "fits.png": strings.Repeat("x", 100),
 		"search.jpg": "reserved", "blacklist.jpg": "reserved", "known.jpg": "k", "noext": "text", "text.jpg": "text", "text.gif": "text", "x/notes.txt": "text", "x/y/1.jpg": "deep",
@@ -116,7 +116,7 @@ func TestTheSamePictureTwice(t *testing.T) {
 // A user who is enrolled with other faces may be somebody else.
 func TestExistingUsers(t *testing.T) {
 	p := open(t)
-	require.NoError(t, p.Enrol(t.Context(), gateway, "users", "anna", []byte("else")))
+	require.NoError(t, p.Enrol(t.Context(), gateway, gallery.Enrolment{Collection: "users", UserID: "anna", Picture: []byte("else")}))
 	fsys := folder(map[string]string{"anna.jpg": "a", "anna/2.jpg": "a2"})
 	out := enrol(t.Context(), fsys, p)
 	require.Equal(t, []string{
@@ -206,17 +206,17 @@ func (l *lossy) lose(err error) error {
 	return err
 }
 
-func (l *lossy) User(ctx context.Context, c ports.Client, collection, id string) (ports.User, error) {
+func (l *lossy) User(ctx context.Context, c ports.Client, collection, id string) (gallery.User, error) {
 	user, err := l.Gallery.User(ctx, c, collection, id)
 	return user, l.lose(err)
 }
 
-func (l *lossy) EnrolAs(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
-	return l.lose(l.Gallery.EnrolAs(ctx, c, e))
+func (l *lossy) Enrol(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+	return l.lose(l.Gallery.Enrol(ctx, c, e))
 }
 
-func (l *lossy) AddFaceAs(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
-	return l.lose(l.Gallery.AddFaceAs(ctx, c, e))
+func (l *lossy) AddFace(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+	return l.lose(l.Gallery.AddFace(ctx, c, e))
 }
 
 func TestRunLivesThroughOutages(t *testing.T) {
@@ -267,9 +267,9 @@ type racing struct {
 	behind func(gallery.Enrolment)
 }
 
-func (r racing) EnrolAs(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+func (r racing) Enrol(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
 	r.behind(e)
-	return r.Gallery.EnrolAs(ctx, c, e)
+	return r.Gallery.Enrol(ctx, c, e)
 }
 
 func TestAnotherWriter(t *testing.T) {
@@ -279,7 +279,7 @@ func TestAnotherWriter(t *testing.T) {
 			if face != "" {
 				e.FaceID = face
 			}
-			require.NoError(t, p.EnrolAs(t.Context(), gateway, e))
+			require.NoError(t, p.Enrol(t.Context(), gateway, e))
 		}})
 		require.NoError(t, out.err)
 		require.Equal(t, refused, out.Refused)

@@ -4,88 +4,77 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"io/fs"
-	"path"
 	"slices"
 
 	"imago/core/picturefile"
 )
 
-// person is one user's pictures: files of the top folder, then those of the
+// userPictures are the pictures of one user: files in the top folder, then those in the
 // user's own folder, each in order of their names.
-type person struct {
+type userPictures struct {
 	userID string
 	files  []string
 	folder string // "" for none
 }
 
-// people sorts the top folder by users, in order of the names that are met
-// first, and refuses what is no picture.
-func people(fsys fs.FS, refuse func(Refusal) error) ([]person, error) {
-	entries, err := fs.ReadDir(fsys, ".")
+// listUsers groups the entries of the top folder by user, in order of first appearance,
+// and refuses files that are no pictures.
+func listUsers(fsys fs.FS, refuse func(Refusal) error) ([]userPictures, error) {
+	entries, err := picturefile.List(fsys, ".")
 	if err != nil {
 		return nil, err
 	}
-	var found []person
-	places := map[string]int{}
-	place := func(userID string) *person {
-		i, ok := places[userID]
+	var found []userPictures
+	indexes := map[string]int{}
+	of := func(userID string) *userPictures {
+		i, ok := indexes[userID]
 		if !ok {
 			i = len(found)
-			places[userID] = i
-			found = append(found, person{userID: userID})
+			indexes[userID] = i
+			found = append(found, userPictures{userID: userID})
 		}
 		return &found[i]
 	}
 	for _, e := range entries {
-		name := e.Name()
-		switch {
-		case picturefile.Hidden(name):
-			continue
-		case e.IsDir():
-			place(name).folder = name
+		if e.IsDir() {
+			of(e.Name()).folder = e.Path
 			continue
 		}
-		userID, named := picturefile.CutExtension(name)
-		if reason := picturefile.Against(fsys, name, e); reason != "" {
+		userID, named := picturefile.CutExtension(e.Name())
+		if reason := e.Problem(); reason != "" {
 			if !named {
-				userID = "" // nothing says that it was meant for anybody
+				userID = "" // the name does not say that it was meant as a picture
 			}
-			if err := refuse(Refusal{Path: name, UserID: userID, Reason: reason}); err != nil {
+			if err := refuse(Refusal{Path: e.Path, UserID: userID, Reason: reason}); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		p := place(userID)
-		p.files = append(p.files, name)
+		p := of(userID)
+		p.files = append(p.files, e.Path)
 	}
 	return found, nil
 }
 
-// pictures returns the paths of all pictures of a person and refuses what else
-// there is in the folder.
-func (p person) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, error) {
+// pictures returns the paths of all pictures of a user and refuses everything else in
+// the user's folder.
+func (p userPictures) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, error) {
 	paths := slices.Clone(p.files)
 	if p.folder == "" {
 		return paths, nil
 	}
-	entries, err := fs.ReadDir(fsys, p.folder)
+	entries, err := picturefile.List(fsys, p.folder)
 	if err != nil {
-		return paths, refuse(p.refusal(p.folder, picturefile.Unreadable(err)))
+		return paths, refuse(p.refusal(p.folder, picturefile.ReadProblem(err)))
 	}
 	for _, e := range entries {
-		name := path.Join(p.folder, e.Name())
-		reason := ""
-		switch {
-		case picturefile.Hidden(e.Name()):
-			continue
-		case e.IsDir():
-			reason = "folders in a user's folder are not looked into"
-		default:
-			reason = picturefile.Against(fsys, name, e)
+		reason := "folders in a user's folder are not looked into"
+		if !e.IsDir() {
+			reason = e.Problem()
 		}
 		if reason == "" {
-			paths = append(paths, name)
-		} else if err := refuse(p.refusal(name, reason)); err != nil {
+			paths = append(paths, e.Path)
+		} else if err := refuse(p.refusal(e.Path, reason)); err != nil {
 			return nil, err
 		}
 	}
@@ -95,7 +84,7 @@ func (p person) pictures(fsys fs.FS, refuse func(Refusal) error) ([]string, erro
 	return paths, nil
 }
 
-func (p person) refusal(path, reason string) Refusal {
+func (p userPictures) refusal(path, reason string) Refusal {
 	return Refusal{Path: path, UserID: p.userID, Reason: reason}
 }
 

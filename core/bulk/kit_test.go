@@ -19,9 +19,11 @@ import (
 	"imago/adapters/memstore"
 	"imago/config"
 	"imago/core/bulk"
+	"imago/core/extraction"
 	"imago/core/gallery"
 	"imago/core/quality"
 	"imago/core/retry"
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
@@ -39,17 +41,25 @@ type extractor struct {
 
 func (x *extractor) Probe(context.Context, []byte) ([]float32, error) { panic("unused") }
 
-func (x *extractor) Enrol(_ context.Context, picture []byte, _ quality.Gate) ([]float32, error) {
+func (x *extractor) ProbeAll(context.Context, []byte, int, quality.Gate) ([]extraction.Template, error) {
+	panic("nothing is searched")
+}
+
+func (x *extractor) Explain(context.Context, []byte, quality.Gate) ([]float32, extraction.Explanation, error) {
+	panic("unused")
+}
+
+func (x *extractor) Enrol(_ context.Context, picture []byte, _ quality.Gate) (extraction.Template, error) {
 	x.mu.Lock()
 	picture = bytes.TrimPrefix(picture, []byte(magic))
 	x.calls[string(picture)]++
 	x.mu.Unlock()
 	if bytes.HasPrefix(picture, []byte("bad")) {
-		return nil, ports.Refuse(ports.ErrInvalid, "no face", "blurred")
+		return extraction.Template{}, ports.Refuse(ports.ErrInvalid, "no face", "blurred")
 	}
 	sum := sha256.Sum256(picture)
 	angle := 2 * math.Pi * float64(sum[0]) / 256
-	return []float32{float32(math.Cos(angle)), float32(math.Sin(angle))}, nil
+	return extraction.Template{Vector: []float32{float32(math.Cos(angle)), float32(math.Sin(angle))}}, nil
 }
 
 func (x *extractor) total() int {
@@ -71,7 +81,7 @@ type place struct {
 
 func open(tb testing.TB) place {
 	tb.Helper()
-	s := memstore.New(config.MemoryStore{}, ports.Space{Model: "suite", Dimension: 2}, slog.New(slog.DiscardHandler))
+	s := vectorstore.New("memstore", memstore.New(config.MemoryStore{}, ports.Space{Model: "suite", Dimension: 2}, slog.New(slog.DiscardHandler)), ports.Space{Model: "suite", Dimension: 2})
 	require.NoError(tb, s.Start(tb.Context()))
 	tb.Cleanup(func() { require.NoError(tb, s.Close(context.Background())) })
 	x := &extractor{calls: map[string]int{}}
@@ -115,7 +125,7 @@ type outcome struct {
 	err     error
 }
 
-var quick = retry.Policy{First: time.Microsecond, Longest: time.Microsecond, Patience: 20 * time.Microsecond}
+var quick = retry.Policy{FirstWait: time.Microsecond, MaxWait: time.Microsecond, MaxTotal: 20 * time.Microsecond}
 
 func enrol(ctx context.Context, fsys fs.FS, g bulk.Gallery, change ...func(*bulk.Options)) outcome {
 	var out outcome

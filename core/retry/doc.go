@@ -1,4 +1,4 @@
-// Package retry repeats what a backend could not answer for the moment. Long
-// runs, such as copying a gallery, live through the restart of a database
-// because of it, and give up when the backend stays away.
+// Package retry repeats calls that a backend could not answer at the moment, so that
+// long runs, such as copying a gallery, survive the restart of a database and end with
+// an error when the backend remains unavailable.
 package retry

@@ -8,20 +8,19 @@ import (
 	"imago/ports"
 )
 
-// Policy says how patient a run is. The waits double from First to Longest and
-// end when they would add up to more than Patience; the zero Policy never
-// repeats anything.
+// Policy says how long to retry. The waits double from FirstWait up to MaxWait and
+// end when their sum would exceed MaxTotal; the zero Policy never retries.
 type Policy struct {
-	First, Longest, Patience time.Duration
+	FirstWait, MaxWait, MaxTotal time.Duration
 }
 
-// Default lives through a restart of PostgreSQL (seconds) and of Milvus (half a
-// minute with its default session time).
-var Default = Policy{First: 100 * time.Millisecond, Longest: 5 * time.Second, Patience: 90 * time.Second}
+// Default survives a restart of PostgreSQL (seconds) and of Milvus (half a minute with
+// its default session time).
+var Default = Policy{FirstWait: 100 * time.Millisecond, MaxWait: 5 * time.Second, MaxTotal: 90 * time.Second}
 
-// Do calls f until it answers something else than ports.ErrUnavailable or
-// ports.ErrOverloaded, and returns that, or the last error when patience is at
-// its end. When ctx ends meanwhile it returns the context's error.
+// Do calls f until its result is neither ports.ErrUnavailable nor
+// ports.ErrOverloaded, and returns that, or the last error when the waits are used up.
+// When ctx ends meanwhile it returns the context's error.
 func (p Policy) Do(ctx context.Context, f func() error) error {
 	for b := p.Begin(); ; {
 		err := f()
@@ -34,20 +33,20 @@ func (p Policy) Do(ctx context.Context, f func() error) error {
 	}
 }
 
-// Backoff counts the waits of one run of attempts. It serves where the attempt
-// is not a function; Do is simpler where it is.
+// Backoff counts the waits of one series of attempts. Where an attempt is a function,
+// Do is simpler.
 type Backoff struct {
 	policy       Policy
 	next, waited time.Duration
 }
 
-// Begin starts a new run of attempts.
-func (p Policy) Begin() *Backoff { return &Backoff{policy: p, next: p.First} }
+// Begin starts a new series of attempts.
+func (p Policy) Begin() *Backoff { return &Backoff{policy: p, next: p.FirstWait} }
 
-// Again reports whether an attempt that answered err should be repeated, and
-// waits before it says yes. After a no the Backoff is spent.
+// Again waits and reports true if an attempt that returned err should be repeated.
+// After it has reported false the Backoff is not used again.
 func (b *Backoff) Again(ctx context.Context, err error) bool {
-	if !transient(err) || b.next <= 0 || b.waited+b.next > b.policy.Patience {
+	if !transient(err) || b.next <= 0 || b.waited+b.next > b.policy.MaxTotal {
 		return false
 	}
 	timer := time.NewTimer(b.next)
@@ -58,7 +57,7 @@ func (b *Backoff) Again(ctx context.Context, err error) bool {
 		return false
 	}
 	b.waited += b.next
-	b.next = min(2*b.next, b.policy.Longest)
+	b.next = min(2*b.next, b.policy.MaxWait)
 	return true
 }
 

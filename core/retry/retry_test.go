@@ -14,7 +14,7 @@ import (
 	"imago/ports"
 )
 
-var policy = retry.Policy{First: time.Second, Longest: 4 * time.Second, Patience: 15 * time.Second}
+var policy = retry.Policy{FirstWait: time.Second, MaxWait: 4 * time.Second, MaxTotal: 15 * time.Second}
 
 // failing answers errors in turn, then nil, and counts the calls.
 func failing(calls *int, errs ...error) func() error {
