@@ -29,22 +29,22 @@ func (s *source) addLine(sums []sum, l line) {
 	if len(sums) == 0 {
 		return
 	}
-	// What holds at both ends of a line holds between them.
+	// A line with both ends inside is inside.
 	last := int64(len(sums) - 1)
 	s.check(int64(l.x), int64(l.y))
 	s.check(int64(l.x)+last*int64(l.dx), int64(l.y)+last*int64(l.dy))
 	addSamples(sums, s.pix, s.stride, l)
 }
 
-// check panics unless the four pixels around a position are those of the source.
+// check panics unless the four pixels around a position are in the source.
 func (s *source) check(x, y int64) {
 	if x < 0 || y < 0 || x>>fraction+1 >= int64(s.width) || y>>fraction+1 >= int64(s.height) {
-		panic("alignment: a line leaves its source")
+		panic("alignment: a line is not inside its source")
 	}
 }
 
-// addSamplesPortable is addSamples for any processor, and says what it computes. A
-// multiplication serves two pixels: of the product of left + right<<24 and
+// addSamplesPortable is addSamples for any processor, and defines its result. One
+// multiplication weighs two pixels: of the product of left + right<<24 and
 // rightWeight + leftWeight<<24 the middle is their weighted sum.
 func addSamplesPortable(sums []sum, pix []byte, stride int, l line) {
 	const pair, middle = 0xff0000ff, 0xff_ffff
@@ -66,7 +66,7 @@ func addSamplesPortable(sums []sum, pix []byte, stride int, l line) {
 
 // roundPortable is round for any processor.
 func roundPortable(out []byte, sums []sum, shift uint) {
-	shift &= 31 // spares the compiler comparisons
+	shift &= 31 // lets the compiler omit bounds checks
 	half := uint32(1) << shift >> 1
 	for i := range sums {
 		c, p := &sums[i], out[3*i:3*i+3:3*i+3]

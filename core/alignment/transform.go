@@ -25,11 +25,10 @@ var Template = ports.Landmarks{
 type Transform struct{ A, B, TX, TY float64 }
 
 // Fit returns the transform that carries the landmarks onto Template with the
-// least sum of squared distances. Mirroring is excluded by construction. It is
-// the planar case of Umeyama, "Least-squares estimation of transformation
+// least sum of squared distances, without mirroring. It is the planar case of Umeyama, "Least-squares estimation of transformation
 // parameters between two point patterns", IEEE TPAMI 13(4), 1991, which in two
-// dimensions needs no decomposition. Landmarks that coincide or are not finite
-// have no transform: a Refusal of kind ErrInvalid.
+// dimensions needs no decomposition. For landmarks that coincide or are not finite it
+// returns a Refusal of kind ErrInvalid.
 func Fit(l ports.Landmarks) (Transform, error) {
 	from, to := centroid(l), centroid(Template)
 	var dot, cross, spread float64
@@ -49,8 +48,8 @@ func Fit(l ports.Landmarks) (Transform, error) {
 	return t, nil
 }
 
-// minScale bounds the scale of a sensible transform: a face ten thousand times
-// larger or smaller than a chip is a defect of the detector.
+// minScale bounds the scale of a plausible transform: a face ten thousand times
+// larger or smaller than a chip is an error of the detector.
 const minScale = 1e-4
 
 func centroid(l ports.Landmarks) (c ports.Point) {
@@ -61,13 +60,13 @@ func centroid(l ports.Landmarks) (c ports.Point) {
 	return c
 }
 
-// Apply carries a point of the image into the chip.
+// Apply maps a point of the image to the chip.
 func (t Transform) Apply(p ports.Point) ports.Point {
 	return ports.Point{X: t.A*p.X - t.B*p.Y + t.TX, Y: t.B*p.X + t.A*p.Y + t.TY}
 }
 
-// Scale returns how many chip pixels one image pixel becomes: below 1 the face
-// is larger than the chip, above 1 the chip is an enlargement.
+// Scale returns how many chip pixels an image pixel spans: below 1 the face is larger in
+// the image than in the chip, above 1 the chip is an enlargement.
 func (t Transform) Scale() float64 { return math.Hypot(t.A, t.B) }
 
 // Inverse returns the transform from chip pixels to image pixels.

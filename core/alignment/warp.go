@@ -16,9 +16,9 @@ import (
 // direction while more than one pixel still falls on a pixel of the result. The
 // image is only read.
 //
-// A Sampler keeps its memory for the next call: 3 bytes for each pixel that the
-// largest result so far covered, after the reduction. Its zero value is ready; it
-// is used by one goroutine at a time.
+// A Sampler reuses its memory in the next call: 3 bytes for each pixel that the
+// largest result so far covered, after the reduction. Its zero value is ready to use. It
+// is not safe for concurrent use.
 type Sampler struct {
 	pix  []byte
 	sums []uint32 // of one row of cells
@@ -43,7 +43,7 @@ func (s *Sampler) Crop(out, img *ports.Image, t Transform) {
 	s.warp(out.Pix, out.Width, img, t, cropStep)
 }
 
-// cropStep is how far apart, in pixels, bilinear samples may lie: each of them
+// cropStep is the largest distance in pixels between bilinear samples: each of them
 // weighs two pixels, so that none is left out.
 const cropStep = 4. / 3
 
@@ -84,12 +84,12 @@ func footprint(inv Transform, size float64, f int) image.Rectangle {
 	return image.Rect(clampInt(minX)-2*f, clampInt(minY)-2*f, clampInt(maxX)+2*f, clampInt(maxY)+2*f)
 }
 
-// clampInt keeps far-out coordinates within what integer arithmetic bears.
+// clampInt keeps coordinates far outside the image from overflowing integer arithmetic.
 func clampInt(v float64) int { return int(math.Max(-1<<30, math.Min(1<<30, v))) }
 
-// source makes the source for a result: the cells of f x f pixels of the image in its
-// footprint, averaged. Single pixels stay where they are unless some of the footprint
-// lies outside the image.
+// source returns the source for a result: the cells of f x f pixels of the image in its
+// footprint, averaged. Single pixels are not copied unless part of the footprint is
+// outside the image.
 func (s *Sampler) source(img *ports.Image, box image.Rectangle, f int) source {
 	x0, y0 := box.Min.X, box.Min.Y
 	if f == 1 && box.In(image.Rect(0, 0, img.Width-slack, img.Height)) && img.Stride <= maxStride {
@@ -100,7 +100,7 @@ func (s *Sampler) source(img *ports.Image, box image.Rectangle, f int) source {
 	s.pix = slices.Grow(s.pix[:0], n)[:n]
 	r := source{s.pix, 3 * width, width, height, x0, y0}
 	if f == 1 {
-		r.take(img)
+		r.copyPixels(img)
 		return r
 	}
 	s.sums = slices.Grow(s.sums[:0], 3*width)[:3*width]
@@ -108,8 +108,8 @@ func (s *Sampler) source(img *ports.Image, box image.Rectangle, f int) source {
 	return r
 }
 
-// source is a picture to sample from, black where its image has no pixels. Behind its
-// last pixel there are slack more, which may be read.
+// source is a picture to sample from, black outside its image. Its last pixel is
+// followed by slack more, which may be read.
 type source struct {
 	pix              []byte // red, green, blue
 	stride           int    // bytes from a row to the next, up to maxStride
@@ -122,8 +122,8 @@ const (
 	maxStride = math.MaxInt16
 )
 
-// take copies pixels as they are.
-func (s *source) take(img *ports.Image) {
+// copyPixels copies pixels as they are.
+func (s *source) copyPixels(img *ports.Image) {
 	from, to := max(0, -s.originX), min(s.width, img.Width-s.originX)
 	for y := range s.height {
 		row, iy := s.row(y), s.originY+y
@@ -156,8 +156,7 @@ func (s *source) reduce(img *ports.Image, f int, sums []uint32) {
 	}
 }
 
-// addRow adds a row of pixels to the cells of f pixels they fall in, the first of
-// which begins at x.
+// addRow adds a row of pixels to their cells of f pixels, the first of which begins at x.
 func addRow(sums []uint32, row []byte, x, f int) {
 	for ; len(sums) >= 3; sums, x = sums[3:], x+f {
 		from, to := max(0, 3*x), min(3*(x+f), len(row))

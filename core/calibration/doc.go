@@ -1,4 +1,4 @@
-// Package calibration gives similarity its meaning: it maps the cosine
-// similarity of two templates, whose scale differs from network to network, to
-// a percentage that stands for the same false match rate whatever the network.
+// Package calibration maps the cosine similarity of two templates, whose scale
+// differs from network to network, to a percentage that stands for the same false
+// match rate with every network.
 package calibration

@@ -25,8 +25,8 @@ type Comparison struct {
 	// as many candidates as wanted.
 	Searches Tradeoff
 	// RankOne is how many of the mated searches, without a threshold, have the
-	// right person first. A tie with a stranger counts as lost. Without a stranger
-	// there are none.
+	// right person first. A tie with a stranger does not count as first. Without a
+	// stranger there are none.
 	RankOne Proportion
 	// Closest are the strangers who score highest, Farthest the mated pairs
 	// that score lowest: the first place to look for wrong labels.
@@ -47,18 +47,18 @@ type Pair struct {
 	Score float64
 }
 
-// Compare compares n templates in n(n-1)/2 pairs by as many goroutines as told,
-// at least 1. The memory beside the templates does not depend on the number of
-// pairs: 1.6 MB for each of two kinds of scores, for searches and pairs overall and
-// for the pairs of each group. Progress, where set, is told how many pairs are done,
-// never by two goroutines at once.
+// Compare compares n templates in n(n-1)/2 pairs by the given number of goroutines, at
+// least 1. The memory beside the templates does not depend on the number of pairs:
+// 1.6 MB for each of two kinds of scores, for all searches, all pairs and the pairs of
+// each group. Progress, where set, is called with the number of pairs done; the calls
+// never overlap.
 //
 // Errors: ErrInvalid for vectors of different lengths, the context's error.
 func Compare(ctx context.Context, templates []Template, workers int, progress func(pairs int)) (Comparison, error) {
-	c := newComparing(templates, progress)
+	c := newComparer(templates, progress)
 	for _, t := range templates {
 		if len(t.Vector) != len(templates[0].Vector) {
-			return Comparison{}, fmt.Errorf("evaluation: %w: vectors of %d and %d numbers", ports.ErrInvalid, len(templates[0].Vector), len(t.Vector))
+			return Comparison{}, fmt.Errorf("evaluation: %w: vectors of dimensions %d and %d", ports.ErrInvalid, len(templates[0].Vector), len(t.Vector))
 		}
 	}
 	var next atomic.Int64
@@ -91,7 +91,7 @@ func (c *collected) tradeoff() Tradeoff {
 	return Tradeoff{c.mated.Distribution(), c.strangers.Distribution()}
 }
 
-type comparing struct {
+type comparer struct {
 	templates []Template
 	person    []int // by template
 	group     []int // by template
@@ -108,8 +108,8 @@ type comparing struct {
 	farthest ranking
 }
 
-func newComparing(templates []Template, progress func(int)) *comparing {
-	c := &comparing{templates: templates, progress: progress, best: make([]best, len(templates))}
+func newComparer(templates []Template, progress func(int)) *comparer {
+	c := &comparer{templates: templates, progress: progress, best: make([]best, len(templates))}
 	people, groups := map[[2]string]int{}, map[string]int{}
 	for i, t := range templates {
 		c.best[i] = best{math.Inf(-1), math.Inf(-1)}
@@ -129,9 +129,9 @@ func newComparing(templates []Template, progress func(int)) *comparing {
 	return c
 }
 
-// rows compares templates with those after them until all are taken or the
+// rows compares templates with those after them until none is left or the
 // context ends.
-func (c *comparing) rows(ctx context.Context, next *atomic.Int64) {
+func (c *comparer) rows(ctx context.Context, next *atomic.Int64) {
 	scores := make([]float64, len(c.templates))
 	for {
 		i := int(next.Add(1) - 1)
@@ -146,12 +146,12 @@ func (c *comparing) rows(ctx context.Context, next *atomic.Int64) {
 	}
 }
 
-// row notes the scores of template i with those after it.
-func (c *comparing) row(i int, scores []float64) {
+// row records the scores of template i with those after it.
+func (c *comparer) row(i int, scores []float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for j := i + 1; j < len(scores); j++ {
-		c.note(i, j, scores[j])
+		c.record(i, j, scores[j])
 	}
 	c.pairs += len(scores) - i - 1
 	if c.progress != nil {
@@ -159,7 +159,7 @@ func (c *comparing) row(i int, scores []float64) {
 	}
 }
 
-func (c *comparing) note(i, j int, score float64) {
+func (c *comparer) record(i, j int, score float64) {
 	mated := c.person[i] == c.person[j]
 	c.all.add(score, mated)
 	if len(c.within) > 1 && c.group[i] == c.group[j] {
@@ -167,11 +167,11 @@ func (c *comparing) note(i, j int, score float64) {
 	}
 	if mated {
 		c.best[i].mate, c.best[j].mate = max(c.best[i].mate, score), max(c.best[j].mate, score)
-		c.farthest.offer(i, j, -score)
+		c.farthest.add(i, j, -score)
 		return
 	}
 	c.best[i].stranger, c.best[j].stranger = max(c.best[i].stranger, score), max(c.best[j].stranger, score)
-	c.closest.offer(i, j, score)
+	c.closest.add(i, j, score)
 }
 
 // cosine returns the scalar product of unit vectors of one length.

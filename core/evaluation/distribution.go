@@ -9,8 +9,8 @@ import (
 const resolution = 100_000
 
 // Threshold is a cosine in steps of 1e-5, from Lowest to Highest. Scores are
-// counted between thresholds, so that the memory they take does not depend on
-// their number and every count at a Threshold is exact.
+// counted between thresholds, so that memory does not grow with their number and every
+// count at a Threshold is exact.
 type Threshold int
 
 // The range of thresholds.
@@ -37,7 +37,7 @@ func clamp(cosine float64) float64 { return max(-1, min(1, cosine)) }
 
 // reached returns the highest threshold that a score reaches. The division
 // decides, as it does for whoever compares with Threshold.Cosine.
-func reached(score float64) Threshold {
+func thresholdOf(score float64) Threshold {
 	score = clamp(score)
 	t := Threshold(math.Floor(score * resolution))
 	switch {
@@ -53,12 +53,12 @@ func reached(score float64) Threshold {
 // concurrent use.
 type Histogram struct{ bins []int }
 
-// Add counts a score. What rounding has put outside -1 to 1 counts as -1 or 1.
+// Add counts a score. A score outside -1 to 1, by rounding, counts as -1 or 1.
 func (h *Histogram) Add(score float64) {
 	if h.bins == nil {
 		h.bins = make([]int, Unreachable-Lowest)
 	}
-	h.bins[reached(score)-Lowest]++
+	h.bins[thresholdOf(score)-Lowest]++
 }
 
 // Distribution returns what was collected and leaves the histogram empty.
@@ -71,7 +71,7 @@ func (h *Histogram) Distribution() Distribution {
 	return d
 }
 
-// Distribution tells how many scores reach a threshold. Its zero value is
+// Distribution holds how many scores reach each threshold. Its zero value is
 // empty; it is safe for concurrent use.
 type Distribution struct {
 	atLeast []int // by threshold, from Lowest to Highest; nil when empty
@@ -100,8 +100,8 @@ func (d Distribution) Missing(t Threshold) Proportion {
 	return Proportion{d.Count() - d.AtLeast(t), d.Count()}
 }
 
-// Limit returns the lowest threshold that at most the part rate of the scores
-// reach, Unreachable where equal scores at 1 leave none.
+// Limit returns the lowest threshold that at most a fraction rate of the scores reach,
+// Unreachable if too many scores are 1.
 func (d Distribution) Limit(rate float64) Threshold {
 	n := float64(d.Count())
 	return Lowest + Threshold(sort.Search(len(d.atLeast), func(i int) bool {
@@ -111,7 +111,7 @@ func (d Distribution) Limit(rate float64) Threshold {
 
 // excess returns the mean of how far the scores that reach a threshold lie above
 // it. A score is taken to lie in the middle of its step.
-func (d Distribution) excess(t Threshold) float64 {
+func (d Distribution) meanExcess(t Threshold) float64 {
 	sum := 0
 	for u := t + 1; u <= Highest; u++ {
 		sum += d.AtLeast(u)

@@ -3,5 +3,5 @@
 // matches and false non-matches at every threshold, and fits the curve that
 // turns cosines into percentages. The terms are those of ISO/IEC 19795-1:2021
 // and of NIST's Face Recognition Technology Evaluation: a mated pair shows one
-// person, a non-mated pair two, who are called strangers here.
+// person, a non-mated pair two people, called strangers here.
 package evaluation

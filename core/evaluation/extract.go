@@ -1,12 +1,15 @@
 package evaluation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"imago/core/extraction"
 	"imago/core/picturefile"
@@ -19,18 +22,18 @@ type Examiner interface {
 	Examine(ctx context.Context, picture []byte, gate quality.Gate) (template []float32, reasons []string, err error)
 }
 
-// Template is what the network made of a picture.
+// Template is the network's vector for a picture.
 type Template struct {
 	Picture
 	Vector []float32 // of unit length
 }
 
-// FailureKind says what a picture is lost to.
+// FailureKind says why a picture failed.
 type FailureKind string
 
 // The kinds of failures.
 const (
-	// PassedOver is a file that is no labelled picture; it is in no rate.
+	// PassedOver is a file that is no labelled picture; it counts in no rate.
 	PassedOver FailureKind = "passed over"
 	// Unusable is a picture that cannot be read or decoded.
 	Unusable FailureKind = "unusable"
@@ -41,32 +44,32 @@ const (
 	Refused FailureKind = "refused"
 )
 
-// Failure is a picture that was lost, or would be at enrolment, with reasons.
+// Failure is a picture that has no template, or would be refused at enrolment.
 type Failure struct {
 	Picture
 	Kind    FailureKind
 	Reasons []string
 }
 
-// Options steer an extraction.
+// Options are the settings of an extraction.
 type Options struct {
-	// Workers is how many pictures are worked on at once, at least 1, and no
-	// more than the Examiner takes.
+	// Workers is how many pictures are examined at once, at least 1, and no
+	// more than the Examiner accepts.
 	Workers int
 	// ImageBytes is the largest picture file, in bytes.
 	ImageBytes int
 	Gate       quality.Gate
-	// Progress, where set, is told how many pictures are done, never by two
-	// goroutines at once.
+	// Progress, where set, is called with the number of pictures done; the calls
+	// never overlap.
 	Progress func(done int)
 }
 
-// Extract makes the templates of pictures, in their order. Pictures without one,
-// and those that the gate refuses, are Failures, in their order too.
+// Extract returns the templates of pictures, in their order, and the Failures, also in
+// their order: pictures without a template, and those that the gate refuses.
 //
-// An error ends the run: the Examiner cannot go on, or the context ended.
+// An error ends the run: the Examiner is unavailable, or the context ended.
 func Extract(ctx context.Context, fsys fs.FS, pictures []Picture, e Examiner, o Options) ([]Template, []Failure, error) {
-	x := &extracting{fsys: fsys, examiner: e, o: o, results: make([]examined, len(pictures))}
+	x := &extractRun{fsys: fsys, examiner: e, o: o, results: make([]examined, len(pictures))}
 	if err := x.all(ctx, pictures); err != nil {
 		return nil, nil, err
 	}
@@ -83,14 +86,14 @@ func Extract(ctx context.Context, fsys fs.FS, pictures []Picture, e Examiner, o 
 	return templates, failures, nil
 }
 
-// examined is what became of a picture.
+// examined is the outcome for a picture.
 type examined struct {
 	vector  []float32
 	kind    FailureKind
 	reasons []string
 }
 
-type extracting struct {
+type extractRun struct {
 	fsys     fs.FS
 	examiner Examiner
 	o        Options
@@ -100,52 +103,33 @@ type extracting struct {
 	done int
 }
 
-func (x *extracting) all(parent context.Context, pictures []Picture) error {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
-	jobs := make(chan int)
-	var workers sync.WaitGroup
-	for range max(1, x.o.Workers) {
-		workers.Go(func() {
-			for i := range jobs {
-				r, err := x.one(ctx, pictures[i].Path)
-				if err != nil {
-					cancel(fmt.Errorf("%s: %w", pictures[i].Path, err))
-					continue
-				}
-				x.results[i] = r
-				x.count()
+func (x *extractRun) all(parent context.Context, pictures []Picture) error {
+	workers, ctx := errgroup.WithContext(parent)
+	workers.SetLimit(max(1, x.o.Workers))
+	for i, p := range pictures {
+		if ctx.Err() != nil {
+			break
+		}
+		workers.Go(func() (err error) {
+			if x.results[i], err = x.examine(ctx, p.Path); err != nil {
+				return fmt.Errorf("%s: %w", p.Path, err)
 			}
+			x.count()
+			return nil
 		})
 	}
-	hand(ctx, len(pictures), jobs)
-	workers.Wait()
-	if parent.Err() != nil {
-		return parent.Err()
-	}
-	return context.Cause(ctx)
+	err := workers.Wait()
+	return cmp.Or(parent.Err(), err)
 }
 
-// hand hands out numbers until they are all taken or the context ends.
-func hand(ctx context.Context, n int, jobs chan<- int) {
-	defer close(jobs)
-	for i := range n {
-		select {
-		case jobs <- i:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (x *extracting) one(ctx context.Context, path string) (examined, error) {
+func (x *extractRun) examine(ctx context.Context, path string) (examined, error) {
 	data, err := picturefile.Read(x.fsys, path, x.o.ImageBytes)
 	if err != nil {
-		return lost(err)
+		return failureOf(err)
 	}
 	vector, reasons, err := x.examiner.Examine(ctx, data, x.o.Gate)
 	if err != nil {
-		return lost(err)
+		return failureOf(err)
 	}
 	r := examined{vector: vector, reasons: reasons}
 	if len(reasons) > 0 {
@@ -154,8 +138,8 @@ func (x *extracting) one(ctx context.Context, path string) (examined, error) {
 	return r, nil
 }
 
-// lost turns a refusal into a failure; any other error concerns the run.
-func lost(err error) (examined, error) {
+// failureOf returns the failure for a refusal. Any other error ends the run.
+func failureOf(err error) (examined, error) {
 	refusal := (*ports.Refusal)(nil)
 	if !errors.As(err, &refusal) {
 		return examined{}, err
@@ -167,7 +151,7 @@ func lost(err error) (examined, error) {
 	return examined{kind: kind, reasons: refusal.Reasons}, nil
 }
 
-func (x *extracting) count() {
+func (x *extractRun) count() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.done++

@@ -9,9 +9,9 @@ import (
 	"imago/core/calibration"
 )
 
-// The two points that the curve of every network goes through: what FMR the
-// default threshold of 80 % stands for, and how a picture reads against itself,
-// as in the sample of the reference API.
+// The two points that the curve of every network goes through: the FMR at the default
+// threshold of 80 %, and the similarity of a picture to itself, which is that of the
+// reference API's sample.
 const (
 	// AnchorPercent is the similarity of strangers who are confused once in
 	// 10,000 comparisons (AnchorRate).
@@ -23,14 +23,14 @@ const (
 // Limits of a manifest.
 const maxSteepness = 1000
 
-// FewestStrangers is how many pairs of strangers it takes at least to guess a
-// calibration, MeasuringStrangers how many to measure its anchor.
+// FewestStrangers is the fewest pairs of strangers from which a calibration is
+// extrapolated, MeasuringStrangers the fewest that measure its anchor.
 const (
-	FewestStrangers    = int(enough / tailPart)
-	MeasuringStrangers = int(enough / AnchorRate)
+	FewestStrangers    = int(minErrors / tailPart)
+	MeasuringStrangers = int(minErrors / AnchorRate)
 )
 
-// ErrUnfit says that no curve can be proposed.
+// ErrUnfit says that no calibration can be proposed.
 var ErrUnfit = errors.New("no calibration can be proposed")
 
 // Fit returns the logistic curve that reads 80 % at a cosine and 99.9995 % at 1.
@@ -80,18 +80,19 @@ func Propose(t Tradeoff) (Proposal, error) {
 	for _, rate := range tableRates {
 		if measurable(rate, n) {
 			th := t.Strangers.Limit(rate)
-			p.list(th, t.FalseMatch(th).Rate())
+			p.addRate(th, t.FalseMatch(th).Rate())
 		}
 	}
 	if p.Anchor.Basis == Extrapolated {
 		p.Provisional = true
-		p.list(p.Anchor.Threshold, AnchorRate)
+		p.addRate(p.Anchor.Threshold, AnchorRate)
 	}
 	return p, nil
 }
 
-// list adds a rate to the table if it continues it: cosines rise and rates fall.
-func (p *Proposal) list(th Threshold, rate float64) {
+// addRate adds a rate to the table if its cosine is higher and the rate lower than the
+// last one.
+func (p *Proposal) addRate(th Threshold, rate float64) {
 	point := calibration.Point{Cosine: th.Cosine(), Rate: significant(rate)}
 	if point.Rate <= 0 || th > Highest {
 		return

@@ -35,17 +35,16 @@ type Picture struct {
 	Person string
 }
 
-// Folder is what a folder offers for an evaluation.
+// Folder lists the pictures of a folder for an evaluation.
 type Folder struct {
 	Pictures []Picture
 	Grouped  bool
-	// PassedOver are the files that are no labelled pictures. Hidden files are
-	// not mentioned.
+	// PassedOver are the files that are no labelled pictures, without hidden ones.
 	PassedOver []Failure
 }
 
-// Pairs returns how many pairs the pictures make at most, if each shows a face:
-// of one person, and of strangers.
+// Pairs returns the number of pairs, mated and of strangers, if every picture shows a
+// face.
 func (f Folder) Pairs() (mated, strangers int) {
 	of := map[[2]string]int{}
 	for _, p := range f.Pictures {
@@ -58,9 +57,8 @@ func (f Folder) Pairs() (mated, strangers int) {
 	return mated, n*(n-1)/2 - mated
 }
 
-// Find lists the labelled pictures of a folder in order of their paths. It fails
-// where a folder cannot be read: figures from a part of the people would
-// mislead.
+// Find lists the labelled pictures of a folder in order of their paths. It fails if a
+// folder cannot be read: results for some of the people would be misleading.
 func Find(fsys fs.FS, grouping Grouping) (Folder, error) {
 	var f Folder
 	var err error
@@ -78,25 +76,23 @@ func grouped(fsys fs.FS, grouping Grouping) (bool, error) {
 	if grouping != GroupsAuto {
 		return grouping == GroupsYes, nil
 	}
-	top, err := fs.ReadDir(fsys, ".")
+	top, err := picturefile.List(fsys, ".")
 	if err != nil {
 		return false, err
 	}
 	folders := 0
 	for _, e := range top {
-		if !e.IsDir() || picturefile.Hidden(e.Name()) {
+		if !e.IsDir() {
 			continue
 		}
-		below, err := fs.ReadDir(fsys, e.Name())
+		below, err := picturefile.List(fsys, e.Path)
 		if err != nil {
 			return false, err
 		}
 		for _, b := range below {
-			switch {
-			case picturefile.Hidden(b.Name()):
-			case b.IsDir():
+			if b.IsDir() {
 				folders++
-			case picturefile.Against(fsys, path.Join(e.Name(), b.Name()), b) == "":
+			} else if b.Problem() == "" {
 				return false, nil
 			}
 		}
@@ -106,40 +102,39 @@ func grouped(fsys fs.FS, grouping Grouping) (bool, error) {
 
 func (f *Folder) groups(fsys fs.FS) error {
 	count := 0
-	return f.each(fsys, ".", Picture{}, func(group string) error {
+	return f.eachFolder(fsys, ".", Picture{}, func(group string) error {
 		if count++; count > MaxGroups {
 			return ErrTooManyGroups
 		}
-		return f.each(fsys, group, Picture{Group: group}, func(person string) error {
+		return f.eachFolder(fsys, group, Picture{Group: group}, func(person string) error {
 			return f.pictures(fsys, Picture{Path: path.Join(group, person), Group: group, Person: person})
 		})
 	})
 }
 
 func (f *Folder) people(fsys fs.FS) error {
-	return f.each(fsys, ".", Picture{}, func(person string) error {
+	return f.eachFolder(fsys, ".", Picture{}, func(person string) error {
 		return f.pictures(fsys, Picture{Path: person, Person: person})
 	})
 }
 
-// each visits the folders in a folder; files there show nobody in particular.
-func (f *Folder) each(fsys fs.FS, dir string, of Picture, visit func(name string) error) error {
-	entries, err := fs.ReadDir(fsys, dir)
+// eachFolder visits the folders in a folder and skips the files, which belong to nobody.
+func (f *Folder) eachFolder(fsys fs.FS, dir string, of Picture, visit func(name string) error) error {
+	entries, err := picturefile.List(fsys, dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		of.Path = path.Join(dir, e.Name())
+		of.Path = e.Path
 		switch {
-		case picturefile.Hidden(e.Name()):
 		case e.IsDir():
 			if err := visit(e.Name()); err != nil {
 				return err
 			}
 		case e.Type()&fs.ModeSymlink != 0:
-			f.passOver(of, picturefile.Against(fsys, of.Path, e))
+			f.skip(of, e.Problem())
 		default:
-			f.passOver(of, "does not lie in a person's folder")
+			f.skip(of, "does not lie in a person's folder")
 		}
 	}
 	return nil
@@ -147,22 +142,18 @@ func (f *Folder) each(fsys fs.FS, dir string, of Picture, visit func(name string
 
 // pictures lists the folder of a person.
 func (f *Folder) pictures(fsys fs.FS, of Picture) error {
-	dir := of.Path
-	entries, err := fs.ReadDir(fsys, dir)
+	entries, err := picturefile.List(fsys, of.Path)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		of.Path = path.Join(dir, e.Name())
-		switch {
-		case picturefile.Hidden(e.Name()):
-			continue
-		case e.IsDir():
-			f.passOver(of, "folders in a person's folder are not looked into")
-			continue
+		of.Path = e.Path
+		reason := "folders in a person's folder are not looked into"
+		if !e.IsDir() {
+			reason = e.Problem()
 		}
-		if reason := picturefile.Against(fsys, of.Path, e); reason != "" {
-			f.passOver(of, reason)
+		if reason != "" {
+			f.skip(of, reason)
 			continue
 		}
 		f.Pictures = append(f.Pictures, of)
@@ -170,6 +161,6 @@ func (f *Folder) pictures(fsys fs.FS, of Picture) error {
 	return nil
 }
 
-func (f *Folder) passOver(p Picture, reason string) {
+func (f *Folder) skip(p Picture, reason string) {
 	f.PassedOver = append(f.PassedOver, Failure{Picture: p, Kind: PassedOver, Reasons: []string{reason}})
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// outcome adds up what was compared.
-func (c *comparing) outcome() Comparison {
+// outcome sums up the comparisons.
+func (c *comparer) outcome() Comparison {
 	out := Comparison{
 		People: c.people, Templates: len(c.templates),
 		Pairs: c.all.tradeoff(), Searches: c.searches(),
@@ -22,7 +22,7 @@ func (c *comparing) outcome() Comparison {
 	return out
 }
 
-func (c *comparing) groupOutcome(g int, name string) Group {
+func (c *comparer) groupOutcome(g int, name string) Group {
 	out := Group{Name: name, Pairs: c.within[g].tradeoff(), RankOne: c.rankOne(g)}
 	people := map[int]bool{}
 	for i := range c.templates {
@@ -36,9 +36,8 @@ func (c *comparing) groupOutcome(g int, name string) Group {
 }
 
 // rankOne counts the mated searches that have the right person first, of the
-// pictures of one group or, for -1, of all. Where there is nobody else, the right
-// person is no finding.
-func (c *comparing) rankOne(group int) (p Proportion) {
+// pictures of one group or, for -1, of all. A search without a stranger does not count.
+func (c *comparer) rankOne(group int) (p Proportion) {
 	for i, b := range c.best {
 		if group >= 0 && c.group[i] != group || math.IsInf(b.mate, -1) || math.IsInf(b.stranger, -1) {
 			continue
@@ -51,7 +50,7 @@ func (c *comparing) rankOne(group int) (p Proportion) {
 	return p
 }
 
-func (c *comparing) searches() Tradeoff {
+func (c *comparer) searches() Tradeoff {
 	var s collected
 	for _, b := range c.best {
 		if !math.IsInf(b.mate, -1) {
@@ -64,11 +63,11 @@ func (c *comparing) searches() Tradeoff {
 	return s.tradeoff()
 }
 
-// ranked is how many pairs a ranking keeps.
-const ranked = 10
+// rankingSize is how many pairs a ranking keeps.
+const rankingSize = 10
 
-// ranking keeps the highest scores. Equal scores are ranked by the templates, so
-// that the order in which they come does not matter.
+// ranking keeps the highest scores. Equal scores are ranked by the
+// templates, so that the order in which they are added does not matter.
 type ranking struct{ kept []rankedPair }
 
 type rankedPair struct {
@@ -76,8 +75,8 @@ type rankedPair struct {
 	score float64
 }
 
-func (r *ranking) offer(i, j int, score float64) {
-	if len(r.kept) == ranked && score < r.kept[ranked-1].score {
+func (r *ranking) add(i, j int, score float64) {
+	if len(r.kept) == rankingSize && score < r.kept[rankingSize-1].score {
 		return
 	}
 	p := rankedPair{i, j, score}
@@ -85,7 +84,7 @@ func (r *ranking) offer(i, j int, score float64) {
 		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.i, b.i), cmp.Compare(a.j, b.j))
 	})
 	r.kept = slices.Insert(r.kept, at, p)
-	r.kept = r.kept[:min(len(r.kept), ranked)]
+	r.kept = r.kept[:min(len(r.kept), rankingSize)]
 }
 
 func (r *ranking) pairs(templates []Template, sign float64) []Pair {

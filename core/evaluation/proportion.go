@@ -13,8 +13,8 @@ func (p Proportion) Rate() float64 {
 	return float64(p.Count) / float64(p.Trials)
 }
 
-// deviate is the 97.5 % quantile of the standard normal distribution.
-const deviate = 1.959963984540054
+// z975 is the 97.5 % quantile of the standard normal distribution.
+const z975 = 1.959963984540054
 
 // Interval returns bounds that hold the true rate with a confidence of about
 // 95 %: those of Wilson ("Probable inference, the law of succession, and
@@ -33,19 +33,19 @@ func (p Proportion) Interval() (low, high float64) {
 	case p.Count == p.Trials:
 		return max(0, 1-3/n), 1
 	}
-	const z2 = deviate * deviate
+	const z2 = z975 * z975
 	r := p.Rate()
 	centre := r + z2/(2*n)
-	half := deviate * math.Sqrt(r*(1-r)/n+z2/(4*n*n))
+	half := z975 * math.Sqrt(r*(1-r)/n+z2/(4*n*n))
 	return (centre - half) / (1 + z2/n), (centre + half) / (1 + z2/n)
 }
 
-// enough is the rule of thirty: with 30 errors the true rate lies within 30 % of
+// minErrors is the number of the rule of thirty: with 30 errors the true rate lies within 30 % of
 // the observed one with a confidence of 90 % (Doddington et al., "The NIST
 // speaker recognition evaluation - overview, methodology, systems, results,
 // perspective", Speech Communication 31, 2000).
-const enough = 30
+const minErrors = 30
 
 // measurable reports whether so many trials measure a rate by the rule of
 // thirty.
-func measurable(rate float64, trials int) bool { return rate*float64(trials) >= enough }
+func measurable(rate float64, trials int) bool { return rate*float64(trials) >= minErrors }

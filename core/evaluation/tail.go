@@ -7,9 +7,9 @@ import "math"
 // as exp(-excess/Scale). This is the generalised Pareto distribution of extreme
 // value theory with shape 0 (Pickands, "Statistical inference using extreme
 // order statistics", Annals of Statistics 3, 1975), whose maximum likelihood
-// scale is the mean excess. Scores of strangers fall faster than that where they
-// are about normal, so the thresholds it gives err on the safe side; a tail made
-// heavier by twins or mislabelled pictures that are not in the data is not seen.
+// scale is the mean excess. Scores of strangers that are about normal fall faster
+// than that, so its thresholds err on the safe side; twins or mislabelled pictures that
+// are not in the data would make the true tail heavier.
 type Tail struct {
 	From     Threshold
 	Rate     float64
@@ -23,8 +23,8 @@ const (
 	tailMost = 1000
 )
 
-// FitTail returns the tail of the scores of strangers, false where fewer than 30
-// would have to carry it: below 300 scores, or with many equal ones.
+// FitTail returns the tail of the scores of strangers. It reports false if fewer than 30
+// scores are in it: with fewer than 300 scores, or with many equal ones.
 func FitTail(strangers Distribution) (Tail, bool) {
 	n := strangers.Count()
 	if n == 0 {
@@ -33,21 +33,21 @@ func FitTail(strangers Distribution) (Tail, bool) {
 	wanted := min(tailPart*float64(n), tailMost)
 	from := strangers.Limit(wanted / float64(n))
 	k := strangers.AtLeast(from)
-	if k < enough {
+	if k < minErrors {
 		return Tail{}, false
 	}
-	return Tail{From: from, Rate: float64(k) / float64(n), Scale: strangers.excess(from), Excesses: k}, true
+	return Tail{From: from, Rate: float64(k) / float64(n), Scale: strangers.meanExcess(from), Excesses: k}, true
 }
 
 // Limit returns the lowest threshold that at most the part rate of strangers
 // reach, for a rate of at most Tail.Rate, Unreachable beyond 1.
 func (t Tail) Limit(rate float64) Threshold { return t.limit(rate, t.Scale) }
 
-// LimitInterval returns bounds that hold the limit with a confidence of about
-// 95 %, as far as the form of the tail is right: the standard error of the scale
+// LimitInterval returns bounds of the limit with a confidence of about 95 %, if the form
+// of the tail is right: the standard error of the scale
 // is scale/sqrt(excesses).
 func (t Tail) LimitInterval(rate float64) (low, high Threshold) {
-	spread := deviate / math.Sqrt(float64(t.Excesses))
+	spread := z975 / math.Sqrt(float64(t.Excesses))
 	return t.limit(rate, t.Scale*max(0, 1-spread)), t.limit(rate, t.Scale*(1+spread))
 }
 
@@ -63,13 +63,12 @@ func (t Tail) At(th Threshold) float64 {
 	return t.Rate * math.Exp(-(th-t.From).Cosine()/t.Scale)
 }
 
-// doubt is how unlikely counts must be under a tail to contradict it.
-const doubt = 1e-3
+// significance is the probability under a tail below which counts contradict it.
+const significance = 1e-3
 
-// Contradicted returns the lowest threshold at which more strangers were counted
-// than the tail can explain, with the number that it expects there: where 30 are
-// too few to measure a rate, they may still be too many to be chance. Wrong
-// labels and twins look like that.
+// Contradicted returns the lowest threshold that significantly more strangers reach than
+// the tail predicts, with the number that it predicts. Fewer than 30 do not measure a
+// rate, but may still be too many for chance. Wrong labels and twins have this effect.
 func (t Tradeoff) Contradicted() (th Threshold, expected float64, contradicted bool) {
 	tail, ok := FitTail(t.Strangers)
 	if !ok {
@@ -78,7 +77,7 @@ func (t Tradeoff) Contradicted() (th Threshold, expected float64, contradicted b
 	for th := tail.From; t.Strangers.AtLeast(th) > 0; th++ {
 		count := t.Strangers.AtLeast(th)
 		expected := tail.At(th) * float64(t.Strangers.Count())
-		if count < enough && poissonAtLeast(count, expected) < doubt {
+		if count < minErrors && poissonAtLeast(count, expected) < significance {
 			return th, expected, true
 		}
 	}

@@ -2,8 +2,8 @@ package evaluation
 
 import "math"
 
-// Tradeoff is what mated and non-mated comparisons scored: at each threshold
-// errors of one kind are bought with errors of the other.
+// Tradeoff holds the scores of mated and non-mated comparisons: a higher threshold has
+// fewer false matches and more false non-matches.
 type Tradeoff struct{ Mated, Strangers Distribution }
 
 // FalseMatch returns the false match rate (FMR) at a threshold: the part of
@@ -21,16 +21,15 @@ type Basis string
 const (
 	// Measured is where at least 30 false matches were to be expected.
 	Measured Basis = "measured"
-	// Few is where fewer were counted: the threshold is uncertain.
+	// Few is where fewer are to be expected: the threshold is uncertain.
 	Few Basis = "few"
-	// Extrapolated is where the Tail says what was not measured.
+	// Extrapolated is where the threshold comes from the Tail.
 	Extrapolated Basis = "extrapolated"
-	// Unknown is where nothing can be said; there is no threshold.
+	// Unknown is where there is no threshold.
 	Unknown Basis = "unknown"
 )
 
-// Point is the threshold of a wanted rate of false matches, and what was counted
-// at it.
+// Point is the threshold for a target rate of false matches, with the counts at it.
 type Point struct {
 	Target    float64
 	Basis     Basis
@@ -45,21 +44,17 @@ type Point struct {
 // 1. It is counted where the pairs of strangers measure such a rate, and
 // extrapolated where they do not.
 func (t Tradeoff) At(target float64) Point {
-	p := Point{Target: target, Basis: Measured}
 	n := t.Strangers.Count()
 	if measurable(target, n) {
-		p.Threshold = t.Strangers.Limit(target)
-		p.Low, p.High = p.Threshold, p.Threshold
-		return t.count(p)
+		return t.Counted(target)
 	}
 	tail, ok := FitTail(t.Strangers)
 	if !ok {
 		return Point{Target: target, Basis: Unknown}
 	}
-	p.Basis = Extrapolated
-	// What was measured stays a bound: the threshold of a lower rate is not
-	// below that of a higher one.
-	measured := t.Strangers.Limit(min(1, enough/float64(n)))
+	p := Point{Target: target, Basis: Extrapolated}
+	// The threshold of a lower rate is not below the measured one of a higher rate.
+	measured := t.Strangers.Limit(min(1, minErrors/float64(n)))
 	p.Threshold = max(measured, tail.Limit(target))
 	low, high := tail.LimitInterval(target)
 	p.Low, p.High = max(measured, low), max(measured, high)
@@ -92,11 +87,11 @@ func (t Tradeoff) count(p Point) Point {
 // can be fitted.
 func (t Tradeoff) Estimate(th Threshold) (float64, Basis) {
 	counted := t.FalseMatch(th)
-	if counted.Count >= enough {
+	if counted.Count >= minErrors {
 		return counted.Rate(), Measured
 	}
 	if tail, ok := FitTail(t.Strangers); ok {
-		return min(enough/float64(counted.Trials), tail.At(th)), Extrapolated
+		return min(minErrors/float64(counted.Trials), tail.At(th)), Extrapolated
 	}
 	if counted.Count > 0 {
 		return counted.Rate(), Few

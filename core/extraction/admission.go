@@ -10,74 +10,73 @@ import (
 	"imago/ports"
 )
 
-// admission lets a bounded number of pictures be worked on at once and a
-// bounded number wait.
+// admission bounds how many pictures are worked on at once and how many wait.
 type admission struct {
 	workers chan struct{}
 	waiting chan struct{}
 	mu      sync.Mutex
-	// expected is the number of reservations that are held, all and by client.
-	expected int
-	by       map[string]int
-	// refused is the client that was turned away last, at some time.
-	refused   string
-	refusedAt time.Time
-	// pace is how long the work on one picture takes, a moving mean in
-	// nanoseconds; 0 before the first.
-	pace atomic.Int64
+	// reserved is the number of reservations held, in all and by client.
+	reserved int
+	byClient map[string]int
+	// lastRefused is the client that was turned away last, and when.
+	lastRefused   string
+	lastRefusedAt time.Time
+	// meanTime is a moving mean of the time that a picture takes, in nanoseconds; 0
+	// before the first.
+	meanTime atomic.Int64
 }
 
 func newAdmission(workers, queue int) *admission {
-	return &admission{workers: make(chan struct{}, workers), waiting: make(chan struct{}, queue), by: map[string]int{}}
+	return &admission{workers: make(chan struct{}, workers), waiting: make(chan struct{}, queue), byClient: map[string]int{}}
 }
 
 // reserve is Extractor.Reserve.
 func (a *admission) reserve(client string) (release func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.hasPlace(client) && a.crowded() {
-		a.refused, a.refusedAt = client, time.Now()
+	if !a.mayReserve(client) && a.saturated() {
+		a.lastRefused, a.lastRefusedAt = client, time.Now()
 		return nil, a.overloaded()
 	}
-	a.expect(client, 1)
+	a.addReserved(client, 1)
 	return sync.OnceFunc(func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.expect(client, -1)
+		a.addReserved(client, -1)
 	}), nil
 }
 
 const (
-	// shareOfRest is how many times as many places as are left a client may hold
-	// while others want some.
-	shareOfRest = 3
-	// wanting is how long a client that was turned away is expected to come back.
-	wanting = 10 * time.Second
+	// maxShare is how many places a client may hold for each place that is free, while
+	// others want some.
+	maxShare = 3
+	// refusedFor is how long a client that was turned away counts as wanting a place.
+	refusedFor = 10 * time.Second
 )
 
-// hasPlace reports whether there is a place for a further picture of a client.
-func (a *admission) hasPlace(client string) bool {
-	left, own := cap(a.workers)+cap(a.waiting)-a.expected, a.by[client]
-	others := own < a.expected || a.refused != client && time.Since(a.refusedAt) < wanting
-	return left > 0 && (own == 0 || !others || own < shareOfRest*left)
+// mayReserve reports whether there is a place for another picture of a client.
+func (a *admission) mayReserve(client string) bool {
+	left, own := cap(a.workers)+cap(a.waiting)-a.reserved, a.byClient[client]
+	others := own < a.reserved || a.lastRefused != client && time.Since(a.lastRefusedAt) < refusedFor
+	return left > 0 && (own == 0 || !others || own < maxShare*left)
 }
 
-func (a *admission) expect(client string, n int) {
-	a.expected += n
-	if a.by[client] += n; a.by[client] == 0 {
-		delete(a.by, client)
+func (a *admission) addReserved(client string, n int) {
+	a.reserved += n
+	if a.byClient[client] += n; a.byClient[client] == 0 {
+		delete(a.byClient, client)
 	}
 }
 
-// crowded reports whether no worker is free and the queue is half full or more:
-// those who hold reservations keep the workers busy.
-func (a *admission) crowded() bool {
+// saturated reports whether no worker is free and the queue is at least half full, so
+// that those who hold reservations keep the workers busy.
+func (a *admission) saturated() bool {
 	return len(a.workers) == cap(a.workers) && 2*len(a.waiting) >= cap(a.waiting)
 }
 
 // enter waits for a worker, in the order of arrival. On success leave must be
-// called. It answers ErrOverloaded at once when as many wait already as may, or
-// so many that ctx would end before the turn came.
+// called. It answers ErrOverloaded at once when the queue is full, or so long that
+// ctx would end before a worker is free.
 func (a *admission) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -87,7 +86,7 @@ func (a *admission) enter(ctx context.Context) error {
 		return nil
 	default:
 	}
-	if !a.inTime(ctx) {
+	if !a.meetsDeadline(ctx) {
 		return a.overloaded()
 	}
 	select {
@@ -101,7 +100,7 @@ func (a *admission) enter(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// Where both were possible at once the choice was by chance.
+	// When both cases are ready, select chooses at random.
 	if err := ctx.Err(); err != nil {
 		<-a.workers
 		return err
@@ -109,9 +108,8 @@ func (a *admission) enter(ctx context.Context) error {
 	return nil
 }
 
-// spare takes an idle worker, if there is one, for work that could be done without.
-// release gives it back.
-func (a *admission) spare() (release func(), ok bool) {
+// tryWorker takes a worker if one is idle. release gives it back.
+func (a *admission) tryWorker() (release func(), ok bool) {
 	select {
 	case a.workers <- struct{}{}:
 		return func() { <-a.workers }, true
@@ -120,26 +118,26 @@ func (a *admission) spare() (release func(), ok bool) {
 	}
 }
 
-// inTime reports whether those who wait will probably have had their turn before
-// ctx ends.
-func (a *admission) inTime(ctx context.Context) bool {
+// meetsDeadline reports whether a worker will probably be free for one more picture
+// before ctx ends.
+func (a *admission) meetsDeadline(ctx context.Context) bool {
 	deadline, bounded := ctx.Deadline()
-	turns := time.Duration(len(a.waiting)+1) * time.Duration(a.pace.Load()) / time.Duration(cap(a.workers))
-	return !bounded || time.Until(deadline) > turns
+	wait := time.Duration(len(a.waiting)+1) * time.Duration(a.meanTime.Load()) / time.Duration(cap(a.workers))
+	return !bounded || time.Until(deadline) > wait
 }
 
 func (a *admission) overloaded() error {
-	return fmt.Errorf("extraction: %w: %d of %d pictures in work and %d of %d waiting",
+	return fmt.Errorf("extraction: %w: %d of %d pictures in progress and %d of %d waiting",
 		ports.ErrOverloaded, len(a.workers), cap(a.workers), len(a.waiting), cap(a.waiting))
 }
 
-// leave ends the work that was begun at a time.
+// leave gives back the worker that was taken at a time.
 func (a *admission) leave(began time.Time) {
-	const weight = 8 // of the past: the last dozen pictures or so count
+	const weight = 8 // of the past: about the last dozen pictures count
 	took := int64(time.Since(began))
-	if old := a.pace.Load(); old > 0 {
-		took = old + (took-old)/weight // concurrent updates may lose one, which is no harm
+	if old := a.meanTime.Load(); old > 0 {
+		took = old + (took-old)/weight // a concurrent update may be lost, which does not matter
 	}
-	a.pace.Store(took)
+	a.meanTime.Store(took)
 	<-a.workers
 }

@@ -72,8 +72,8 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// While there is too much to do one client cannot keep every place from others, who
-// have to come only once in vain.
+// Under overload one client cannot keep every place from others, who
+// are refused at most once.
 func TestReservationsAreShared(t *testing.T) {
 	g := newGated()
 	x := extraction.New(&decoder{width: 640, height: 640}, g, embedFunc(unit), extraction.Options{Workers: 1, Queue: 15, DetectSizes: []int{640}})

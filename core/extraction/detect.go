@@ -7,42 +7,58 @@ import (
 	"imago/ports"
 )
 
-// Detect returns the faces of a picture and what the gate has against enrolling
-// it, without making a template. A picture without a face is no error: the
-// answer has no faces and the reason.
+// Detection is what is found on a picture before anything is enrolled or
+// searched with it.
+type Detection struct {
+	// Width and Height are the size of the upright original in pixels.
+	Width, Height int
+	// Faces are all faces, the largest first, in pixels of the upright
+	// original. The first is the one that an enrolment and a search use.
+	Faces []ports.Face
+	// Turn is by how many degrees clockwise, a multiple of 90 below 360, the picture
+	// has to be turned for the first face to be upright, to within 45 degrees. The
+	// landmarks tell the rest of a face's roll.
+	Turn int
+	// Reasons are those for which the picture would be refused at enrolment;
+	// none means that it would be accepted.
+	Reasons []string
+}
+
+// Detect returns the faces of a picture and the gate's reasons against enrolling it,
+// without computing a template. A picture without a face is no error: the Detection
+// then has no faces and that reason.
 //
 // Errors: those of Probe, but for the missing face.
-func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gate) (ports.Detection, error) {
-	done, err := x.work(ctx)
+func (x *Extractor) Detect(ctx context.Context, picture []byte, gate quality.Gate) (Detection, error) {
+	done, err := x.acquireWorker(ctx)
 	if err != nil {
-		return ports.Detection{}, err
+		return Detection{}, err
 	}
 	defer done()
 
 	f, err := x.find(ctx, picture)
 	defer x.release(f)
 	if err != nil {
-		return ports.Detection{}, err
+		return Detection{}, err
 	}
-	d := ports.Detection{Width: f.img.FullWidth, Height: f.img.FullHeight}
+	d := Detection{Width: f.img.FullWidth, Height: f.img.FullHeight}
 	if len(f.faces) == 0 {
 		d.Reasons = []string{ReasonNoFace}
 		return d, nil
 	}
-	sample, err := x.sample(ctx, picture, f)
+	sample, img, err := x.sample(ctx, picture, f, 0)
 	if err != nil {
-		return ports.Detection{}, err
+		return Detection{}, err
 	}
 	d.Reasons, d.Turn = gate.Reasons(sample), sample.Turn
 	for _, face := range f.faces {
 		d.Faces = append(d.Faces, original(face, f.img.Reduction()))
 	}
-	// What was measured again lies in the finer copy.
-	d.Faces[0].Landmarks = original(sample.Face, f.finest().Reduction()).Landmarks
+	d.Faces[0].Landmarks = original(sample.Face, img.Reduction()).Landmarks
 	return d, nil
 }
 
-// original carries a face from a reduced copy of a picture to the original.
+// original maps a face from a reduced copy of a picture to the original.
 func original(face ports.Face, reduction float64) ports.Face {
 	b := face.Box
 	face.Box = ports.Box{

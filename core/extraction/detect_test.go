@@ -52,7 +52,7 @@ func TestDetectSaysThatThereIsNoFace(t *testing.T) {
 	x := extraction.New(&decoder{width: 100, height: 80}, fixed(), embedFunc(noEmbedder), one)
 	d, err := x.Detect(t.Context(), nil, quality.Gate{})
 	require.NoError(t, err)
-	require.Equal(t, ports.Detection{Width: 100, Height: 80, Reasons: []string{extraction.ReasonNoFace}}, d)
+	require.Equal(t, extraction.Detection{Width: 100, Height: 80, Reasons: []string{extraction.ReasonNoFace}}, d)
 }
 
 // Detection waits in the same queue as enrolments and searches.

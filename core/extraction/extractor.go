@@ -2,6 +2,7 @@ package extraction
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -20,24 +21,23 @@ const ReasonNoFace = "no face detected in the provided image"
 
 // Options size an Extractor.
 type Options struct {
-	// Workers is how many pictures are worked on at once, at least 1. One that
-	// would be idle helps with a picture that another works on.
+	// Workers is how many pictures are worked on at once, at least 1. An idle worker
+	// takes half of the detections of a picture that another works on.
 	Workers int
 	// Queue is how many more may wait.
 	Queue int
 	// DetectSizes are the longer sides in pixels at which faces are looked
 	// for, ascending, at least one.
 	DetectSizes []int
-	// Refine has the landmarks of the chosen face measured again in upright
-	// crops of it.
+	// Refine measures the landmarks of the chosen face again, in upright crops of it.
 	Refine bool
-	// SmallestFace is how wide a face may be, in pixels of the upright original, and
-	// still be found however large the picture is; 0 has no picture be looked at in
-	// more pixels than DetectSizes.
+	// SmallestFace is the width, in pixels of the upright original, from which faces are
+	// found in pictures of any size. With 0 nothing is searched at sizes above
+	// DetectSizes.
 	SmallestFace float64
-	// ThreadTime returns the processor time that the calling thread has used, and
-	// Spent is told how much of it the work on the picture of a context took. Both
-	// may be nil.
+	// ThreadTime returns the processor time that the calling thread has used. Spent is
+	// called with the processor time that a picture took and the context of its call.
+	// Both may be nil.
 	ThreadTime func() time.Duration
 	Spent      func(ctx context.Context, took time.Duration)
 }
@@ -47,22 +47,18 @@ type Extractor struct {
 	decoder   ports.Decoder
 	detector  ports.Detector
 	embedder  ports.Embedder
+	options   Options
 	admission *admission
-	sizes     []int
-	refine    bool
-	time      func() time.Duration
-	spent     func(context.Context, time.Duration)
-	smallest  float64
-	spaces    sync.Pool // of *workspace
+	pool      sync.Pool // of *buffers
 }
 
 // New returns an Extractor over the three ports.
 func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder, o Options) *Extractor {
+	o.DetectSizes = slices.Clone(o.DetectSizes)
 	return &Extractor{
-		decoder: decoder, detector: detector, embedder: embedder,
-		admission: newAdmission(o.Workers, o.Queue), sizes: slices.Clone(o.DetectSizes), refine: o.Refine, smallest: o.SmallestFace,
-		time: o.ThreadTime, spent: o.Spent,
-		spaces: sync.Pool{New: func() any { return new(workspace) }},
+		decoder: decoder, detector: detector, embedder: embedder, options: o,
+		admission: newAdmission(o.Workers, o.Queue),
+		pool:      sync.Pool{New: func() any { return new(buffers) }},
 	}
 }
 
@@ -73,33 +69,52 @@ func New(decoder ports.Decoder, detector ports.Detector, embedder ports.Embedder
 // unusable or shows no face; ErrOverloaded when no worker is free and the queue
 // is full; ErrUnavailable; the context's error.
 func (x *Extractor) Probe(ctx context.Context, picture []byte) ([]float32, error) {
-	return x.extract(ctx, picture, func(quality.Sample) error { return nil })
+	template, err := x.extractOne(ctx, picture, func(quality.Sample, *Explanation) error { return nil })
+	return template.Vector, err
 }
 
 // Enrol is Probe for a picture that is to be enrolled: the gate's reasons
-// against it make a Refusal of kind ErrInvalid.
-func (x *Extractor) Enrol(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, error) {
-	return x.extract(ctx, picture, func(s quality.Sample) error {
+// against it make a Refusal of kind ErrInvalid. The template has its chip.
+func (x *Extractor) Enrol(ctx context.Context, picture []byte, gate quality.Gate) (Template, error) {
+	var chip *ports.Chip
+	template, err := x.extractOne(ctx, picture, func(s quality.Sample, _ *Explanation) error {
 		if reasons := gate.Reasons(s); len(reasons) > 0 {
 			return ports.Refuse(ports.ErrInvalid, reasons...)
 		}
+		chip = s.Chip
 		return nil
 	})
+	template.Chip = chip
+	return template, err
 }
 
-// Load returns how many workers are busy now and how many pictures wait.
+// Template is what was made of one face of a picture.
+type Template struct {
+	Vector      []float32 // a unit vector
+	Explanation Explanation
+	// Chip is what the vector was made of. Only Enrol sets it.
+	Chip *ports.Chip
+}
+
+// ProbeAll is Explain for the largest faces of a picture, at most a number of them, the
+// largest first. The picture is searched in every turn. A face that cannot be aligned is
+// left out, unless it is the largest.
+func (x *Extractor) ProbeAll(ctx context.Context, picture []byte, most int, gate quality.Gate) ([]Template, error) {
+	return x.extract(ctx, picture, most, explaining(gate))
+}
+
+// Load returns how many workers are busy and how many pictures wait.
 func (x *Extractor) Load() (working, waiting int) {
 	return len(x.admission.workers), len(x.admission.waiting)
 }
 
-// Reserve announces a picture of a client that is still to be received and then to
-// be given to one of the other methods, so that a picture that could not be worked
-// on need not be received first. It answers ErrOverloaded when as many are announced
-// as can be in work and waiting, or, while other clients want places, this one has
-// three times as many as are left, and nothing but overload keeps them: while
-// pictures arrive slowly and fewer than half of the places in the queue are
-// taken, more are let in. The release must be called when the work is done or
-// given up; a second call does nothing.
+// Reserve reserves a place for a picture of a client before it is received, so that one
+// that could not be worked on is refused before its body is read. It answers
+// ErrOverloaded when every place is reserved or, while other clients want places, when
+// this client holds three times as many as are free. It refuses nobody while a worker
+// is free or the queue is less than half full: the reserved pictures then arrive more
+// slowly than they are worked on. release must be called when the work is done or given
+// up; a second call does nothing.
 func (x *Extractor) Reserve(client string) (release func(), err error) {
 	return x.admission.reserve(client)
 }
@@ -109,8 +124,22 @@ func (x *Extractor) Capacity() (workers, queue int) {
 	return cap(x.admission.workers), cap(x.admission.waiting)
 }
 
-func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(quality.Sample) error) ([]float32, error) {
-	done, err := x.work(ctx)
+// An acceptFunc completes what is told of a face, or refuses it.
+type acceptFunc func(quality.Sample, *Explanation) error
+
+// extractOne is extract for the largest face.
+func (x *Extractor) extractOne(ctx context.Context, picture []byte, accept acceptFunc) (Template, error) {
+	templates, err := x.extract(ctx, picture, 1, accept)
+	if err != nil {
+		return Template{}, err
+	}
+	return templates[0], nil
+}
+
+// extract makes templates of the largest faces of a picture, at most a number of them and
+// at least one.
+func (x *Extractor) extract(ctx context.Context, picture []byte, most int, accept acceptFunc) ([]Template, error) {
+	done, err := x.acquireWorker(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,37 +153,55 @@ func (x *Extractor) extract(ctx context.Context, picture []byte, accept func(qua
 	if len(f.faces) == 0 {
 		return nil, ports.Refuse(ports.ErrInvalid, ReasonNoFace)
 	}
-	sample, err := x.sample(ctx, picture, f)
+	if most > 1 {
+		if err := x.addTurned(ctx, f, most); err != nil {
+			return nil, err
+		}
+	}
+	var templates []Template
+	var chips []*ports.Chip
+	for i := range min(most, len(f.faces)) {
+		sample, _, err := x.sample(ctx, picture, f, i)
+		if i > 0 && errors.Is(err, ports.ErrInvalid) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		seen := Explanation{Box: original(f.faces[i], f.img.Reduction()).Box, Faces: len(f.faces), Turn: sample.Turn}
+		if err := accept(sample, &seen); err != nil {
+			return nil, err
+		}
+		templates, chips = append(templates, Template{Explanation: seen}), append(chips, sample.Chip)
+	}
+	vectors, err := x.embedder.Embed(ctx, chips)
 	if err != nil {
 		return nil, err
 	}
-	if err := accept(sample); err != nil {
-		return nil, err
+	if len(vectors) != len(chips) {
+		return nil, fmt.Errorf("extraction: %w: %d vectors for %d chips", ports.ErrUnavailable, len(vectors), len(chips))
 	}
-	vectors, err := x.embedder.Embed(ctx, []*ports.Chip{sample.Chip})
-	if err != nil {
-		return nil, err
+	for i := range templates {
+		templates[i].Vector = vectors[i]
 	}
-	if len(vectors) != 1 {
-		return nil, fmt.Errorf("extraction: %w: %d vectors for one chip", ports.ErrUnavailable, len(vectors))
-	}
-	return vectors[0], nil
+	return templates, nil
 }
 
-// work waits for a worker. On success done must be called when the work is done, by
-// the same goroutine, which stays on its thread until then.
-func (x *Extractor) work(ctx context.Context) (done func(), err error) {
+// acquireWorker waits for a worker. On success done must be called when the work is
+// done, by the same goroutine, which is locked to its thread until then.
+func (x *Extractor) acquireWorker(ctx context.Context) (done func(), err error) {
 	if err := x.admission.enter(ctx); err != nil {
 		return nil, err
 	}
 	began := time.Now()
-	if x.time == nil || x.spent == nil {
+	o := &x.options
+	if o.ThreadTime == nil || o.Spent == nil {
 		return func() { x.admission.leave(began) }, nil
 	}
 	runtime.LockOSThread()
-	before := x.time()
+	before := o.ThreadTime()
 	return func() {
-		x.spent(ctx, x.time()-before)
+		o.Spent(ctx, o.ThreadTime()-before)
 		runtime.UnlockOSThread()
 		x.admission.leave(began)
 	}, nil
@@ -162,26 +209,28 @@ func (x *Extractor) work(ctx context.Context) (done func(), err error) {
 
 // found is a decoded picture with its faces, the largest first.
 type found struct {
-	img    *ports.Image
-	finer  *ports.Image // with more pixels, where the largest face needs them
-	faces  []ports.Face // in pixels of img, as it was sent
-	stance stance       // of the first face
-	space  *workspace
+	img         *ports.Image
+	finer       *ports.Image  // a copy with more pixels, where a face needs them
+	faces       []ports.Face  // in pixels of img as it was sent
+	orientation orientation   // of the first face, by which the picture was turned
+	oriented    []orientation // of each face, after addTurned; score 0 where not measured
+	buffers     *buffers
 }
 
-// release gives the decoded copies of a picture back. What was made from them keeps
-// no part of them.
+// release releases the decoded copies of a picture, to which nothing refers any more.
 func (x *Extractor) release(f *found) {
 	x.decoder.Release(f.img)
 	x.decoder.Release(f.finer)
-	x.spaces.Put(f.space)
+	x.pool.Put(f.buffers)
 }
 
-// find decodes a picture, looks for faces and settles how they lie. What it returns is
-// to be released, also beside an error.
+func (x *Extractor) largestSize() int { return x.options.DetectSizes[len(x.options.DetectSizes)-1] }
+
+// find decodes a picture, detects the faces and measures how they are oriented. What it
+// returns must be released, with an error too.
 func (x *Extractor) find(ctx context.Context, picture []byte) (f *found, err error) {
-	f = &found{space: x.spaces.Get().(*workspace)}
-	if f.img, err = x.decoder.Decode(ctx, picture, x.sizes[len(x.sizes)-1]); err != nil {
+	f = &found{buffers: x.pool.Get().(*buffers)}
+	if f.img, err = x.decoder.Decode(ctx, picture, x.largestSize()); err != nil {
 		return f, err
 	}
 	if f.faces, err = x.detect(ctx, f.img); err != nil {
@@ -190,41 +239,42 @@ func (x *Extractor) find(ctx context.Context, picture []byte) (f *found, err err
 	return f, x.orient(ctx, picture, f)
 }
 
-// sample aligns the largest face of a picture that has one. Its landmarks lie in the
-// finest copy.
-func (x *Extractor) sample(ctx context.Context, picture []byte, f *found) (quality.Sample, error) {
-	face, reduction := f.faces[0], f.img.Reduction()
-	if err := x.sharpen(ctx, picture, f, &face); err != nil {
-		return quality.Sample{}, err
+// sample aligns the i-th face of a picture. The landmarks are in pixels of the copy that
+// it returns.
+func (x *Extractor) sample(ctx context.Context, picture []byte, f *found, i int) (quality.Sample, *ports.Image, error) {
+	face, o, err := f.faces[i], f.orientation, error(nil)
+	if f.oriented != nil {
+		o = f.oriented[i]
 	}
-	if x.refine {
-		if err := x.refineLandmarks(ctx, f.space, f.finest(), &face.Landmarks); err != nil {
-			return quality.Sample{}, err
+	if f.oriented != nil && o.score == 0 {
+		if o, err = x.orientOther(ctx, f, &face); err != nil {
+			return quality.Sample{}, nil, err
+		}
+	}
+	img, err := x.decodeFiner(ctx, picture, f, i, &face)
+	if err != nil {
+		return quality.Sample{}, nil, err
+	}
+	if x.options.Refine {
+		if err := x.refineLandmarks(ctx, f.buffers, img, &face.Landmarks); err != nil {
+			return quality.Sample{}, nil, err
 		}
 	}
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
-		return quality.Sample{}, err
+		return quality.Sample{}, nil, err
 	}
 	return quality.Sample{
-		Face: face, Others: f.faces[1:], Reduction: reduction, Chip: f.space.sampler.Warp(f.finest(), t),
-		Turn: f.stance.turn.degrees(), UprightMargin: f.stance.margin,
-	}, nil
+		Face: face, Others: slices.Concat(f.faces[:i], f.faces[i+1:]), Reduction: f.img.Reduction(), Chip: f.buffers.sampler.Warp(img, t),
+		Turn: o.turn.degrees(), UprightMargin: o.margin,
+	}, img, nil
 }
 
-// finest returns the copy with the most pixels.
-func (f *found) finest() *ports.Image {
-	if f.finer != nil {
-		return f.finer
-	}
-	return f.img
-}
-
-// detect returns the faces of a decoded picture, the largest first. Sizes are
-// tried from small to large until one shows a face that is sufficient.
+// detect returns the faces of a decoded picture, the largest first. It tries the sizes
+// from small to large until it finds a face that is wide enough.
 func (x *Extractor) detect(ctx context.Context, img *ports.Image) ([]ports.Face, error) {
 	var faces []ports.Face
-	for _, size := range x.sizes {
+	for _, size := range x.options.DetectSizes {
 		seen, err := x.detector.Detect(ctx, img, size)
 		if err != nil {
 			return nil, err
@@ -255,27 +305,48 @@ func largerFirst(a, b ports.Face) int {
 	return 0
 }
 
-// sharpen sees to a copy of the picture with as many pixels in the face as the
-// chip needs: a picture that was decoded at a reduced size and has fewer is
-// decoded again, and the face's landmarks are carried over to it.
-func (x *Extractor) sharpen(ctx context.Context, picture []byte, f *found, face *ports.Face) error {
+// decodeFiner returns a copy of the picture in which the i-th face has as many pixels as
+// the chip, as far as the original has them, and moves the face's landmarks to it. The
+// picture is decoded again, at a larger size, where it was decoded at a reduced one that
+// is not enough: once for the largest face and once for all others.
+func (x *Extractor) decodeFiner(ctx context.Context, picture []byte, f *found, i int, face *ports.Face) (*ports.Image, error) {
 	t, err := alignment.Fit(face.Landmarks)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	scale := t.Scale()
-	if scale <= 1 || f.img.Width >= f.img.FullWidth {
-		return nil
+	if t.Scale() <= 1 || f.img.Width >= f.img.FullWidth {
+		return f.img, nil
 	}
-	longer := float64(max(f.img.Width, f.img.Height))
-	if f.finer, err = x.decoder.Decode(ctx, picture, int(math.Round(longer*scale))); err != nil {
-		return err
+	if size := f.sizeFor(t.Scale()); f.finer == nil || f.finer.Width < f.finer.FullWidth && max(f.finer.Width, f.finer.Height) < size {
+		if i > 0 {
+			size = max(size, f.sizeFor(largestScale(f.faces[i:])))
+		}
+		x.decoder.Release(f.finer)
+		if f.finer, err = x.decoder.Decode(ctx, picture, size); err != nil {
+			return nil, err
+		}
 	}
 	face.Landmarks = rescale(face.Landmarks, f.img, f.finer)
-	return nil
+	return f.finer, nil
 }
 
-// rescale carries landmarks from one copy of a picture to another.
+// sizeFor returns the longer side of a copy that is larger than f.img by a scale.
+func (f *found) sizeFor(scale float64) int {
+	return int(math.Round(float64(max(f.img.Width, f.img.Height)) * scale))
+}
+
+// largestScale returns by how much an image must be larger for the chips of all faces
+// that can be aligned.
+func largestScale(faces []ports.Face) (scale float64) {
+	for _, face := range faces {
+		if t, err := alignment.Fit(face.Landmarks); err == nil {
+			scale = max(scale, t.Scale())
+		}
+	}
+	return scale
+}
+
+// rescale maps landmarks from one copy of a picture to another.
 func rescale(l ports.Landmarks, from, to *ports.Image) ports.Landmarks {
 	f := from.Reduction() / to.Reduction()
 	for i := range l {

@@ -206,7 +206,7 @@ func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var asked []int
 			detect := func(_ context.Context, _ *ports.Image, size int) ([]ports.Face, error) {
-				if size == headSize {
+				if size == invertedSize {
 					return nil, nil
 				}
 				asked = append(asked, size)
@@ -226,7 +226,7 @@ func TestDetectSizesGrowUntilAFaceSuffices(t *testing.T) {
 func TestOverload(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	detect := func(_ context.Context, img *ports.Image, _ int) ([]ports.Face, error) {
-		if img.Width == headSize {
+		if img.Width == invertedSize {
 			return nil, nil
 		}
 		entered <- struct{}{}

@@ -78,8 +78,8 @@ func (r *recorder) Embed(_ context.Context, chips []*ports.Chip) ([][]float32, e
 
 func (r *recorder) Space() ports.Space { return ports.Space{} }
 
-// headSize is the side of the crop that is looked at upside down.
-const headSize = 96
+// invertedSize is the side of the crop that is looked at upside down.
+const invertedSize = 96
 
 // The first detection is turned by ten degrees, too large and off its place;
 // after refinement the chip is that of the true landmarks.
@@ -98,7 +98,7 @@ func TestRefinementFindsTheTrueLandmarks(t *testing.T) {
 			if crop == img {
 				return []ports.Face{first}, nil
 			}
-			if crop.Width == headSize {
+			if crop.Width == invertedSize {
 				return nil, nil
 			}
 			looks++
@@ -159,7 +159,7 @@ func crowd(img *ports.Image, face ports.Face, meet func()) (detect detectFunc, l
 		if crop == img {
 			return []ports.Face{face}, nil
 		}
-		if crop.Width == headSize {
+		if crop.Width == invertedSize {
 			return nil, nil
 		}
 		if looks.Add(1) > 1 {

@@ -9,27 +9,27 @@ import (
 	"imago/ports"
 )
 
-// A face on its side or upside down is detected too, often with landmarks that look
-// upright, and the templates of such faces resemble each other: strangers match. So the
-// turn of the chosen face is settled before its landmarks are used, by the detector's
-// own score for the face in crops that are turned. The crops are made from the box
-// alone, which is about right however the face lies; the landmarks are not.
+// A face on its side or upside down is detected too, often with the landmarks of an
+// upright one, and the templates of such faces resemble each other: strangers match. So
+// the orientation of the chosen face is measured before its landmarks are used, by the
+// detector's score for the face in rotated crops. The crops are made from the box alone,
+// which is about right in any orientation; the landmarks are not.
 
 const (
-	// sureScore is a confidence for a face in a picture as it lies from which on the
-	// face does not lie on its side: in 733 pictures turned by 90 and 270 degrees none
-	// reached 0.88, of 740 upright ones 735 reached 0.90 (YuNet-n and YuNet-s). One that
-	// is upside down may reach it (19 of 1,394).
-	sureScore = 0.9
-	// headSize and headFill are those of the look that tells such a face upside down.
-	// It is when that finds it with more confidence, and not when it finds it with less
-	// by headMargin, as it does for eleven in twelve upright ones.
-	headSize, headFill = 96, 0.6
-	headMargin         = 0.06
+	// notSidewaysScore is a score that no face on its side reaches: in 733 pictures
+	// turned by 90 and 270 degrees none reached 0.88, of 740 upright ones 735 reached 0.90
+	// (YuNet-n and YuNet-s). One that is upside down may reach it (19 of 1,394).
+	notSidewaysScore = 0.9
+	// invertedSize and invertedFill describe the crop, turned by 180 degrees, that tells
+	// whether such a face is upside down. It is not when its score there is lower by
+	// invertedMargin or more, as for eleven in twelve upright ones.
+	invertedSize, invertedFill = 96, 0.6
+	invertedMargin             = 0.06
 )
 
-// careful are the looks in each direction where one is not enough. Their mean counts.
-var careful = [...]struct {
+// fullPasses are the crops in each direction where one is not enough. The mean of their
+// scores counts.
+var fullPasses = [...]struct {
 	size int
 	fill float64 // the part of the crop's side that the box's longer side takes
 }{{96, 0.6}, {160, 0.5}}
@@ -47,125 +47,182 @@ type turn int
 // degrees returns the turn in degrees clockwise.
 func (q turn) degrees() int { return int(q) * 90 }
 
-// A stance is how a face lies.
-type stance struct {
+// An orientation is how a face is rotated in a picture.
+type orientation struct {
 	turn turn
-	// score is the confidence in the face as it stands upright.
+	// score is the detector's confidence in the upright face.
 	score float64
-	// margin is by how much it exceeds that in every direction that was looked at and
-	// is at least a quarter turn away.
+	// margin is how much lower it is in every other direction that was measured and is
+	// at least a quarter turn away.
 	margin float64
-	// landmarks are those measured in that direction; nil where no look in it was needed.
+	// landmarks are those detected in the upright crop; nil where none was needed.
 	landmarks *ports.Landmarks
-	// slanted says that the face lies about half-way between two quarters.
-	slanted bool
+	// diagonal says that the face is rotated by about an odd multiple of 45 degrees.
+	diagonal bool
 }
 
-// doubtfulScore is a confidence below which a face is not relied on while the picture
-// was not looked at from all sides; one that is found only then needs leastScore.
-// clearMargin is the like for the margin.
+// A face with at least reliableScore and reliableMargin is taken without searching the
+// picture further. One that is found by searching further needs minScore.
 const (
-	doubtfulScore = 0.85
-	leastScore    = 0.75
-	clearMargin   = 0.03
+	reliableScore  = 0.85
+	minScore       = 0.75
+	reliableMargin = 0.03
 )
 
-// sure reports whether a stance is relied on without looking further.
-func (s stance) sure() bool { return s.score >= doubtfulScore && s.margin >= clearMargin }
+// reliable reports whether the face is taken without searching the picture further.
+func (s orientation) reliable() bool { return s.score >= reliableScore && s.margin >= reliableMargin }
 
-// better reports whether a stance is to be relied on rather than another.
-func (s stance) better(than stance) bool {
-	clear, other := s.margin >= clearMargin, than.margin >= clearMargin
-	return s.score >= leastScore && (clear && !other || clear == other && s.score > than.score)
+// moreReliable reports whether a face is taken in place of another.
+func (s orientation) moreReliable(than orientation) bool {
+	clear, other := s.margin >= reliableMargin, than.margin >= reliableMargin
+	return s.score >= minScore && (clear && !other || clear == other && s.score > than.score)
 }
 
-// orient settles how the largest face lies and, where it is not upright, has the faces
-// be those that the picture shows when it is turned. A picture that shows no face for
-// sure is looked at more closely, then from all sides.
+// orient measures the orientation of the largest face and, where it is not upright,
+// detects the faces in the picture turned upright. A picture without a reliable face is
+// searched in more pixels, then turned in all directions.
 func (x *Extractor) orient(ctx context.Context, picture []byte, f *found) (err error) {
 	if len(f.faces) > 0 {
-		if f.stance, err = x.settle(ctx, f.space, f.img, f.faces[0]); err != nil {
+		if f.orientation, err = x.measureOrientation(ctx, f.buffers, f.img, f.faces[0]); err != nil {
 			return err
 		}
 	}
-	if f.stance.sure() {
-		return x.lookTurned(ctx, f)
+	if f.orientation.reliable() {
+		return x.detectUpright(ctx, f)
 	}
-	if err := x.lookCloser(ctx, picture, f); err != nil || f.stance.sure() {
+	if err := x.detectFiner(ctx, picture, f); err != nil || f.orientation.reliable() {
 		return err
 	}
-	return x.lookAround(ctx, f)
+	return x.detectAllTurns(ctx, f)
 }
 
-// lookAround looks for faces in the picture turned by each quarter and each eighth
-// between them, and takes those of the turn in which the largest is seen best.
-func (x *Extractor) lookAround(ctx context.Context, f *found) error {
-	if f.stance.turn != 0 || f.stance.slanted {
-		f.faces[0].Landmarks = *f.stance.landmarks // unless it is seen better
+// addTurned adds the faces that are detected when the picture is turned otherwise, as long
+// as they are reliable and new: a detector that is shown an upright face may overlook one
+// beside it that lies on its side. At most a number of them are looked at in each turn.
+func (x *Extractor) addTurned(ctx context.Context, f *found, most int) error {
+	f.oriented = make([]orientation, len(f.faces))
+	f.oriented[0] = f.orientation
+	for q := range turn(4) {
+		if q == f.orientation.turn {
+			continue
+		}
+		faces, err := x.detect(ctx, f.buffers.turned(f.img, q))
+		if err != nil {
+			return err
+		}
+		for _, face := range faces[:min(most, len(faces))] {
+			face = q.inverseFace(face, f.img.Width, f.img.Height)
+			if slices.ContainsFunc(f.faces, func(o ports.Face) bool { return iou(face.Box, o.Box) > duplicateIoU }) {
+				continue
+			}
+			s, err := x.measureAllDirections(ctx, f.buffers, f.img, face)
+			if err != nil {
+				return err
+			}
+			if !s.reliable() {
+				continue
+			}
+			face.Landmarks = *s.landmarks
+			at := len(f.faces)
+			for at > 0 && largerFirst(face, f.faces[at-1]) < 0 {
+				at--
+			}
+			f.faces, f.oriented = slices.Insert(f.faces, at, face), slices.Insert(f.oriented, at, s)
+		}
+	}
+	return nil
+}
+
+// orientOther measures the orientation of a face other than the largest, and replaces
+// landmarks that may be those of a rotated face. The picture is not searched further.
+func (x *Extractor) orientOther(ctx context.Context, f *found, face *ports.Face) (s orientation, err error) {
+	// The score is that of the turned picture then, in which this face may lie.
+	turned := f.orientation.turn != 0 || f.orientation.diagonal
+	if turned {
+		s, err = x.measureAllDirections(ctx, f.buffers, f.img, *face)
+	} else {
+		s, err = x.measureOrientation(ctx, f.buffers, f.img, *face)
+	}
+	switch {
+	case err != nil:
+		return s, err
+	case s.score == 0: // nothing is known of it but that it was detected
+		s.turn, s.diagonal = f.orientation.turn, f.orientation.diagonal
+	case turned || s.turn != 0 || s.diagonal:
+		face.Landmarks = *s.landmarks
+	}
+	return s, nil
+}
+
+// detectAllTurns detects faces in the picture turned by each quarter and, while none is
+// reliable, by each eighth between them. It takes those of the most reliable turn.
+func (x *Extractor) detectAllTurns(ctx context.Context, f *found) error {
+	if f.orientation.turn != 0 || f.orientation.diagonal {
+		f.faces[0].Landmarks = *f.orientation.landmarks // unless a better turn is found
 	}
 	for _, q := range []turn{2, 1, 3} {
 		faces, s, err := x.detectTurned(ctx, f, q)
 		if err != nil {
 			return err
 		}
-		if len(faces) > 0 && s.turn == 0 && s.better(f.stance) {
-			f.take(faces, s, q)
+		if len(faces) > 0 && s.turn == 0 && s.moreReliable(f.orientation) {
+			f.useTurned(faces, s, q)
 		}
 	}
-	for d := 1; d < directions && !f.stance.sure(); d += 2 {
-		faces, s, err := x.detectSlanted(ctx, f, d)
+	for d := 1; d < directions && !f.orientation.reliable(); d += 2 {
+		faces, s, err := x.detectDiagonal(ctx, f, d)
 		if err != nil {
 			return err
 		}
-		if len(faces) > 0 && s.better(f.stance) {
-			f.faces, f.stance = faces, s
+		if len(faces) > 0 && s.moreReliable(f.orientation) {
+			f.faces, f.orientation = faces, s
 			f.faces[0].Landmarks = *s.landmarks
 		}
 	}
 	return nil
 }
 
-// slantedSize is the side in pixels at which a picture turned by an eighth is looked at.
-const slantedSize = 320
+// diagonalSize is the side in pixels at which faces are detected in a picture turned by
+// an odd number of eighths.
+const diagonalSize = 320
 
-// detectSlanted returns the faces of the picture turned by an odd number of eighths, in
-// pixels of the picture as it was sent, the largest first, and how that lies.
-func (x *Extractor) detectSlanted(ctx context.Context, f *found, direction int) (faces []ports.Face, s stance, err error) {
+// detectDiagonal returns the faces of the picture turned by an odd number of eighths, in
+// pixels of the picture as it was sent, the largest first, and the orientation of that.
+func (x *Extractor) detectDiagonal(ctx context.Context, f *found, direction int) (faces []ports.Face, s orientation, err error) {
 	w, h := float64(f.img.Width), float64(f.img.Height)
-	diagonal := math.Hypot(w, h)
-	size := min(slantedSize, int(math.Ceil(diagonal)))
-	whole := ports.Box{X0: (w - diagonal) / 2, X1: (w + diagonal) / 2, Y0: (h - diagonal) / 2, Y1: (h + diagonal) / 2}
+	diameter := math.Hypot(w, h)
+	size := min(diagonalSize, int(math.Ceil(diameter)))
+	whole := ports.Box{X0: (w - diameter) / 2, X1: (w + diameter) / 2, Y0: (h - diameter) / 2, Y1: (h + diameter) / 2}
 	t := turnedCrop(whole, float64(direction*eighth), size, 1)
-	v := view{crop: f.space.take(1, size), toImage: t.Inverse()}
-	f.space.sampler.Crop(v.crop, f.img, t)
+	v := view{crop: f.buffers.crop(1, size), toImage: t.Inverse()}
+	f.buffers.sampler.Crop(v.crop, f.img, t)
 	if faces, err = x.detector.Detect(ctx, v.crop, size); err != nil || len(faces) == 0 {
-		return nil, stance{}, err
+		return nil, orientation{}, err
 	}
 	slices.SortStableFunc(faces, largerFirst)
 	for i := range faces {
-		faces[i] = v.backFace(faces[i])
+		faces[i] = v.faceInImage(faces[i])
 	}
-	s, err = x.settleCarefully(ctx, f.space, f.img, faces[0])
+	s, err = x.measureAllDirections(ctx, f.buffers, f.img, faces[0])
 	return faces, s, err
 }
 
-// backFace carries a face of the crop to the image. Its box keeps its size and its
-// centre.
-func (v *view) backFace(face ports.Face) ports.Face {
+// faceInImage maps a face of the crop to the image. Its box is not rotated.
+func (v *view) faceInImage(face ports.Face) ports.Face {
 	b, scale := face.Box, v.toImage.Scale()
 	centre := v.toImage.Apply(ports.Point{X: (b.X0 + b.X1) / 2, Y: (b.Y0 + b.Y1) / 2})
 	width, height := scale*b.Width()/2, scale*b.Height()/2
 	return ports.Face{
 		Box:   ports.Box{X0: centre.X - width, X1: centre.X + width, Y0: centre.Y - height, Y1: centre.Y + height},
-		Score: face.Score, Landmarks: v.back(face.Landmarks),
+		Score: face.Score, Landmarks: v.landmarksInImage(face.Landmarks),
 	}
 }
 
-// lookTurned looks for faces in the picture as it is upright, if it is not.
-func (x *Extractor) lookTurned(ctx context.Context, f *found) error {
-	q := f.stance.turn
-	if f.stance.slanted {
-		f.faces[0].Landmarks = *f.stance.landmarks
+// detectUpright detects the faces in the picture turned upright, if it is not.
+func (x *Extractor) detectUpright(ctx context.Context, f *found) error {
+	q := f.orientation.turn
+	if f.orientation.diagonal {
+		f.faces[0].Landmarks = *f.orientation.landmarks
 	}
 	if q == 0 {
 		return nil
@@ -175,81 +232,82 @@ func (x *Extractor) lookTurned(ctx context.Context, f *found) error {
 		return err
 	}
 	if len(faces) > 0 && s.turn == 0 {
-		f.take(faces, s, q)
+		f.useTurned(faces, s, q)
 		return nil
 	}
-	// The largest one lies otherwise again, or there is none: the one that was
-	// chosen first stays, as it was seen upright.
-	f.faces[0].Landmarks = *f.stance.landmarks
+	// There is none, or the largest is not upright: the face that was chosen first
+	// stays, with the landmarks of its upright crop.
+	f.faces[0].Landmarks = *f.orientation.landmarks
 	return nil
 }
 
 // detectTurned returns the faces of the turned picture, in its pixels, the largest
-// first, and how that lies in it.
-func (x *Extractor) detectTurned(ctx context.Context, f *found, q turn) (faces []ports.Face, s stance, err error) {
-	img := f.space.turned(f.img, q)
+// first, and the orientation of that.
+func (x *Extractor) detectTurned(ctx context.Context, f *found, q turn) (faces []ports.Face, s orientation, err error) {
+	img := f.buffers.turned(f.img, q)
 	if faces, err = x.detect(ctx, img); err != nil || len(faces) == 0 {
-		return nil, stance{}, err
+		return nil, orientation{}, err
 	}
-	s, err = x.settle(ctx, f.space, img, faces[0])
+	s, err = x.measureOrientation(ctx, f.buffers, img, faces[0])
 	return faces, s, err
 }
 
-// take has faces of the turned picture be those of the picture as it was sent.
-func (f *found) take(faces []ports.Face, s stance, q turn) {
-	if s.slanted {
+// useTurned replaces the faces by those of the turned picture, in pixels of the picture
+// as it was sent.
+func (f *found) useTurned(faces []ports.Face, s orientation, q turn) {
+	if s.diagonal {
 		faces[0].Landmarks = *s.landmarks
 	}
 	for i := range faces {
-		faces[i] = q.back(faces[i], f.img.Width, f.img.Height)
+		faces[i] = q.inverseFace(faces[i], f.img.Width, f.img.Height)
 	}
 	s.turn = q
-	f.faces, f.stance = faces, s
+	f.faces, f.orientation = faces, s
 }
 
-// settle tells how a face lies in an image.
-func (x *Extractor) settle(ctx context.Context, w *workspace, img *ports.Image, face ports.Face) (stance, error) {
-	if face.Score < sureScore {
-		return x.settleCarefully(ctx, w, img, face)
+// measureOrientation measures the orientation of a face in an image.
+func (x *Extractor) measureOrientation(ctx context.Context, w *buffers, img *ports.Image, face ports.Face) (orientation, error) {
+	if face.Score < notSidewaysScore {
+		return x.measureAllDirections(ctx, w, img, face)
 	}
-	score, _, err := x.lookFrom(ctx, w, img, face.Box, 180, headSize, headFill)
+	score, _, err := x.detectRotated(ctx, w, img, face.Box, 180, invertedSize, invertedFill)
 	if err != nil {
-		return stance{}, err
+		return orientation{}, err
 	}
-	if score < face.Score-headMargin {
-		return stance{score: face.Score, margin: face.Score - score}, nil
+	if score < face.Score-invertedMargin {
+		return orientation{score: face.Score, margin: face.Score - score}, nil
 	}
-	v := vote{}
-	if err := x.lookInto(ctx, w, img, face.Box, &v, 0, directions/2); err != nil {
-		return stance{}, err
+	v := directionScores{}
+	if err := x.scoreDirections(ctx, w, img, face.Box, &v, 0, directions/2); err != nil {
+		return orientation{}, err
 	}
-	return v.stance(), nil
+	return v.orientation(), nil
 }
 
-// settleCarefully looks at the face in the four quarters and, where none of them shows
-// it well, between them.
-func (x *Extractor) settleCarefully(ctx context.Context, w *workspace, img *ports.Image, face ports.Face) (stance, error) {
-	v := vote{}
-	if err := x.lookInto(ctx, w, img, face.Box, &v, 0, 2, 4, 6); err != nil {
-		return stance{}, err
+// measureAllDirections measures the scores of a face in the four quarters and, where none
+// is reliable, between them.
+func (x *Extractor) measureAllDirections(ctx context.Context, w *buffers, img *ports.Image, face ports.Face) (orientation, error) {
+	v := directionScores{}
+	if err := x.scoreDirections(ctx, w, img, face.Box, &v, 0, 2, 4, 6); err != nil {
+		return orientation{}, err
 	}
-	if v.scores[v.highest()] < doubtfulScore {
-		if err := x.lookInto(ctx, w, img, face.Box, &v, 1, 3, 5, 7); err != nil {
-			return stance{}, err
+	if v.scores[v.highest()] < reliableScore {
+		if err := x.scoreDirections(ctx, w, img, face.Box, &v, 1, 3, 5, 7); err != nil {
+			return orientation{}, err
 		}
 	}
-	return v.stance(), nil
+	return v.orientation(), nil
 }
 
-// A vote is what looks at a face in several directions, counted in eighths, have seen:
-// the confidence, 0 where no face was found, and the landmarks.
-type vote struct {
+// directionScores are the scores of a face in crops that are turned by eighths, 0 where
+// no face was detected, and the landmarks.
+type directionScores struct {
 	scores   [directions]float64
 	measured [directions]ports.Landmarks
 }
 
 // highest returns the direction with the highest score; of equals the first.
-func (v *vote) highest() (best int) {
+func (v *directionScores) highest() (best int) {
 	for d, score := range v.scores {
 		if score > v.scores[best] {
 			best = d
@@ -258,24 +316,24 @@ func (v *vote) highest() (best int) {
 	return best
 }
 
-// stance returns the outcome.
-func (v *vote) stance() stance {
+// orientation returns the orientation by these scores.
+func (v *directionScores) orientation() orientation {
 	best := v.highest()
-	s := stance{
-		turn: v.turn(best), slanted: best%2 == 1,
+	s := orientation{
+		turn: v.turn(best), diagonal: best%2 == 1,
 		score: v.scores[best], margin: v.scores[best], landmarks: &v.measured[best],
 	}
 	for d, score := range v.scores {
-		if apart(d, best) >= directions/4 {
+		if eighthsBetween(d, best) >= directions/4 {
 			s.margin = min(s.margin, s.score-score)
 		}
 	}
 	return s
 }
 
-// turn returns the turn for a direction, for one between two quarters that with the
+// turn returns the turn for a direction: for one between two quarters the one with the
 // higher score.
-func (v *vote) turn(direction int) turn {
+func (v *directionScores) turn(direction int) turn {
 	next := (direction + 1) % directions
 	if direction%2 == 1 && v.scores[next] > v.scores[direction-1] {
 		return turn(next / 2)
@@ -283,22 +341,22 @@ func (v *vote) turn(direction int) turn {
 	return turn(direction / 2)
 }
 
-// apart returns how many eighths lie between two directions.
-func apart(a, b int) int {
+// eighthsBetween returns how many eighths lie between two directions.
+func eighthsBetween(a, b int) int {
 	d := (a - b + directions) % directions
 	return min(d, directions-d)
 }
 
-// lookInto looks at the face of a box in some directions. The mean confidence of the
-// careful looks counts, and the landmarks of the last one that found the face.
-func (x *Extractor) lookInto(ctx context.Context, w *workspace, img *ports.Image, box ports.Box, v *vote, some ...int) error {
+// scoreDirections measures the scores of the face of a box in some directions. The mean
+// score of the fullPasses counts, and the landmarks of the last crop with the face.
+func (x *Extractor) scoreDirections(ctx context.Context, w *buffers, img *ports.Image, box ports.Box, v *directionScores, some ...int) error {
 	for _, d := range some {
-		for _, c := range careful {
-			score, seen, err := x.lookFrom(ctx, w, img, box, float64(d*eighth), c.size, c.fill)
+		for _, c := range fullPasses {
+			score, seen, err := x.detectRotated(ctx, w, img, box, float64(d*eighth), c.size, c.fill)
 			if err != nil {
 				return err
 			}
-			v.scores[d] += score / float64(len(careful))
+			v.scores[d] += score / float64(len(fullPasses))
 			if score > 0 {
 				v.measured[d] = seen
 			}
@@ -307,21 +365,21 @@ func (x *Extractor) lookInto(ctx context.Context, w *workspace, img *ports.Image
 	return nil
 }
 
-// lookFrom returns the confidence in the face of a box when the image is turned by an
+// detectRotated returns the score of the face of a box when the image is turned by an
 // angle in degrees clockwise, 0 where none is found, and its landmarks in the image.
-func (x *Extractor) lookFrom(ctx context.Context, w *workspace, img *ports.Image, box ports.Box, angle float64, size int, fill float64) (float64, ports.Landmarks, error) {
+func (x *Extractor) detectRotated(ctx context.Context, w *buffers, img *ports.Image, box ports.Box, angle float64, size int, fill float64) (float64, ports.Landmarks, error) {
 	t := turnedCrop(box, angle, size, fill)
-	v := view{crop: w.take(0, size), toImage: t.Inverse()}
+	v := view{crop: w.crop(0, size), toImage: t.Inverse()}
 	w.sampler.Crop(v.crop, img, t)
 	faces, err := x.detector.Detect(ctx, v.crop, size)
 	if err != nil {
 		return 0, ports.Landmarks{}, err
 	}
-	face, ok := central(faces, size)
+	face, ok := centralFace(faces, size)
 	if !ok {
 		return 0, ports.Landmarks{}, nil
 	}
-	return face.Score, v.back(face.Landmarks), nil
+	return face.Score, v.landmarksInImage(face.Landmarks), nil
 }
 
 // turnedCrop returns the transform to a crop with the box in its middle, turned by an
@@ -339,8 +397,8 @@ func turnedCrop(b ports.Box, angle float64, size int, fill float64) alignment.Tr
 	return t
 }
 
-// turned makes a copy of an image turned clockwise, which lasts until the next one.
-func (w *workspace) turned(img *ports.Image, q turn) *ports.Image {
+// turned makes a copy of an image turned clockwise, which is valid until the next one.
+func (w *buffers) turned(img *ports.Image, q turn) *ports.Image {
 	width, height := img.Width, img.Height
 	out := &ports.Image{Width: width, Height: height, FullWidth: img.FullWidth, FullHeight: img.FullHeight}
 	if q%2 == 1 {
@@ -363,8 +421,8 @@ func (w *workspace) turned(img *ports.Image, q turn) *ports.Image {
 	return out
 }
 
-// steps tells where the pixels of a turned copy come from: origin is the place of the
-// first pixel of a row, right the way from one to the next.
+// steps says where the pixels of a turned copy come from: origin is the offset of the
+// first pixel of a row, right the distance from one pixel to the next.
 func (q turn) steps(width, height, stride int) (origin func(y int) int, right int) {
 	switch q {
 	case 1:
@@ -377,18 +435,18 @@ func (q turn) steps(width, height, stride int) (origin func(y int) int, right in
 	return func(y int) int { return y * stride }, 3
 }
 
-// back carries a face of a turned copy to the image of the given size.
-func (q turn) back(f ports.Face, width, height int) ports.Face {
-	a := q.backPoint(ports.Point{X: f.Box.X0, Y: f.Box.Y0}, width, height)
-	b := q.backPoint(ports.Point{X: f.Box.X1, Y: f.Box.Y1}, width, height)
+// inverseFace maps a face of a turned copy to the image of the given size.
+func (q turn) inverseFace(f ports.Face, width, height int) ports.Face {
+	a := q.inversePoint(ports.Point{X: f.Box.X0, Y: f.Box.Y0}, width, height)
+	b := q.inversePoint(ports.Point{X: f.Box.X1, Y: f.Box.Y1}, width, height)
 	f.Box = ports.Box{X0: min(a.X, b.X), Y0: min(a.Y, b.Y), X1: max(a.X, b.X), Y1: max(a.Y, b.Y)}
 	for i, p := range f.Landmarks {
-		f.Landmarks[i] = q.backPoint(p, width, height)
+		f.Landmarks[i] = q.inversePoint(p, width, height)
 	}
 	return f
 }
 
-func (q turn) backPoint(p ports.Point, width, height int) ports.Point {
+func (q turn) inversePoint(p ports.Point, width, height int) ports.Point {
 	right, bottom := float64(width-1), float64(height-1)
 	switch q {
 	case 1:

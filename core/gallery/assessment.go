@@ -13,8 +13,7 @@ import (
 	"imago/ports"
 )
 
-// Measurement is what is known of the network whose vectors the store holds,
-// for Assess to tell.
+// Measurement is what is known of the network whose vectors the store holds.
 type Measurement struct {
 	Model       string
 	Basis       string // the pictures that curve and rates come from
@@ -22,54 +21,69 @@ type Measurement struct {
 	Rates       calibration.Rates
 }
 
-// countLimit bounds counting a collection.
+// Assessment says what a threshold means in a collection of a certain size.
+type Assessment struct {
+	Collection string
+	Threshold  float64 // similarity in percent
+	Cosine     float64 // the same as cosine similarity
+	// Users is the number of users in the collection, with each of whom a
+	// search compares.
+	Users int
+	// Measured is nil where no error rates of the network are known.
+	Measured *calibration.FalseMatches
+	// Model names the network and Basis the pictures that its curve and rates
+	// come from. Provisional means that the curve was not fitted to rates.
+	Model, Basis string
+	Provisional  bool
+}
+
+// countLimit is how long counting a collection may take.
 const countLimit = 2 * time.Second
 
 // Assess says what a threshold in percent means in a collection. The number of
-// users is at most maxAge old: counting is cheap in memory and is not where a
-// server has to count rows. Where others are counting already, an older number
-// has to do.
+// users is at most maxAge old, because a server takes long to count rows; while another
+// call is counting them, an older number is used.
 //
-// A search compares with every face, and counts here as one comparison with
-// every user: comparisons of one picture with several faces of one person are
-// nearly the same comparison. Where users have f faces each, the chance of a
-// false match is between the one that is told and that of f times the users.
+// A search compares with every face, but counts here as one comparison with every user.
+// If users have f faces each, the true chance of a false match is between the one returned
+// and that for f times as many users, nearer to the latter: 3 times the rate was measured
+// for 4 faces (BenchmarkSeveralFaces).
 //
-// How many users a shared collection has is told as a power of ten only, at least 100
-// and never too few: more would count what other clients enrol.
+// The number of users of a shared collection is rounded up to a power of ten, at least
+// 100, so that a client cannot count what others enrol.
 //
-// Errors: ErrNotFound for an unknown collection; a Refusal for a threshold that
-// is none; those of counting.
-func (g *Gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error) {
+// Errors: ErrNotFound for an unknown collection; a Refusal for an invalid threshold;
+// those of counting.
+func (g *Gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (Assessment, error) {
 	if _, err := g.collection(collection); err != nil {
-		return ports.Assessment{}, err
+		return Assessment{}, err
 	}
-	if err := checkThreshold(threshold); err != nil {
-		return ports.Assessment{}, err
+	if err := CheckThreshold(threshold); err != nil {
+		return Assessment{}, err
 	}
-	users, err := g.sizes[collection].get(maxAge, g.now, func() (int, error) {
+	users, err := g.sizes[collection].get(maxAge, g.options.Now, func() (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, countLimit)
 		defer cancel()
 		return g.store.Count(ctx, collection)
 	})
 	if err != nil {
-		return ports.Assessment{}, err
+		return Assessment{}, err
 	}
 	if g.collections[collection].Shared {
 		users = rounded(users)
 	}
-	cosine := g.curve.Cosine(threshold)
-	a := ports.Assessment{
+	cosine := g.options.Curve.Cosine(threshold)
+	a := Assessment{
 		Collection: collection, Threshold: threshold, Cosine: cosine, Users: users,
-		Model: g.measured.Model, Basis: g.measured.Basis, Provisional: g.measured.Provisional,
+		Model: g.options.Measured.Model, Basis: g.options.Measured.Basis, Provisional: g.options.Measured.Provisional,
 	}
-	if rate, known := g.measured.Rates.At(cosine); known {
-		a.Measured = &ports.FalseMatches{Rate: rate, Chance: calibration.Among(users, rate)}
+	if rate, known := g.options.Measured.Rates.At(cosine); known {
+		a.Measured = &calibration.FalseMatches{Rate: rate, Chance: calibration.Among(users, rate)}
 	}
 	return a, nil
 }
 
-// rounded returns the power of ten that a number of users does not exceed.
+// rounded rounds a number of users up to a power of ten, at least 100.
 func rounded(users int) int {
 	power := 100
 	for power < users {
@@ -78,7 +92,8 @@ func rounded(users int) int {
 	return power
 }
 
-func checkThreshold(percent float64) error {
+// CheckThreshold refuses what is no threshold in percent.
+func CheckThreshold(percent float64) error {
 	if math.IsNaN(percent) || percent < 0 || percent > 100 {
 		return refuse("threshold must be a number from 0 to 100")
 	}
@@ -88,7 +103,7 @@ func checkThreshold(percent float64) error {
 // size remembers the number of users of a collection, or that it could not be
 // counted. It is safe for concurrent use.
 type size struct {
-	counting atomic.Bool // somebody is bringing it up to date
+	counting atomic.Bool // a call is counting
 
 	mu      sync.Mutex
 	users   int
@@ -96,12 +111,12 @@ type size struct {
 	counted time.Time // zero for never
 }
 
-// errCounting answers who would rather not wait, while nothing is known yet.
+// errCounting is the error of calls that do not wait for the first count.
 var errCounting = fmt.Errorf("gallery: %w: the users are being counted", ports.ErrUnavailable)
 
-// get returns what is known if it is young enough, and otherwise counts. With a
-// maxAge one caller counts at a time, and a failure is as good as a number: a
-// store that cannot count must not be asked at every search.
+// get returns the last count if it is at most maxAge old, and otherwise counts. With a
+// maxAge one caller counts at a time, and failures are remembered like counts: a store
+// that cannot count must not be asked at every search.
 func (s *size) get(maxAge time.Duration, now func() time.Time, count func() (int, error)) (int, error) {
 	if maxAge > 0 {
 		users, counted, failure := s.last()
@@ -118,7 +133,7 @@ func (s *size) get(maxAge time.Duration, now func() time.Time, count func() (int
 	}
 	began := now()
 	users, err := count()
-	// That a caller has left says nothing of the store.
+	// A cancelled call says nothing about the store.
 	if errors.Is(err, context.Canceled) {
 		return 0, err
 	}

@@ -30,7 +30,7 @@ func (c *counting) Count(context.Context, string) (int, error) {
 // assessed returns a gallery over a store, at a time that the test may move.
 func assessed(s ports.VectorStore, rates calibration.Rates) (*gallery.Gallery, *time.Time) {
 	now := when
-	return gallery.New(nil, s, gallery.Options{
+	return gallery.New(extractor{string(picture): anna}, s, gallery.Options{
 		Lists:    []gallery.Collection{{Name: "blacklist", Shared: true}},
 		Curve:    calibration.Curve{Midpoint: 0.414, Steepness: 20.9},
 		Measured: gallery.Measurement{Model: "m", Basis: "some pictures", Rates: rates},
@@ -48,13 +48,13 @@ func TestAssess(t *testing.T) {
 	require.InDelta(t, 0.4803, a.Cosine, 1e-4)
 	require.InEpsilon(t, rate, a.Measured.Rate.Value, 1e-9)
 	require.InEpsilon(t, 1-math.Pow(1-rate, 1000), a.Measured.Chance.Value, 1e-9)
-	require.Equal(t, ports.Estimated, a.Measured.Chance.Bound)
+	require.Equal(t, calibration.Estimated, a.Measured.Chance.Bound)
 	a.Cosine, a.Measured = 0, nil
-	require.Equal(t, ports.Assessment{Collection: "users", Threshold: 80, Users: 1000, Model: "m", Basis: "some pictures"}, a)
+	require.Equal(t, gallery.Assessment{Collection: "users", Threshold: 80, Users: 1000, Model: "m", Basis: "some pictures"}, a)
 
 	a, err = g.Assess(t.Context(), "blacklist", 100, 0)
 	require.NoError(t, err)
-	require.Equal(t, ports.Rate{Value: 0.0001, Bound: ports.AtMost}, a.Measured.Rate)
+	require.Equal(t, calibration.Rate{Value: 0.0001, Bound: calibration.AtMost}, a.Measured.Rate)
 
 	g, _ = assessed(&counting{users: 1000}, nil)
 	a, err = g.Assess(t.Context(), "users", 80, 0)
@@ -67,7 +67,7 @@ func TestAssess(t *testing.T) {
 func TestAssessOfASharedListCountsNobody(t *testing.T) {
 	s := &counting{}
 	g, _ := assessed(s, rates)
-	ask := func(collection string, users int) ports.Assessment {
+	ask := func(collection string, users int) gallery.Assessment {
 		s.users = users
 		a, err := g.Assess(t.Context(), collection, 80, 0)
 		require.NoError(t, err)
@@ -162,4 +162,26 @@ func (b *blocked) Count(context.Context, string) (int, error) {
 	close(b.entered)
 	<-b.release
 	return 1, nil
+}
+
+// A search that asks for it tells what Assess tells, and counts at most once a minute.
+// Not being able to count is no reason to fail.
+func TestSearchIsAssessed(t *testing.T) {
+	s := &counting{users: 1000}
+	g, now := assessed(s, rates)
+	p := gallery.Probe{Collection: "users", Picture: picture, Threshold: 80, Limit: 1, Assess: true}
+	for range 3 {
+		got, err := g.Search(t.Context(), alice, p)
+		require.NoError(t, err)
+		want, err := g.Assess(t.Context(), "users", 80, time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, &want, got.Assessment)
+	}
+	require.Equal(t, 1, s.asked)
+	*now = now.Add(time.Minute + 1)
+	s.err = ports.ErrUnavailable
+	got, err := g.Search(t.Context(), alice, p)
+	require.NoError(t, err)
+	require.Nil(t, got.Assessment)
+	require.Equal(t, 2, s.asked)
 }

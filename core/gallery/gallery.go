@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"imago/core/calibration"
+	"imago/core/extraction"
+	"imago/core/naming"
 	"imago/core/quality"
 	"imago/ports"
 )
@@ -19,24 +21,45 @@ type Collection struct {
 	// Shared means that only the client that enrolled a face is told its
 	// user ID and may unenrol it.
 	Shared bool
+	// Retention is how long after the last enrolment of a face a user is kept; 0 means
+	// no end.
+	Retention time.Duration
+	// KeepChips has the chips of faces stored too, for which Options.Chips must be there.
+	KeepChips bool
+	// Threshold is that of searches that name none, in percent: by it others screen, and
+	// outcomes are counted.
+	Threshold float64
+	Guards
 }
-
-// maxLimit is the largest number of matches a search may ask for.
-const maxLimit = 100
 
 // Extractor makes templates from pictures; see package extraction.
 type Extractor interface {
 	Probe(ctx context.Context, picture []byte) ([]float32, error)
-	Enrol(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, error)
+	Explain(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, extraction.Explanation, error)
+	ProbeAll(ctx context.Context, picture []byte, most int, gate quality.Gate) ([]extraction.Template, error)
+	Enrol(ctx context.Context, picture []byte, gate quality.Gate) (extraction.Template, error)
+}
+
+// ChipCipher encrypts chips for a store; see package facechip.
+type ChipCipher interface {
+	Seal(chip *ports.Chip, user ports.UserKey, faceID string) ([]byte, error)
 }
 
 // Options are the settings of a Gallery.
 type Options struct {
 	// Lists are the collections beside the inventory.
 	Lists []Collection
-	// Curve belongs to the network whose vectors the store holds.
+	// Retention, KeepChips, Threshold and Guards are those of the inventory, as of a
+	// Collection.
+	Retention time.Duration
+	KeepChips bool
+	Threshold float64
+	Guards    Guards
+	// Chips encrypts the chips that are kept. It may be nil where no collection keeps any.
+	Chips ChipCipher
+	// Curve is that of the network whose vectors the store holds.
 	Curve calibration.Curve
-	// Measured is what is known of that network beside the curve.
+	// Measured is what else is known of that network.
 	Measured Measurement
 	// Gate is what a picture must pass to be enrolled.
 	Gate quality.Gate
@@ -52,76 +75,77 @@ type Gallery struct {
 	store       ports.VectorStore
 	collections map[string]Collection
 	lists       []string // the names of all but the inventory
-	curve       calibration.Curve
-	measured    Measurement
-	sizes       map[string]*size // of every collection; not changed after New
-	gate        quality.Gate
-	now         func() time.Time
+	options     Options
+	// Of every collection; not changed after New.
+	sizes map[string]*size
+	pace  map[string]*pace
 }
 
 // New returns a Gallery over an extractor and a store of the same embedding
 // space.
 func New(extractor Extractor, store ports.VectorStore, o Options) *Gallery {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	g := &Gallery{
-		extractor: extractor, store: store,
-		collections: map[string]Collection{Inventory: {Name: Inventory}},
-		lists:       namesOf(o.Lists),
-		sizes:       map[string]*size{Inventory: new(size)},
-		curve:       o.Curve, measured: o.Measured, gate: o.Gate, now: o.Now,
+		extractor: extractor, store: store, options: o,
+		collections: map[string]Collection{naming.Inventory: {
+			Name: naming.Inventory, Retention: o.Retention, KeepChips: o.KeepChips, Threshold: o.Threshold, Guards: o.Guards,
+		}},
+		lists: namesOf(o.Lists),
+		sizes: map[string]*size{}, pace: map[string]*pace{},
 	}
 	for _, c := range o.Lists {
 		g.collections[c.Name] = c
-		g.sizes[c.Name] = new(size)
 	}
-	if g.now == nil {
-		g.now = time.Now
+	for name := range g.collections {
+		g.sizes[name], g.pace[name] = new(size), new(pace)
 	}
 	return g
 }
 
-// Collections returns the names of all collections, in no particular order.
-func (g *Gallery) Collections() []string {
-	names := make([]string, 0, len(g.collections))
-	for name := range g.collections {
-		names = append(names, name)
-	}
-	return names
-}
-
-// Enrolment is a face that is to be stored.
+// Enrolment is a face to be stored.
 type Enrolment struct {
 	Collection string
 	UserID     string
-	// FaceID is the name of the face among those of the user; empty means a new
-	// random one.
+	// FaceID names the face among those of the user; empty for a random one. A caller
+	// that chooses it can recognise its own enrolment when it repeats one.
 	FaceID string
 	// Picture is a JPEG or PNG file. It is only read and not retained.
 	Picture []byte
+	// ExpiresAt is when the user expires, unless the retention of the collection ends
+	// before; zero leaves a further face with what holds for the user, and means never for
+	// a new user or a replacement.
+	ExpiresAt time.Time
+	// Enrolled, if it is not nil, is set when the face is stored.
+	Enrolled *Enrolled
+}
+
+// Enrolled is what was stored of a picture.
+type Enrolled struct {
+	// FaceID names the face among those of the user.
+	FaceID string
+	// Explanation is what was seen. It has no reasons.
+	Explanation extraction.Explanation
 }
 
 // Enrol stores the face of a picture as a new user of a collection. When it
 // returns nil the user is found by every later search.
 //
 // Errors: ErrExists when the user has a face in the collection; ErrNotFound for
-// an unknown collection; a Refusal for an unacceptable ID or picture. Whether a user
-// exists whom the client may not see is told to nobody whose picture is not one that
-// could be enrolled.
-func (g *Gallery) Enrol(ctx context.Context, client ports.Client, collection, userID string, picture []byte) error {
-	return g.EnrolAs(ctx, client, Enrolment{Collection: collection, UserID: userID, Picture: picture})
-}
-
-// EnrolAs is Enrol with a face ID of the caller's choice, which makes an
-// enrolment recognisable when it is repeated.
-func (g *Gallery) EnrolAs(ctx context.Context, client ports.Client, e Enrolment) error {
+// an unknown collection; a Refusal for an unacceptable ID or picture. A client that
+// may not read the collection learns that a user exists only with a picture that could
+// be enrolled.
+func (g *Gallery) Enrol(ctx context.Context, client ports.Client, e Enrolment) error {
 	if _, err := g.collection(e.Collection); err != nil {
 		return err
 	}
-	if err := g.checkUserID(e.UserID); err != nil {
+	if err := g.checkEnrolment(e); err != nil {
 		return err
 	}
-	// A repeated enrolment is answered before the costly work; Add decides.
+	// An enrolment that cannot succeed is refused before the costly work; Add decides.
 	if client.May(ports.OpRead, e.Collection) {
-		_, err := g.own(ctx, client, e.Collection, e.UserID)
+		_, err := g.records(ctx, client, e.Collection, e.UserID)
 		switch {
 		case err == nil:
 			return fmt.Errorf("gallery: enrol: %w", ports.ErrExists)
@@ -129,103 +153,53 @@ func (g *Gallery) EnrolAs(ctx context.Context, client ports.Client, e Enrolment)
 			return err
 		}
 	}
-	return g.add(ctx, client, e, ports.First)
+	return g.add(ctx, client, e, ports.NewUser())
 }
 
 // add extracts the template of a picture and stores it.
 func (g *Gallery) add(ctx context.Context, client ports.Client, e Enrolment, mode ports.Mode) error {
-	vector, err := g.extractor.Enrol(ctx, e.Picture, g.gate)
+	template, err := g.extractor.Enrol(ctx, e.Picture, g.options.Gate)
 	if err != nil {
 		return err
 	}
-	return g.keep(ctx, client, e, vector, mode)
+	return g.storeTemplate(ctx, client, e, template, mode)
 }
 
-// keep stores a template.
-func (g *Gallery) keep(ctx context.Context, client ports.Client, e Enrolment, vector []float32, mode ports.Mode) error {
-	return hideOthers(g.store.Add(ctx, ports.Record{
-		Collection: e.Collection, UserID: e.UserID, FaceID: cmp.Or(e.FaceID, rand.Text()), Vector: vector,
-		Owner: client.Name, EnrolledAt: g.now().UTC().Truncate(time.Microsecond),
-	}, mode))
+// storeTemplate stores a template as a face.
+func (g *Gallery) storeTemplate(ctx context.Context, client ports.Client, e Enrolment, t extraction.Template, mode ports.Mode) error {
+	mode, err := g.guard(ctx, client, e, t.Vector, mode)
+	if err != nil {
+		return err
+	}
+	r := ports.Record{
+		Collection: e.Collection, UserID: e.UserID, FaceID: cmp.Or(e.FaceID, rand.Text()), Vector: t.Vector,
+		Owner: client.Name, EnrolledAt: g.options.Now().UTC().Truncate(time.Microsecond), ExpiresAt: e.ExpiresAt,
+	}
+	if g.collections[e.Collection].KeepChips {
+		if r.Chip, err = g.options.Chips.Seal(t.Chip, r.User(), r.FaceID); err != nil {
+			return fmt.Errorf("gallery: encrypt the chip: %w", err)
+		}
+	}
+	if err := g.store.Add(ctx, r, mode); err != nil {
+		return g.anotherUser(e.Collection, hideForbidden(err))
+	}
+	if e.Enrolled != nil {
+		*e.Enrolled = Enrolled{FaceID: r.FaceID, Explanation: t.Explanation}
+	}
+	return nil
 }
 
-// hideOthers answers about a user of a shared list whom another client enrolled as
-// about one who is not there.
-func hideOthers(err error) error {
+// hideForbidden turns ErrForbidden into ErrNotFound: a user of a shared list whom another
+// client enrolled looks like one who does not exist.
+func hideForbidden(err error) error {
 	if errors.Is(err, ports.ErrForbidden) {
 		return errHidden
 	}
 	return err
 }
 
-// errHidden has nothing of the error that it stands for.
+// errHidden does not wrap the ErrForbidden that it replaces.
 var errHidden = fmt.Errorf("gallery: no such user of this client: %w", ports.ErrNotFound)
-
-// Search returns the users of a collection that look like the largest face of
-// the probe's picture: similarity at least the threshold, best first, at most
-// limit, one candidate a user. In a shared collection the user ID is empty
-// where another client enrolled the face.
-//
-// Errors: ErrNotFound when nobody reaches the threshold and for an unknown
-// collection; a Refusal for an unacceptable threshold, limit or picture, around
-// ErrForbidden for a threshold that is too low for the client.
-func (g *Gallery) Search(ctx context.Context, client ports.Client, p ports.Probe) ([]ports.Candidate, error) {
-	collection, err := g.collection(p.Collection)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkBounds(p); err != nil {
-		return nil, err
-	}
-	if err := checkLeast(client, p.Threshold); err != nil {
-		return nil, err
-	}
-	vector, err := g.extractor.Probe(ctx, p.Picture)
-	if err != nil {
-		return nil, err
-	}
-	matches, err := g.store.Search(ctx, ports.Query{
-		Collection: p.Collection, Vector: vector, K: p.Limit, MinScore: g.curve.Cosine(p.Threshold),
-	})
-	if err != nil {
-		return nil, err
-	}
-	candidates := make([]ports.Candidate, 0, len(matches))
-	for _, m := range matches {
-		similarity := g.curve.Percent(m.Score)
-		if similarity < p.Threshold {
-			break
-		}
-		c := ports.Candidate{UserID: m.UserID, Similarity: similarity}
-		if collection.Shared && m.Owner != client.Name {
-			c.UserID = ""
-		}
-		candidates = append(candidates, c)
-	}
-	if len(candidates) == 0 {
-		return nil, fmt.Errorf("gallery: search: no match: %w", ports.ErrNotFound)
-	}
-	return candidates, nil
-}
-
-// checkLeast refuses what would tell a client of people who hardly resemble the probe.
-func checkLeast(client ports.Client, threshold float64) error {
-	if threshold >= client.MinThreshold {
-		return nil
-	}
-	return ports.Refuse(ports.ErrForbidden, fmt.Sprintf(
-		"threshold %v is below %v, the least that this key may search with (min_threshold in the keys file)", threshold, client.MinThreshold))
-}
-
-func checkBounds(p ports.Probe) error {
-	if err := checkThreshold(p.Threshold); err != nil {
-		return err
-	}
-	if p.Limit < 1 || p.Limit > maxLimit {
-		return refuse(fmt.Sprintf("limit must be a whole number from 1 to %d", maxLimit))
-	}
-	return nil
-}
 
 // Unenrol removes all faces of a user from a collection. When it returns nil no
 // later search finds the user.
@@ -233,21 +207,46 @@ func checkBounds(p ports.Probe) error {
 // Errors: ErrNotFound when the user or the collection is not there, or when another
 // client enrolled the user in a shared collection.
 func (g *Gallery) Unenrol(ctx context.Context, client ports.Client, collection, userID string) error {
-	c, err := g.collection(collection)
+	return g.remove(ctx, client, ports.WholeUser(ports.UserKey{Collection: collection, UserID: userID}))
+}
+
+// RemoveFace removes one face of a user who has others.
+//
+// Errors: those of Unenrol; ErrNotFound when the user has no such face; ErrOnlyFace when the
+// user has no other.
+func (g *Gallery) RemoveFace(ctx context.Context, client ports.Client, collection, userID, faceID string) error {
+	if err := naming.CheckID(faceID); err != nil {
+		return refuse("faceId " + err.Error())
+	}
+	return g.remove(ctx, client, ports.OneFace(ports.UserKey{Collection: collection, UserID: userID}, faceID))
+}
+
+func (g *Gallery) remove(ctx context.Context, client ports.Client, removal ports.Removal) error {
+	c, err := g.collection(removal.User().Collection)
 	if err != nil {
 		return err
 	}
-	if err := g.checkUserID(userID); err != nil {
+	if err := g.checkUserID(removal.User().UserID); err != nil {
 		return err
 	}
-	if !c.Shared {
-		return g.store.Remove(ctx, collection, userID, "")
+	owners, err := c.ownersFor(client)
+	if err != nil {
+		return err
 	}
-	// An empty name would mean anybody's faces to the store.
-	if client.Name == "" {
-		return errHidden
+	return hideForbidden(g.store.Remove(ctx, removal, owners))
+}
+
+// ownersFor returns whose users a client may change: in a shared collection its own,
+// which a client without a name has none of.
+func (c Collection) ownersFor(client ports.Client) (ports.Owners, error) {
+	switch {
+	case !c.Shared:
+		return ports.Everybody(), nil
+	case client.Name == "":
+		return ports.Owners{}, errHidden
+	default:
+		return ports.OwnedBy(client.Name), nil
 	}
-	return hideOthers(g.store.Remove(ctx, collection, userID, client.Name))
 }
 
 func (g *Gallery) collection(name string) (Collection, error) {
@@ -257,3 +256,38 @@ func (g *Gallery) collection(name string) (Collection, error) {
 	}
 	return c, nil
 }
+
+// checkUserID refuses what cannot be a user's ID in any collection.
+func (g *Gallery) checkUserID(id string) error {
+	if err := naming.CheckUserID(id, g.lists...); err != nil {
+		return refuse(err.Error())
+	}
+	return nil
+}
+
+// checkEnrolment refuses what cannot be enrolled, whatever the picture.
+func (g *Gallery) checkEnrolment(e Enrolment) error {
+	if err := g.checkUserID(e.UserID); err != nil {
+		return err
+	}
+	return CheckExpiresAt(e.ExpiresAt, g.options.Now())
+}
+
+// CheckExpiresAt refuses the expiry of an enrolment that would have expired at once; zero is
+// none.
+func CheckExpiresAt(at, now time.Time) error {
+	if !at.IsZero() && !at.After(now) {
+		return refuse("expiresAt must be in the future")
+	}
+	return nil
+}
+
+func namesOf(lists []Collection) []string {
+	names := make([]string, 0, len(lists))
+	for _, c := range lists {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func refuse(reason string) error { return ports.Refuse(ports.ErrInvalid, reason) }

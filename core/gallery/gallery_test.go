@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/core/calibration"
+	"imago/core/extraction"
 	"imago/core/gallery"
 	"imago/core/quality"
 	"imago/ports"
@@ -28,8 +29,37 @@ func (e extractor) Probe(_ context.Context, picture []byte) ([]float32, error) {
 	return nil, ports.Refuse(ports.ErrInvalid, "no face")
 }
 
-func (e extractor) Enrol(ctx context.Context, picture []byte, _ quality.Gate) ([]float32, error) {
-	return e.Probe(ctx, picture)
+// seen is what the extractor explains.
+var seen = extraction.Explanation{Box: ports.Box{X1: 50, Y1: 60}, Faces: 2, Turn: 90, Reasons: []string{quality.ReasonBlurred}}
+
+func (e extractor) Explain(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, extraction.Explanation, error) {
+	v, err := e.Probe(ctx, picture)
+	if gate.MinFaceWidth == 0 {
+		return v, extraction.Explanation{}, err
+	}
+	return v, seen, err
+}
+
+// ProbeAll reads a template of each word of the picture's name, the first of the largest
+// face.
+func (e extractor) ProbeAll(ctx context.Context, picture []byte, most int, gate quality.Gate) (all []extraction.Template, err error) {
+	for i, word := range strings.Fields(string(picture)) {
+		if i == most {
+			break
+		}
+		v, told, err := e.Explain(ctx, []byte(word), gate)
+		if err != nil {
+			return nil, err
+		}
+		told.Box = ports.Box{X1: float64(100 - i), Y1: 60}
+		all = append(all, extraction.Template{Vector: v, Explanation: told})
+	}
+	return all, nil
+}
+
+func (e extractor) Enrol(ctx context.Context, picture []byte, _ quality.Gate) (extraction.Template, error) {
+	v, err := e.Probe(ctx, picture)
+	return extraction.Template{Vector: v, Explanation: extraction.Explanation{Faces: 1}, Chip: new(ports.Chip)}, err
 }
 
 // store is the simplest store that keeps what the gallery gives it.
@@ -41,38 +71,45 @@ type store struct {
 	got     func() // runs at the end of Get
 }
 
-func (s *store) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
-	if mode.IfOwner() && !s.ownedBy(r.Collection, r.UserID, r.Owner) {
+func (s *store) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
+	if err := mode.CheckUnlike(ctx, s, r); err != nil {
+		return err
+	}
+	if mode.Kind() != ports.KindNewUser && !s.allOf(r.User(), mode.Owners()) {
 		return ports.ErrForbidden
 	}
-	if mode.Base() == ports.Replacement {
-		s.records = slices.DeleteFunc(s.records, func(o ports.Record) bool { return o.Collection == r.Collection && o.UserID == r.UserID })
+	if mode.Kind() == ports.KindReplacement {
+		s.records = slices.DeleteFunc(s.records, func(o ports.Record) bool { return o.User() == r.User() })
 	}
 	s.records = append(s.records, r)
 	return s.err
 }
 
-func (s *store) Remove(ctx context.Context, collection, userID, owner string) error {
-	if _, err := s.Get(ctx, collection, userID); err != nil {
+func (s *store) Remove(ctx context.Context, removal ports.Removal, owners ports.Owners) error {
+	user := removal.User()
+	faces, err := s.Get(ctx, user)
+	if err != nil {
 		return err
 	}
-	if owner != "" && !s.ownedBy(collection, userID, owner) {
+	face, one := removal.Face()
+	if !s.allOf(user, owners) {
 		return ports.ErrForbidden
 	}
-	s.records = slices.DeleteFunc(s.records, func(r ports.Record) bool { return r.Collection == collection && r.UserID == userID })
+	if one && len(faces) == 1 {
+		return ports.ErrOnlyFace
+	}
+	s.records = slices.DeleteFunc(s.records, func(r ports.Record) bool { return r.User() == user && (!one || r.FaceID == face) })
 	return nil
 }
 
-func (s *store) ownedBy(collection, userID, owner string) bool {
-	return !slices.ContainsFunc(s.records, func(r ports.Record) bool {
-		return r.Collection == collection && r.UserID == userID && r.Owner != owner
-	})
+func (s *store) allOf(user ports.UserKey, owners ports.Owners) bool {
+	return !slices.ContainsFunc(s.records, func(r ports.Record) bool { return r.User() == user && !owners.Include(r.Owner) })
 }
 
-func (s *store) Get(_ context.Context, collection, userID string) ([]ports.Record, error) {
+func (s *store) Get(_ context.Context, user ports.UserKey) ([]ports.Record, error) {
 	var found []ports.Record
 	for _, r := range s.records {
-		if r.Collection == collection && r.UserID == userID {
+		if r.User() == user {
 			found = append(found, r)
 		}
 	}
@@ -125,8 +162,8 @@ func newGallery() (*gallery.Gallery, *store) {
 
 func TestEnrolStoresARecord(t *testing.T) {
 	g, s := newGallery()
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
-	require.NoError(t, g.Enrol(t.Context(), alice, "whitelist", "u1", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "whitelist", UserID: "u1", Picture: picture}))
 	require.Len(t, s.records, 2)
 	r := s.records[0]
 	require.NotEmpty(t, r.FaceID)
@@ -140,8 +177,8 @@ func TestEnrolStoresARecord(t *testing.T) {
 
 func TestEnrolRefusesAKnownUserWithoutWork(t *testing.T) {
 	g, _ := newGallery()
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
-	require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", "u1", []byte("unusable")), ports.ErrExists)
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: []byte("unusable")}), ports.ErrExists)
 }
 
 func TestUserIDs(t *testing.T) {
@@ -149,14 +186,14 @@ func TestUserIDs(t *testing.T) {
 		"u1", `a"b`, `a\b`, "50%", "a/b", "..", "日本", "🙂", strings.Repeat("x", 256), "searching",
 	} {
 		g, _ := newGallery()
-		require.NoError(t, g.Enrol(t.Context(), alice, "users", id, picture), "%q", id)
+		require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: id, Picture: picture}), "%q", id)
 		require.NoError(t, g.Unenrol(t.Context(), alice, "users", id), "%q", id)
 	}
 	for _, id := range []string{
 		"", strings.Repeat("x", 257), "a\x00b", "a\nb", "a\u0085b", "a\xffb", " ", "search", "Search", "faces", "Blacklist", "whitelist", "verify", "users", "Jose\u0301", "a\u200b",
 	} {
 		g, s := newGallery()
-		require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", id, picture), ports.ErrInvalid, "%q", id)
+		require.ErrorIs(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: id, Picture: picture}), ports.ErrInvalid, "%q", id)
 		require.ErrorIs(t, g.Unenrol(t.Context(), alice, "users", id), ports.ErrInvalid, "%q", id)
 		require.Empty(t, s.records)
 	}
@@ -164,26 +201,27 @@ func TestUserIDs(t *testing.T) {
 
 func TestUnknownCollection(t *testing.T) {
 	g, _ := newGallery()
-	require.ErrorIs(t, g.Enrol(t.Context(), alice, "nope", "u1", picture), ports.ErrNotFound)
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "nope", UserID: "u1", Picture: picture}), ports.ErrNotFound)
 	require.ErrorIs(t, g.Unenrol(t.Context(), alice, "nope", "u1"), ports.ErrNotFound)
-	_, err := g.Search(t.Context(), alice, ports.Probe{Collection: "nope", Picture: picture, Threshold: 80, Limit: 1})
+	_, err := g.Search(t.Context(), alice, gallery.Probe{Collection: "nope", Picture: picture, Threshold: 80, Limit: 1})
 	require.ErrorIs(t, err, ports.ErrNotFound)
 }
 
-func search(t *testing.T, matches []ports.Match, client ports.Client, p ports.Probe) ([]ports.Candidate, ports.Query, error) {
+func search(t *testing.T, matches []ports.Match, client ports.Client, p gallery.Probe) ([]gallery.Match, ports.Query, error) {
 	t.Helper()
 	g, s := newGallery()
 	s.matches = matches
 	p.Picture = picture
-	candidates, err := g.Search(t.Context(), client, p)
-	return candidates, s.query, err
+	result, err := g.Search(t.Context(), client, p)
+	require.Nil(t, result.Assessment, "it was not asked for")
+	return result.Matches, s.query, err
 }
 
 func TestSearchAsksTheStoreForTheThreshold(t *testing.T) {
 	got, q, err := search(t, []ports.Match{{UserID: "u1", Score: 1}, {UserID: "u2", Score: 0.5}}, alice,
-		ports.Probe{Collection: "users", Threshold: 80, Limit: 7})
+		gallery.Probe{Collection: "users", Threshold: 80, Limit: 7})
 	require.NoError(t, err)
-	require.Equal(t, []ports.Candidate{{UserID: "u1", Similarity: 99.99952}, {UserID: "u2", Similarity: 85.78321}}, got)
+	require.Equal(t, []gallery.Match{{UserID: "u1", Similarity: 99.99952}, {UserID: "u2", Similarity: 85.78321}}, got)
 	require.Equal(t, 7, q.K)
 	require.Equal(t, anna, q.Vector)
 	require.InDelta(t, 0.4803, q.MinScore, 1e-4)
@@ -193,19 +231,20 @@ func TestSearchAsksTheStoreForTheThreshold(t *testing.T) {
 // nobody; what then reads less than the threshold is not a match.
 func TestSearchThresholdIsInclusiveInWhatTheClientReads(t *testing.T) {
 	score := 0.48034
-	got, _, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Limit: 1})
+	got, _, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, gallery.Probe{Collection: "users", Limit: 1})
 	require.NoError(t, err)
 	exact := got[0].Similarity
-	_, q, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Threshold: exact, Limit: 1})
+	_, q, err := search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, gallery.Probe{Collection: "users", Threshold: exact, Limit: 1})
 	require.NoError(t, err)
 	require.LessOrEqual(t, q.MinScore, score)
-	_, _, err = search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, ports.Probe{Collection: "users", Threshold: exact + 1e-5, Limit: 1})
-	require.ErrorIs(t, err, ports.ErrNotFound)
+	got, _, err = search(t, []ports.Match{{UserID: "u1", Score: score}}, alice, gallery.Probe{Collection: "users", Threshold: exact + 1e-5, Limit: 1})
+	require.NoError(t, err)
+	require.Empty(t, got)
 }
 
 func TestSearchBounds(t *testing.T) {
 	nan := func() float64 { var z float64; return z / z }()
-	for _, p := range []ports.Probe{
+	for _, p := range []gallery.Probe{
 		{Threshold: -0.1, Limit: 1}, {Threshold: 100.01, Limit: 1}, {Threshold: nan, Limit: 1},
 		{Threshold: 80, Limit: 0}, {Threshold: 80, Limit: 101},
 	} {
@@ -213,10 +252,11 @@ func TestSearchBounds(t *testing.T) {
 		_, _, err := search(t, nil, alice, p)
 		require.ErrorIs(t, err, ports.ErrInvalid, "%+v", p)
 	}
-	for _, p := range []ports.Probe{{Threshold: 0, Limit: 1}, {Threshold: 100, Limit: 100}} {
+	for _, p := range []gallery.Probe{{Threshold: 0, Limit: 1}, {Threshold: 100, Limit: 100}} {
 		p.Collection = "users"
-		_, q, err := search(t, nil, alice, p)
-		require.ErrorIs(t, err, ports.ErrNotFound, "nobody matches")
+		got, q, err := search(t, nil, alice, p)
+		require.NoError(t, err)
+		require.Empty(t, got, "nobody matches")
 		require.LessOrEqual(t, q.MinScore, 1.0)
 		require.GreaterOrEqual(t, q.MinScore, -1.0)
 	}
@@ -228,7 +268,7 @@ func TestSearchBelowTheLeastThresholdOfTheKey(t *testing.T) {
 	limited.MinThreshold = 75.5
 	matches := []ports.Match{{UserID: "u1", Score: 0.9}}
 	for threshold, allowed := range map[float64]bool{0: false, 75.4999: false, 75.5: true, 80: true, 100: true} {
-		_, q, err := search(t, matches, limited, ports.Probe{Collection: "users", Threshold: threshold, Limit: 100})
+		_, q, err := search(t, matches, limited, gallery.Probe{Collection: "users", Threshold: threshold, Limit: 100})
 		require.Equal(t, allowed, !errors.Is(err, ports.ErrForbidden), "%v: %v", threshold, err)
 		if !allowed {
 			require.Zero(t, q, "the store is not asked")
@@ -239,7 +279,7 @@ func TestSearchBelowTheLeastThresholdOfTheKey(t *testing.T) {
 
 func TestSharedCollectionShowsOnlyOnesOwn(t *testing.T) {
 	matches := []ports.Match{{UserID: "b1", Owner: "bob", Score: 1}, {UserID: "a1", Owner: "alice", Score: 0.9}}
-	p := ports.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}
+	p := gallery.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}
 	got, _, err := search(t, matches, alice, p)
 	require.NoError(t, err)
 	require.Equal(t, "", got[0].UserID)
@@ -252,7 +292,7 @@ func TestSharedCollectionShowsOnlyOnesOwn(t *testing.T) {
 
 func TestSharedCollectionUnenrolsOnlyOnesOwn(t *testing.T) {
 	g, s := newGallery()
-	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "u1", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "u1", Picture: picture}))
 	require.ErrorIs(t, g.Unenrol(t.Context(), bob, "blacklist", "u1"), ports.ErrNotFound)
 	require.Len(t, s.records, 1)
 	require.NoError(t, g.Unenrol(t.Context(), alice, "blacklist", "u1"))
@@ -262,7 +302,7 @@ func TestSharedCollectionUnenrolsOnlyOnesOwn(t *testing.T) {
 func TestStoreErrorsPass(t *testing.T) {
 	g, s := newGallery()
 	s.err = ports.ErrUnavailable
-	require.ErrorIs(t, g.Enrol(t.Context(), alice, "users", "u1", picture), ports.ErrUnavailable)
-	_, err := g.Search(t.Context(), alice, ports.Probe{Collection: "users", Picture: picture, Threshold: 80, Limit: 1})
+	require.ErrorIs(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}), ports.ErrUnavailable)
+	_, err := g.Search(t.Context(), alice, gallery.Probe{Collection: "users", Picture: picture, Threshold: 80, Limit: 1})
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 }

@@ -14,24 +14,24 @@ import (
 
 func TestReplace(t *testing.T) {
 	g, s := newGallery()
-	require.ErrorIs(t, g.Replace(t.Context(), alice, "users", "u1", picture), ports.ErrNotFound)
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
-	require.NoError(t, g.AddFace(t.Context(), alice, "users", "u1", picture))
+	require.ErrorIs(t, g.Replace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}), ports.ErrNotFound)
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
+	require.NoError(t, g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
 	before := slices.Clone(s.records)
 	require.Len(t, before, 2)
-	require.NoError(t, g.Replace(t.Context(), alice, "users", "u1", picture))
+	require.NoError(t, g.Replace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
 	require.Len(t, s.records, 1)
 	require.NotContains(t, before, s.records[0])
 }
 
 func TestAddFace(t *testing.T) {
 	g, s := newGallery()
-	require.ErrorIs(t, g.AddFace(t.Context(), alice, "users", "u1", picture), ports.ErrNotFound)
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	require.ErrorIs(t, g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}), ports.ErrNotFound)
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
 	for range 99 {
-		require.NoError(t, g.AddFace(t.Context(), alice, "users", "u1", picture))
+		require.NoError(t, g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
 	}
-	require.ErrorIs(t, g.AddFace(t.Context(), alice, "users", "u1", picture), ports.ErrInvalid)
+	require.ErrorIs(t, g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}), ports.ErrInvalid)
 	require.Len(t, s.records, 100)
 }
 
@@ -39,22 +39,22 @@ func TestUser(t *testing.T) {
 	g, s := newGallery()
 	_, err := g.User(t.Context(), alice, "users", "u1")
 	require.ErrorIs(t, err, ports.ErrNotFound)
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "u1", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "u1", Picture: picture}))
 	got, err := g.User(t.Context(), bob, "users", "u1")
 	require.NoError(t, err)
-	require.Equal(t, ports.User{UserID: "u1", Faces: []ports.UserFace{
+	require.Equal(t, gallery.User{UserID: "u1", Faces: []gallery.UserFace{
 		{FaceID: s.records[0].FaceID, EnrolledAt: s.records[0].EnrolledAt},
 	}}, got)
 }
 
 func TestSharedCollectionIsOnesOwn(t *testing.T) {
 	g, _ := newGallery()
-	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
-	require.NoError(t, g.Enrol(t.Context(), bob, "blacklist", "b", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture}))
+	require.NoError(t, g.Enrol(t.Context(), bob, gallery.Enrolment{Collection: "blacklist", UserID: "b", Picture: picture}))
 	_, err := g.User(t.Context(), bob, "blacklist", "a")
 	require.ErrorIs(t, err, ports.ErrNotFound)
-	require.ErrorIs(t, g.Replace(t.Context(), bob, "blacklist", "a", picture), ports.ErrNotFound)
-	require.ErrorIs(t, g.AddFace(t.Context(), bob, "blacklist", "a", picture), ports.ErrNotFound)
+	require.ErrorIs(t, g.Replace(t.Context(), bob, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture}), ports.ErrNotFound)
+	require.ErrorIs(t, g.AddFace(t.Context(), bob, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture}), ports.ErrNotFound)
 	page, err := g.Users(t.Context(), bob, "blacklist", "", 10)
 	require.NoError(t, err)
 	require.Len(t, page.Users, 1)
@@ -65,12 +65,16 @@ func TestSharedCollectionIsOnesOwn(t *testing.T) {
 // client's user: every change of a shared list is conditional in the store too.
 func TestSharedCollectionWhoseUserIsTakenOver(t *testing.T) {
 	for name, change := range map[string]func(g *gallery.Gallery) error{
-		"unenrol":  func(g *gallery.Gallery) error { return g.Unenrol(t.Context(), alice, "blacklist", "a") },
-		"replace":  func(g *gallery.Gallery) error { return g.Replace(t.Context(), alice, "blacklist", "a", picture) },
-		"add face": func(g *gallery.Gallery) error { return g.AddFace(t.Context(), alice, "blacklist", "a", picture) },
+		"unenrol": func(g *gallery.Gallery) error { return g.Unenrol(t.Context(), alice, "blacklist", "a") },
+		"replace": func(g *gallery.Gallery) error {
+			return g.Replace(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture})
+		},
+		"add face": func(g *gallery.Gallery) error {
+			return g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture})
+		},
 	} {
 		g, s := newGallery()
-		require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
+		require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture}))
 		s.got = func() { s.records[0].Owner = "bob" }
 		require.ErrorIs(t, change(g), ports.ErrNotFound, name)
 		require.Len(t, s.records, 1, name)
@@ -79,7 +83,7 @@ func TestSharedCollectionWhoseUserIsTakenOver(t *testing.T) {
 
 func TestSharedCollectionIsNobodysWithoutAName(t *testing.T) {
 	g, s := newGallery()
-	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "a", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "a", Picture: picture}))
 	require.ErrorIs(t, g.Unenrol(t.Context(), ports.Client{}, "blacklist", "a"), ports.ErrNotFound)
 	require.Len(t, s.records, 1)
 }
@@ -90,9 +94,9 @@ func TestUsersPages(t *testing.T) {
 	g, _ := newGallery()
 	for i := range 25 {
 		id := fmt.Sprintf("u%02d", i)
-		require.NoError(t, g.Enrol(t.Context(), alice, "users", id, picture))
+		require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: id, Picture: picture}))
 		for range i % 3 {
-			require.NoError(t, g.AddFace(t.Context(), alice, "users", id, picture))
+			require.NoError(t, g.AddFace(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: id, Picture: picture}))
 		}
 	}
 	for _, limit := range []int{1, 4, 24, 25, 26, 100} {
@@ -154,12 +158,18 @@ func TestUselessPicturesTellNothing(t *testing.T) {
 	g, s := newGallery()
 	writer := ports.Client{Name: "writer", Operations: []ports.Operation{ports.OpEnrol}}
 	useless := []byte("useless")
-	require.NoError(t, g.Enrol(t.Context(), alice, "users", "there", picture))
-	require.NoError(t, g.Enrol(t.Context(), alice, "blacklist", "there", picture))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "users", UserID: "there", Picture: picture}))
+	require.NoError(t, g.Enrol(t.Context(), alice, gallery.Enrolment{Collection: "blacklist", UserID: "there", Picture: picture}))
 	calls := map[string]func(c ports.Client, list, id string, picture []byte) error{
-		"enrol":    func(c ports.Client, list, id string, p []byte) error { return g.Enrol(t.Context(), c, list, id, p) },
-		"replace":  func(c ports.Client, list, id string, p []byte) error { return g.Replace(t.Context(), c, list, id, p) },
-		"add face": func(c ports.Client, list, id string, p []byte) error { return g.AddFace(t.Context(), c, list, id, p) },
+		"enrol": func(c ports.Client, list, id string, p []byte) error {
+			return g.Enrol(t.Context(), c, gallery.Enrolment{Collection: list, UserID: id, Picture: p})
+		},
+		"replace": func(c ports.Client, list, id string, p []byte) error {
+			return g.Replace(t.Context(), c, gallery.Enrolment{Collection: list, UserID: id, Picture: p})
+		},
+		"add face": func(c ports.Client, list, id string, p []byte) error {
+			return g.AddFace(t.Context(), c, gallery.Enrolment{Collection: list, UserID: id, Picture: p})
+		},
 	}
 	before := slices.Clone(s.records)
 	for name, call := range calls {

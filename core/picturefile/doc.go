@@ -1,5 +1,5 @@
-// Package picturefile says which files of a folder are pictures that imago
-// works on, and reads them within bounds. Every command that goes through a
-// folder of pictures judges files by these rules: by their content, as the API
-// does, and not by their names.
+// Package picturefile decides which files of a folder are pictures that imago
+// accepts, and reads them within a size limit. Every command that reads a
+// folder of pictures uses these rules: by the content of a file, as in the API,
+// not by its name.
 package picturefile

@@ -14,63 +14,76 @@ import (
 	"imago/ports"
 )
 
-// The reasons of the API against the content of a file.
-const (
-	ReasonEmpty  = "the provided image is empty"
-	ReasonFormat = "unsupported image format: only JPEG and PNG are supported"
-)
+// Entry is a file or folder in a folder of pictures.
+type Entry struct {
+	fs.DirEntry
+	Path string // from the root of the file system, with slashes
+	fsys fs.FS
+}
 
-// Against returns what stands against a file by its kind and its first bytes, ""
-// when nothing does. Links are not followed, so that nothing outside the folder
-// is read.
-func Against(fsys fs.FS, name string, e fs.DirEntry) string {
+// List returns the entries of a folder that are not hidden, in order of their names.
+func List(fsys fs.FS, dir string) (entries []Entry, err error) {
+	all, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all {
+		if !strings.HasPrefix(e.Name(), ".") {
+			entries = append(entries, Entry{e, path.Join(dir, e.Name()), fsys})
+		}
+	}
+	return entries, nil
+}
+
+// Problem says why an entry is no picture, by its type and its first bytes, "" if it is
+// one. Links are not followed, so that nothing outside the folder is read.
+func (e Entry) Problem() string {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
 		return "symbolic links are not followed"
 	case !e.Type().IsRegular():
 		return "not a regular file"
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(e.Name()):
 		return "its name is not valid UTF-8"
 	}
-	file, err := fsys.Open(name)
+	file, err := e.fsys.Open(e.Path)
 	if err != nil {
-		return Unreadable(err)
+		return ReadProblem(err)
 	}
 	defer file.Close()
 	head := make([]byte, len(pngMagic))
 	n, err := io.ReadFull(file, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Unreadable(err)
+		return ReadProblem(err)
 	}
-	return AgainstContent(head[:n])
+	return ContentProblem(head[:n])
 }
 
-// The first bytes of the formats.
+// The first bytes of the supported formats.
 const (
 	jpegMagic = "\xff\xd8"
 	pngMagic  = "\x89PNG"
 )
 
-// AgainstContent returns what stands against a content by its first bytes, ""
-// when nothing does.
-func AgainstContent(data []byte) string {
+// ContentProblem says why data are no picture, by their first bytes, "" if they are one.
+func ContentProblem(data []byte) string {
 	switch {
 	case len(data) == 0:
-		return ReasonEmpty
+		return ports.ReasonEmpty
 	case bytes.HasPrefix(data, []byte(jpegMagic)), bytes.HasPrefix(data, []byte(pngMagic)):
 		return ""
 	}
-	return ReasonFormat
+	return ports.ReasonFormat
 }
 
-// extensions are those that the names of pictures have, whatever they hold.
+// extensions are the usual extensions of pictures of any format.
 var extensions = []string{
 	".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".png", ".apng",
 	".avif", ".bmp", ".gif", ".heic", ".heif", ".tif", ".tiff", ".webp",
 }
 
 // CutExtension returns a file's name without the extension of a picture, and
-// whether it has one. Nothing else is cut off: john.smith is a whole name.
+// whether it has one. Nothing else is removed: john.smith is a whole name.
 func CutExtension(name string) (stem string, ok bool) {
 	ext := path.Ext(name)
 	if !slices.Contains(extensions, strings.ToLower(ext)) {
@@ -79,15 +92,12 @@ func CutExtension(name string) (stem string, ok bool) {
 	return strings.TrimSuffix(name, ext), true
 }
 
-// Hidden reports whether a file or folder is passed over without a word.
-func Hidden(name string) bool { return strings.HasPrefix(name, ".") }
-
-// Read returns the content of a picture. A file that cannot be read or is larger
-// than limit bytes, which is found out without reading it, is a Refusal.
+// Read returns the content of a picture. A file that cannot be read is a Refusal, and so
+// is one larger than limit bytes, which is not read.
 func Read(fsys fs.FS, name string, limit int) ([]byte, error) {
 	file, err := fsys.Open(name)
 	if err != nil {
-		return nil, ports.Refuse(ports.ErrInvalid, Unreadable(err))
+		return nil, ports.Refuse(ports.ErrInvalid, ReadProblem(err))
 	}
 	defer file.Close()
 	tooLarge := ports.Refuse(ports.ErrTooLarge, fmt.Sprintf("the file is larger than %d bytes", limit))
@@ -96,7 +106,7 @@ func Read(fsys fs.FS, name string, limit int) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err != nil {
-		return nil, ports.Refuse(ports.ErrInvalid, Unreadable(err))
+		return nil, ports.Refuse(ports.ErrInvalid, ReadProblem(err))
 	}
 	if len(data) > limit {
 		return nil, tooLarge
@@ -104,9 +114,8 @@ func Read(fsys fs.FS, name string, limit int) ([]byte, error) {
 	return data, nil
 }
 
-// Unreadable says why a file cannot be read, without its path, which a report
-// has anyway.
-func Unreadable(err error) string {
+// ReadProblem says why a file cannot be read, without its path.
+func ReadProblem(err error) string {
 	if failure := (*fs.PathError)(nil); errors.As(err, &failure) {
 		err = failure.Err
 	}

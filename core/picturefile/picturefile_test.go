@@ -19,7 +19,7 @@ import (
 const noPicture = "unsupported image format: only JPEG and PNG are supported"
 
 // Content decides, whatever a file is called.
-func TestAgainst(t *testing.T) {
+func TestProblem(t *testing.T) {
 	dir := t.TempDir()
 	const jpeg, png = "\xff\xd8\xff\xe0", "\x89PNG\r\n\x1a\n"
 	for name, content := range map[string]string{
@@ -35,15 +35,16 @@ func TestAgainst(t *testing.T) {
 		"d.gif": noPicture, "e.jpg": noPicture, "g.png": "the provided image is empty", "h": noPicture, "i.png": noPicture, "notes.txt": noPicture,
 		"j.png": "symbolic links are not followed", "f.png": "not a regular file",
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := picturefile.List(os.DirFS(dir), ".")
 	require.NoError(t, err)
 	got := map[string]string{}
 	for _, e := range entries {
-		got[e.Name()] = picturefile.Against(os.DirFS(dir), e.Name(), e)
+		require.Equal(t, e.Name(), e.Path)
+		got[e.Name()] = e.Problem()
 		require.NoError(t, os.Remove(filepath.Join(dir, e.Name())))
 	}
 	require.Equal(t, want, got)
-	gone := picturefile.Against(os.DirFS(dir), "none", entries[slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == "none" })])
+	gone := entries[slices.IndexFunc(entries, func(e picturefile.Entry) bool { return e.Name() == "none" })].Problem()
 	require.Contains(t, gone, "cannot be read: ")
 	require.NotContains(t, gone, dir)
 }
@@ -63,9 +64,11 @@ func TestCutExtension(t *testing.T) {
 	}
 }
 
-func TestHidden(t *testing.T) {
-	require.True(t, picturefile.Hidden(".DS_Store"))
-	require.False(t, picturefile.Hidden("a.png"))
+func TestListLeavesOutHiddenFiles(t *testing.T) {
+	entries, err := picturefile.List(fstest.MapFS{"d/.DS_Store": {}, "d/a.png": {}, "d/.hidden/a.png": {}}, "d")
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	require.Equal(t, "d/a.png", entries[0].Path)
 }
 
 func TestRead(t *testing.T) {
@@ -86,7 +89,7 @@ func TestRead(t *testing.T) {
 	require.False(t, strings.Contains(refusal.Reasons[0], "secret"), "the path is left out")
 }
 
-func TestUnreadable(t *testing.T) {
+func TestReadProblem(t *testing.T) {
 	err := &fs.PathError{Op: "open", Path: "/secret", Err: errors.New("permission denied")}
-	require.Equal(t, "cannot be read: permission denied", picturefile.Unreadable(err))
+	require.Equal(t, "cannot be read: permission denied", picturefile.ReadProblem(err))
 }

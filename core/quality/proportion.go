@@ -6,31 +6,31 @@ import (
 	"imago/ports"
 )
 
-// Proportion is how high a face is for its width, in two ways; both are 1 for an
-// ordinary face, below 1 for one in a picture that was squashed, above for one that was
-// stretched.
+// Proportion is the ratio of a face's height to its width, measured in two ways; both are
+// 1 for a typical face, below 1 in a picture that was compressed vertically, above 1 in
+// one that was stretched.
 type Proportion struct {
-	// Landmarks is the distance of eyes and mouth over that of the eyes, both as they
-	// would be from the front.
+	// Landmarks is the distance between eyes and mouth over that between the eyes, both
+	// corrected for the pose.
 	Landmarks float64
-	// Box is the height of the face's box over its width; infinite where the head leans,
-	// so that a box tells nothing.
+	// Box is the height of the face's box over its width; infinite for a rotated head,
+	// whose box says nothing about it.
 	Box float64
 }
 
 const (
-	// usualBox is the ratio of a usual box.
-	usualBox = 1.2
-	// leaning is the roll in degrees from which a box tells nothing.
-	leaning = 20
+	// typicalBox is the ratio of height to width of a typical box.
+	typicalBox = 1.2
+	// maxBoxRoll is the roll in degrees from which the box is not used.
+	maxBoxRoll = 20
 )
 
-// Proportions measures the proportions of a face whose box is upright. Landmarks without
-// extent, which EstimatePose refuses, are ordinary.
+// Proportions measures the proportions of a face whose box is upright. Landmarks that
+// coincide, for which EstimatePose has no pose, count as typical.
 func Proportions(l ports.Landmarks, box ports.Box, pose Pose) Proportion {
 	p := Proportion{Landmarks: 1, Box: math.Inf(1)}
-	if box.Width() > 0 && math.Abs(pose.Roll) < leaning {
-		p.Box = box.Height() / box.Width() / usualBox
+	if box.Width() > 0 && math.Abs(pose.Roll) < maxBoxRoll {
+		p.Box = box.Height() / box.Width() / typicalBox
 	}
 	across := distance(l[ports.LeftEye], l[ports.RightEye])
 	down := distance(middle(l[ports.LeftEye], l[ports.RightEye]), middle(l[ports.LeftMouth], l[ports.RightMouth]))

@@ -8,7 +8,7 @@ import (
 )
 
 // The reasons for which a face is refused, one for each check. They are part of
-// the API: clients may compare them word for word.
+// the API: clients may compare them.
 const (
 	ReasonSeveralFaces = "more than one face detected in the provided image"
 	ReasonTooSmall     = "face is too small in the provided image"
@@ -24,9 +24,10 @@ const (
 	ReasonDistorted    = "face has distorted proportions in the provided image"
 )
 
-// Gate holds the limits. A limit of 0 lets everything pass.
+// Gate holds the limits of the checks. A limit of 0 switches its check off.
 type Gate struct {
-	// MinFaceWidth is the smallest face box in pixels of the upright original.
+	// MinFaceWidth is the smallest width of the face's box, in pixels of the upright
+	// original.
 	MinFaceWidth float64
 	// MinScore is the smallest detector confidence, 0 to 1.
 	MinScore float64
@@ -41,12 +42,12 @@ type Gate struct {
 	MaxYaw, MaxPitch, MaxRoll float64
 	// MinUprightMargin is the smallest Sample.UprightMargin.
 	MinUprightMargin float64
-	// SecondFaceRatio is the part of the first face's area from which another
-	// face counts as comparable.
+	// SecondFaceRatio is the fraction of the first face's area from which another face
+	// counts as comparable.
 	SecondFaceRatio float64
 }
 
-// Sample is what a picture offers for enrolment.
+// Sample holds the measurements of a picture to be enrolled.
 type Sample struct {
 	// Face is the face to enrol, in pixels of the picture it was found in.
 	Face ports.Face
@@ -60,13 +61,13 @@ type Sample struct {
 	// Turn is by how many degrees clockwise, a multiple of 90, the picture was
 	// turned to be upright.
 	Turn int
-	// UprightMargin is by how much the detector's confidence in the face as it is
-	// upright exceeds that in the face turned otherwise.
+	// UprightMargin is by how much the detector's confidence in the upright face
+	// exceeds that in the face turned in any other direction.
 	UprightMargin float64
 }
 
-// Reasons returns every reason against the sample, in a fixed order; none
-// means that it may be enrolled.
+// Reasons returns every reason against the sample, in a fixed order. It may be enrolled
+// if there is none.
 func (g Gate) Reasons(s Sample) []string {
 	var reasons []string
 	refuse := func(failed bool, reason string) {
@@ -77,10 +78,10 @@ func (g Gate) Reasons(s Sample) []string {
 	pose := EstimatePose(s.Face.Landmarks)
 	pose.Roll = math.Remainder(pose.Roll+float64(s.Turn), 360)
 	box := s.uprightBox()
-	refuse(g.several(s), ReasonSeveralFaces)
+	refuse(g.hasComparableFace(s), ReasonSeveralFaces)
 	refuse(box.Width()*s.Reduction < g.MinFaceWidth, ReasonTooSmall)
 	refuse(s.Face.Score < g.MinScore, ReasonUncertain)
-	reasons = append(reasons, g.ofPixels(s.Chip)...)
+	reasons = append(reasons, g.pixelReasons(s.Chip)...)
 	refuse(exceeds(pose.Yaw, g.MaxYaw), ReasonTurned)
 	refuse(exceeds(pose.Pitch, g.MaxPitch), ReasonTilted)
 	refuse(exceeds(pose.Roll, g.MaxRoll), ReasonRotated)
@@ -89,7 +90,7 @@ func (g Gate) Reasons(s Sample) []string {
 	return reasons
 }
 
-// uprightBox is the face's box as wide and high as in the upright picture.
+// uprightBox returns a box with the face's width and height in the upright picture.
 func (s Sample) uprightBox() ports.Box {
 	b := s.Face.Box
 	if s.Turn%180 != 0 {
@@ -98,9 +99,9 @@ func (s Sample) uprightBox() ports.Box {
 	return b
 }
 
-// ofPixels returns the reasons that the chip's pixels give. A face that is too dark or
-// too bright is not called flat or blurred besides, which it then is for that reason.
-func (g Gate) ofPixels(chip *ports.Chip) []string {
+// pixelReasons returns the reason that the chip's pixels give, if any. A face that is too
+// dark or too bright has little contrast for that reason, so only the first is reported.
+func (g Gate) pixelReasons(chip *ports.Chip) []string {
 	if chip == nil || g.MinBrightness <= 0 && g.MaxBrightness <= 0 && g.MinContrast <= 0 && g.MinSharpness <= 0 {
 		return nil
 	}
@@ -112,14 +113,14 @@ func (g Gate) ofPixels(chip *ports.Chip) []string {
 		return []string{ReasonBright}
 	case light.Contrast < g.MinContrast:
 		return []string{ReasonFlat}
-	case g.MinSharpness > 0 && Sharpness(chip)*light.fading() < g.MinSharpness:
+	case g.MinSharpness > 0 && Sharpness(chip) < g.MinSharpness:
 		return []string{ReasonBlurred}
 	}
 	return nil
 }
 
-// distorted reports whether one of the proportions is outside of the limits. A face is
-// squashed by its landmarks or its box; only the landmarks tell a stretched one.
+// distorted reports whether the proportions are outside the limits. Landmarks or box show
+// a compressed face; only the landmarks show a stretched one.
 func (g Gate) distorted(p Proportion) bool {
 	return g.MinProportion > 0 && min(p.Landmarks, p.Box) < g.MinProportion ||
 		g.MaxProportion > 0 && p.Landmarks > g.MaxProportion
@@ -127,8 +128,8 @@ func (g Gate) distorted(p Proportion) bool {
 
 func exceeds(angle, limit float64) bool { return limit > 0 && math.Abs(angle) > limit }
 
-// several reports whether another face is large enough to be the one meant.
-func (g Gate) several(s Sample) bool {
+// hasComparableFace reports whether another face is large enough to be the one meant.
+func (g Gate) hasComparableFace(s Sample) bool {
 	if g.SecondFaceRatio <= 0 {
 		return false
 	}
@@ -140,47 +141,21 @@ func (g Gate) several(s Sample) bool {
 	return false
 }
 
-// Sharpness returns the variance of the Laplacian of the chip's luminance (0
-// to 255): low where edges are soft. The measure is that of Pech-Pacheco et
-// al., "Diatom autofocusing in brightfield microscopy", ICPR 2000; on a chip it
-// does not depend on how large the face was in the picture, except that a face
-// enlarged to the chip is soft, as it should be judged.
-func Sharpness(chip *ports.Chip) float64 {
-	const n = ports.ChipSize
-	var luma [n * n]float64
-	for i := range luma {
-		luma[i] = luminance(chip, i)
-	}
-	var sum, squares float64
-	for y := 1; y < n-1; y++ {
-		for x := 1; x < n-1; x++ {
-			i := y*n + x
-			l := luma[i-1] + luma[i+1] + luma[i-n] + luma[i+n] - 4*luma[i]
-			sum += l
-			squares += l * l
-		}
-	}
-	const count = (n - 2) * (n - 2)
-	mean := sum / count
-	return squares/count - mean*mean
-}
-
-// Pose is the turn of a head in degrees, 0 when it faces the camera upright.
+// Pose is the rotation of a head in degrees, 0 when it faces the camera upright.
 type Pose struct {
 	Yaw   float64 // to the side
 	Pitch float64 // up (positive) or down
 	Roll  float64 // in the image plane
 }
 
-// The generic head behind EstimatePose: the tip of the nose stands noseDepth
-// interocular distances before the plane of eyes and mouth corners.
+// noseDepth is how far the tip of the nose is in front of the plane of eyes and mouth
+// corners in EstimatePose's model of a head, in interocular distances.
 const noseDepth = 0.45
 
 // EstimatePose estimates the pose from the landmarks under weak perspective:
-// turning the head moves the tip of the nose, which stands out from the plane of
-// the other four points, against their centre. It is an estimate for a gate,
-// good to some ten degrees, not a measurement. Landmarks without extent give 90
-// degrees each.
+// rotating the head moves the tip of the nose, which is in front of the plane of
+// the other four points, relative to their centre. The estimate is accurate to about
+// ten degrees, enough for a Gate. Landmarks that coincide give 90 degrees each.
 func EstimatePose(l ports.Landmarks) Pose {
 	t, err := alignment.Fit(l)
 	if err != nil {
@@ -201,18 +176,18 @@ func EstimatePose(l ports.Landmarks) Pose {
 	axis := eyes.X + along*(mouth.X-eyes.X)
 	return Pose{
 		Yaw:   degrees(math.Atan((nose.X - axis) / interocular / noseDepth)),
-		Pitch: degrees(math.Atan((restingNose - along) / noseDepth / (templateInterocular / templateHeight))),
+		Pitch: degrees(math.Atan((templateNose - along) / noseDepth / (templateInterocular / templateHeight))),
 		Roll:  degrees(math.Atan2(-t.B, t.A)),
 	}
 }
 
-// Proportions of the template, the face that looks straight ahead.
+// Proportions of the template, a face that looks straight ahead.
 var (
 	templateEyes        = middle(alignment.Template[ports.LeftEye], alignment.Template[ports.RightEye])
 	templateMouth       = middle(alignment.Template[ports.LeftMouth], alignment.Template[ports.RightMouth])
 	templateInterocular = alignment.Template[ports.RightEye].X - alignment.Template[ports.LeftEye].X
 	templateHeight      = templateMouth.Y - templateEyes.Y
-	restingNose         = (alignment.Template[ports.Nose].Y - templateEyes.Y) / templateHeight
+	templateNose        = (alignment.Template[ports.Nose].Y - templateEyes.Y) / templateHeight
 )
 
 func middle(a, b ports.Point) ports.Point {

@@ -2,6 +2,7 @@ package quality_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,7 +13,7 @@ import (
 )
 
 var gate = quality.Gate{
-	MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
+	MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 0.27,
 	MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, SecondFaceRatio: 0.5,
 }
 
@@ -118,10 +119,38 @@ func TestPoseOfDegenerateLandmarksIsRefused(t *testing.T) {
 	require.Equal(t, quality.Pose{Yaw: 90, Pitch: 90, Roll: 90}, quality.EstimatePose(ports.Landmarks{}))
 }
 
-func TestSharpnessFallsWithSofterEdges(t *testing.T) {
+// waves is a chip of a brightness that rises and falls with a period across and one down,
+// by as much at most, with noise of a standard deviation over it.
+func waves(across, down, rise, noise float64) *ports.Chip {
+	chip, rng := new(ports.Chip), rand.New(rand.NewPCG(1, 2))
+	for i := range chip {
+		x, y := float64(i/3%ports.ChipSize), float64(i/3/ports.ChipSize)
+		v := 128 + rise/2*(math.Sin(2*math.Pi*x/across)+math.Sin(2*math.Pi*y/down)) + noise*rng.NormFloat64()
+		chip[i] = byte(max(0, min(255, math.Round(v))))
+	}
+	return chip
+}
+
+func TestSharpnessIsTheFrequency(t *testing.T) {
 	require.Zero(t, quality.Sharpness(new(ports.Chip)))
-	require.Greater(t, quality.Sharpness(checkered(4)), quality.Sharpness(checkered(8)))
-	require.Greater(t, quality.Sharpness(checkered(8)), quality.Sharpness(checkered(28)))
+	sharpness := func(period float64) float64 { return quality.Sharpness(waves(period, period, 100, 0)) }
+	for _, period := range []float64{14, 20, 28} {
+		require.InEpsilon(t, 2*math.Pi/period/math.Sqrt2, sharpness(period), 0.1, "lowest along a diagonal")
+	}
+}
+
+func TestSharpnessDoesNotDependOnContrast(t *testing.T) {
+	require.InEpsilon(t, quality.Sharpness(waves(20, 20, 120, 0)), quality.Sharpness(waves(20, 20, 24, 0)), 0.02)
+}
+
+func TestSharpnessIsNotRaisedByNoise(t *testing.T) {
+	require.InEpsilon(t, quality.Sharpness(waves(28, 28, 100, 0)), quality.Sharpness(waves(28, 28, 100, 10)), 0.1)
+}
+
+// A picture that was shaken is sharp across the movement.
+func TestSharpnessIsThatOfTheWorstDirection(t *testing.T) {
+	require.InEpsilon(t, 2*math.Pi/28, quality.Sharpness(waves(28, 10, 100, 0)), 0.15)
+	require.InEpsilon(t, 2*math.Pi/28, quality.Sharpness(waves(10, 28, 100, 0)), 0.15)
 }
 
 // evenly is a chip whose left half has one value and the right another.
@@ -157,8 +186,8 @@ func TestReasonsOfLight(t *testing.T) {
 		require.Equal(t, c.want, g.Reasons(s), c.name)
 	}
 	soft := good()
-	soft.Chip = checkered(56)
-	require.Equal(t, []string{quality.ReasonBlurred}, quality.Gate{MinSharpness: 1e5, MinContrast: 6}.Reasons(soft))
+	soft.Chip = waves(28, 28, 100, 0)
+	require.Equal(t, []string{quality.ReasonBlurred}, quality.Gate{MinSharpness: 0.27, MinContrast: 6}.Reasons(soft))
 }
 
 // A face on its side is as wide as it is when the picture is upright, and its roll is

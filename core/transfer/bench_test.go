@@ -12,6 +12,7 @@ import (
 	"imago/adapters/memstore"
 	"imago/config"
 	"imago/core/transfer"
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
@@ -19,9 +20,9 @@ const benchFaces = 20_000
 
 var wide = ports.Space{Model: "bench", Digest: "5a", Dimension: 512}
 
-func wideStore(b *testing.B, path string) *memstore.Store {
+func wideStore(b *testing.B, path string) *vectorstore.Store {
 	b.Helper()
-	s := memstore.New(config.MemoryStore{Path: path}, wide, slog.New(slog.DiscardHandler))
+	s := vectorstore.New("memstore", memstore.New(config.MemoryStore{Path: path}, wide, slog.New(slog.DiscardHandler)), wide)
 	require.NoError(b, s.Start(b.Context()))
 	return s
 }

@@ -7,11 +7,10 @@ import (
 	"imago/ports"
 )
 
-// Conflict is a face of the source that the target cannot take, because it has
-// something else under the same name.
+// Conflict is a face of the source that the target cannot take.
 type Conflict struct {
 	Collection, UserID, FaceID string
-	// Reason says what stands against it.
+	// Reason says why.
 	Reason string
 }
 
@@ -20,36 +19,39 @@ const (
 	reasonVector = "the target has a face of this ID with another vector"
 	reasonOwner  = "the target has a face of this ID with another owner"
 	reasonTime   = "the target has a face of this ID with another time of enrolment"
+	reasonExpiry = "the target has a face of this ID with another expiry"
 	reasonFaces  = "the target has this user with other faces"
 	reasonUser   = "another face of the user is in conflict"
 )
 
-// difference returns the reason why two records of one name are not the same,
-// "" when they are: vectors bit by bit, times to the microsecond.
-func difference(a, b ports.Record) string {
+// difference says how two records with the same IDs differ, "" if they are the same:
+// vectors bit by bit unless the transfer converts them, times to the microsecond.
+func (o Options) difference(a, b ports.Record) string {
 	switch {
-	case !slices.EqualFunc(a.Vector, b.Vector, sameBits):
+	case o.Convert == nil && !slices.EqualFunc(a.Vector, b.Vector, sameBits):
 		return reasonVector
 	case a.Owner != b.Owner:
 		return reasonOwner
 	case a.EnrolledAt.UnixMicro() != b.EnrolledAt.UnixMicro():
 		return reasonTime
+	case !a.ExpiresAt.Equal(b.ExpiresAt):
+		return reasonExpiry
 	}
 	return ""
 }
 
 func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 
-// comparison sorts the faces of a user by where they are.
+// comparison are the faces of a user by the sides that have them.
 type comparison struct {
-	missing []ports.Record // in the source only
-	extra   []ports.Record // in the target only
-	same    int
-	differs []Conflict // on both sides under one name
+	missing []ports.Record    // in the source only
+	extra   []ports.Record    // in the target only
+	same    [][2]ports.Record // on both sides
+	differs []Conflict        // different faces with the same ID
 }
 
-// compare walks the faces of a pair in order of their IDs.
-func compare(p pair) comparison {
+// compare merges the faces of a pair in order of their IDs.
+func (o Options) compare(p pair) comparison {
 	var c comparison
 	target := p.target
 	for _, r := range p.source {
@@ -60,10 +62,10 @@ func compare(p pair) comparison {
 			c.missing = append(c.missing, r)
 			continue
 		}
-		if reason := difference(r, target[0]); reason != "" {
-			c.differs = append(c.differs, conflict(r, reason))
+		if reason := o.difference(r, target[0]); reason != "" {
+			c.differs = append(c.differs, newConflict(r, reason))
 		} else {
-			c.same++
+			c.same = append(c.same, [2]ports.Record{r, target[0]})
 		}
 		target = target[1:]
 	}
@@ -71,6 +73,6 @@ func compare(p pair) comparison {
 	return c
 }
 
-func conflict(r ports.Record, reason string) Conflict {
+func newConflict(r ports.Record, reason string) Conflict {
 	return Conflict{Collection: r.Collection, UserID: r.UserID, FaceID: r.FaceID, Reason: reason}
 }

@@ -60,19 +60,19 @@ func TestCopyOfOneCollectionLeavesTheOthers(t *testing.T) {
 	require.Len(t, all(t, to), len(slices.DeleteFunc(all(t, from), func(r ports.Record) bool { return r.Collection != "blacklist" })))
 }
 
-// A user's first face is added as First and the others behind it, in order,
-// whatever runs beside it.
+// The face of a user's last enrolment is added first, as a new user, and the others behind
+// it, whatever runs beside it.
 func TestCopyKeepsTheOrderOfAUsersFaces(t *testing.T) {
 	from, to := filled(t, 100), open(t)
 	var mu sync.Mutex
-	order := map[[2]string][]string{}
+	order := map[[2]string][]time.Time{}
 	_, err := transfer.Copy(t.Context(), from, hooked{to, func(ctx context.Context, r ports.Record, mode ports.Mode) error {
 		mu.Lock()
 		key := [2]string{r.Collection, r.UserID}
 		first := len(order[key]) == 0
-		order[key] = append(order[key], r.FaceID)
+		order[key] = append(order[key], r.EnrolledAt)
 		mu.Unlock()
-		if first != (mode == ports.First) {
+		if first != (mode.Kind() == ports.KindNewUser) {
 			return errors.New("wrong mode")
 		}
 		return to.Add(ctx, r, mode)
@@ -80,7 +80,7 @@ func TestCopyKeepsTheOrderOfAUsersFaces(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, order, 300)
 	for _, faces := range order {
-		require.True(t, slices.IsSorted(faces), faces)
+		require.True(t, slices.IsSortedFunc(faces, func(a, b time.Time) int { return b.Compare(a) }), faces)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestCopyLivesThroughOutages(t *testing.T) {
 	for _, every := range []int64{3, 5, 50} {
 		from, to := filled(t, 150), open(t)
 		o := quick
-		o.Retry.Patience = time.Millisecond
+		o.Retry.MaxTotal = time.Millisecond
 		report, err := transfer.Copy(t.Context(),
 			&flaky{VectorStore: from, every: 101}, &flaky{VectorStore: to, every: every}, collections, o)
 		require.NoError(t, err, every)
@@ -242,7 +242,7 @@ func TestCopyMeetsAnotherWriter(t *testing.T) {
 		from, to := open(t), open(t)
 		add(t, from, a)
 		report, err := transfer.Copy(t.Context(), from, hooked{to, func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-			if err := to.Add(ctx, c.other, ports.First); err != nil {
+			if err := to.Add(ctx, c.other, ports.NewUser()); err != nil {
 				return err
 			}
 			return to.Add(ctx, r, mode)
@@ -258,7 +258,7 @@ func TestCopyMeetsAnotherWriter(t *testing.T) {
 func TestPatienceBeginsAnewWithEachStep(t *testing.T) {
 	from, to := filled(t, 100), open(t)
 	o := quick
-	o.Retry.Patience = o.Retry.First // one repetition
+	o.Retry.MaxTotal = o.Retry.FirstWait // one repetition
 	_, err := transfer.Copy(t.Context(), &flaky{VectorStore: from, every: 20}, to, collections, o)
 	require.NoError(t, err)
 	require.Equal(t, all(t, from), all(t, to))

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,14 +58,14 @@ func TestImportRefusesBadLines(t *testing.T) {
 		change func(string) string
 		says   string
 	}{
-		"no header":                 {1, func(string) string { return `{"a":1}` }, "line 1: invalid input: this is not an export"},
-		"not JSON":                  {1, func(string) string { return "PK\x03\x04" }, "this is not an export"},
-		"version":                   {1, field("version", 2), "version 2; this imago reads version 1"},
+		"no header":                 {1, func(string) string { return `{"a":1}` }, "line 1: invalid input: not an export"},
+		"not JSON":                  {1, func(string) string { return "PK\x03\x04" }, "not an export"},
+		"version":                   {1, field("version", 3), "version 3; this imago reads versions 1 and 2"},
 		"unknown header field":      {1, field("more", 1), `unknown field "more"`},
 		"collection named twice":    {1, field("collections", []string{"users", "users"}), "named twice"},
 		"no collection name":        {1, field("collections", []string{"Users"}), "line 1"},
 		"too many collections":      {1, field("collections", make([]string, 66)), "more than 65"},
-		"collections is a string":   {1, field("collections", "users"), "collections is a string"},
+		"collections is a string":   {1, field("collections", "users"), "collections must not be of type string"},
 		"unknown field":             {3, field("name", "x"), `line 3: invalid input: not a line of an export: json: unknown field "name"`},
 		"broken JSON":               {3, replace(`"userId"`, `"userId`), "line 3"},
 		"two objects in a line":     {3, func(s string) string { return s + s }, "line 3: invalid input: something follows"},
@@ -72,8 +73,8 @@ func TestImportRefusesBadLines(t *testing.T) {
 		"a list":                    {3, func(string) string { return "[]" }, "line 3"},
 		"null":                      {3, func(string) string { return "null" }, "line 3"},
 		"another collection":        {3, field("collection", "vip"), "collection vip is not in the header"},
-		"an empty user ID":          {3, field("userId", ""), "user ID of 0 bytes"},
-		"a user ID that is too big": {3, field("userId", strings.Repeat("x", 257)), "user ID of 257 bytes"},
+		"an empty user ID":          {3, field("userId", ""), "user ID must be 1 to 256 bytes long, not 0"},
+		"a user ID that is too big": {3, field("userId", strings.Repeat("x", 257)), "user ID must be 1 to 256 bytes long, not 257"},
 		"a control character":       {3, field("userId", "a\n"), "control characters"},
 		"a bad face ID":             {3, field("faceId", ""), "face ID"},
 		"a bad owner":               {3, field("owner", "\t"), "owner"},
@@ -84,7 +85,7 @@ func TestImportRefusesBadLines(t *testing.T) {
 		"a vector of seven":         {3, field("vector", vectorText(1, 0, 0, 0, 0, 0, 0)), "vector must be base64 of 8"},
 		"a vector of nine":          {3, field("vector", vectorText(1, 0, 0, 0, 0, 0, 0, 0, 0)), "vector must be base64 of 8"},
 		"no vector":                 {3, field("vector", ""), "vector must be base64"},
-		"a vector as numbers":       {3, field("vector", []float32{1}), "vector is a array"},
+		"a vector as numbers":       {3, field("vector", []float32{1}), "vector must not be of type array"},
 		"bad base64":                {3, field("vector", strings.Repeat("*", 44)), "not valid base64"},
 		"line breaks in base64":     {3, field("vector", vectorText(1, 0, 0, 0, 0, 0, 0, 0)[:40]+"\n\n\n\n"), "not valid base64"},
 		"no padding in base64":      {3, replace(`="}`, `"}`), "vector must be base64"},
@@ -94,12 +95,16 @@ func TestImportRefusesBadLines(t *testing.T) {
 		"NaN":                       {3, field("vector", vectorText(nan, 0, 0, 0, 0, 0, 0, 0)), "unit length"},
 		"the same face twice":       {3, func(s string) string { return s + "\n" + s }, "line 4: invalid input: the faces are not in order"},
 		"a line that never ends":    {3, func(s string) string { return s + strings.Repeat(" ", 1<<17) }, "line 3: invalid input: longer than"},
-		"a face that is gone":       {3, func(string) string { return `{"end":[]}` }, "line 4: invalid input: there are lines behind the end"},
+		"a face that is gone":       {3, func(string) string { return `{"end":[]}` }, "line 4: invalid input: there are lines after the end"},
 		"face and end in one":       {3, field("end", []any{}), "either a face or the end"},
 		"another owner":             {3, field("owner", "mallory"), "counts and checksums"},
-		"another checksum":          {5, replace(`"sha256":"`, `"sha256":"0`), "counts and checksums"},
-		"another count":             {5, replace(`"faces":3`, `"faces":2`), "counts and checksums"},
-		"no end":                    {5, func(string) string { return "" }, "line 5"},
+		"another checksum":          {5, otherChecksum, "counts and checksums"},
+		"a longer checksum":         {5, replace(`"sha256":"`, `"sha256":"0`), "line 5: invalid input: not a line of an export: a SHA-256 must be"},
+		"a checksum in capitals": {5, func(s string) string {
+			return strings.Replace(s, digits.FindString(s), strings.ToUpper(digits.FindString(s)), 1)
+		}, "a SHA-256 must be"},
+		"another count": {5, replace(`"faces":3`, `"faces":2`), "counts and checksums"},
+		"no end":        {5, func(string) string { return "" }, "line 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := damaged(t, c.line, c.change)
@@ -128,12 +133,12 @@ func TestImportRefusesATruncatedFile(t *testing.T) {
 		_, err := transfer.Import(t.Context(), bytes.NewReader(file[:cut]), to, space, quick)
 		require.ErrorIs(t, err, ports.ErrInvalid, cut)
 		if cut > bytes.IndexByte(file, '\n') {
-			require.ErrorContains(t, err, "the file is truncated: it ends in or after line", cut)
+			require.ErrorContains(t, err, "the file is truncated: it ends at line", cut)
 		}
 		require.Subset(t, append(whole, ports.Record{}), append(all(t, to), ports.Record{}), cut)
 	}
 	_, err := transfer.Inspect(t.Context(), bytes.NewReader(file[:bytes.LastIndexByte(file[:len(file)-1], '\n')+1]), space)
-	require.ErrorContains(t, err, "the file is truncated: it ends in or after line")
+	require.ErrorContains(t, err, "the file is truncated: it ends at line")
 }
 
 // Whatever byte is flipped, the file is refused or means the same as before.
@@ -157,4 +162,14 @@ func TestImportNoticesEveryFlippedBit(t *testing.T) {
 		}
 	}
 	require.Greater(t, refused, 2*len(file))
+}
+
+var (
+	checksum = regexp.MustCompile(`"sha256":"[0-9a-f]{64}"`)
+	digits   = regexp.MustCompile(`[0-9a-f]{64}`)
+)
+
+// otherChecksum replaces the first checksum of a line.
+func otherChecksum(line string) string {
+	return strings.Replace(line, checksum.FindString(line), `"sha256":"`+strings.Repeat("0", 64)+`"`, 1)
 }

@@ -169,7 +169,7 @@ func TestImportGoesOnAfterCancellation(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotEmpty(t, all(t, to))
 	o = quick
-	o.Retry.Patience = time.Millisecond
+	o.Retry.MaxTotal = time.Millisecond
 	_, err = transfer.Import(t.Context(), bytes.NewReader(file), &flaky{VectorStore: to, every: 101}, space, o)
 	require.NoError(t, err)
 	require.Equal(t, file, export(t, to))
@@ -180,12 +180,12 @@ func TestImportGoesOnAfterCancellation(t *testing.T) {
 func TestImportIntoAStoreThatLivesOn(t *testing.T) {
 	s := filled(t, 30)
 	file := export(t, s)
-	faces, err := s.Get(t.Context(), "users", "user-0020")
+	faces, err := s.Get(t.Context(), ports.UserKey{Collection: "users", UserID: "user-0020"})
 	require.NoError(t, err)
-	require.NoError(t, s.Remove(t.Context(), "users", "user-0020", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(ports.UserKey{Collection: "users", UserID: "user-0020"}), ports.Everybody()))
 	replaced := faces[0]
 	replaced.FaceID = "new"
-	require.NoError(t, s.Remove(t.Context(), "users", "user-0021", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(ports.UserKey{Collection: "users", UserID: "user-0021"}), ports.Everybody()))
 	add(t, s, replaced)
 	before := all(t, s)
 	report, err := transfer.Import(t.Context(), bytes.NewReader(file), s, space, quick)
@@ -194,7 +194,7 @@ func TestImportIntoAStoreThatLivesOn(t *testing.T) {
 	require.Equal(t, 1, report[0].Extra)
 	require.NotZero(t, report[0].Added)
 	require.Subset(t, all(t, s), before)
-	now, err := s.Get(t.Context(), "users", "user-0020")
+	now, err := s.Get(t.Context(), ports.UserKey{Collection: "users", UserID: "user-0020"})
 	require.NoError(t, err)
 	require.Equal(t, []ports.Record{replaced}, now)
 }
@@ -209,5 +209,5 @@ func TestImportProvesThatTheStoreHoldsIt(t *testing.T) {
 		}
 		return to.Add(ctx, r, mode)
 	}}, space, quick)
-	require.ErrorContains(t, err, "does not hold what it should")
+	require.ErrorContains(t, err, "instead of users")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,15 +11,17 @@ import (
 	"math"
 	"time"
 
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
 // The file is JSON Lines (jsonlines.org), UTF-8: a header, a line for each face
 // in the order of the header's collections and then of ports.VectorStore.Scan,
-// and an end with the sums, by which a truncated file is known.
+// and a last line with the sums, which a truncated file lacks.
 const (
 	formatName    = "imago-gallery"
 	formatVersion = 1
+	chipsVersion  = 2 // that of a file with chips, which an earlier imago refuses
 	// timeLayout is RFC 3339 in UTC with exactly six digits of a second.
 	timeLayout = "2006-01-02T15:04:05.000000Z"
 )
@@ -42,64 +43,80 @@ type faceLine struct {
 	FaceID     string `json:"faceId"`
 	Owner      string `json:"owner"`
 	EnrolledAt string `json:"enrolledAt"`
+	// ExpiresAt is left out where the user does not expire. An imago from before there were
+	// expiries refuses a file that has one.
+	ExpiresAt string `json:"expiresAt,omitempty"`
 	// Vector is base64 (RFC 4648, padded) of little-endian binary32 numbers.
 	Vector string `json:"vector"`
+	// Chip is likewise base64, of what the store has: the chip as it was encrypted for this
+	// collection, user and face. It is left out where the face has none.
+	Chip string `json:"chip,omitempty"`
 }
 
 // endLine is the last line.
 type endLine struct {
-	End []sumLine `json:"end"`
+	End []Sum `json:"end"`
 }
 
-type sumLine struct {
-	Collection string `json:"collection"`
-	Users      int    `json:"users"`
-	Faces      int    `json:"faces"`
-	SHA256     string `json:"sha256"`
-}
-
-// bodyLine is any line behind the header.
+// bodyLine is any line after the header.
 type bodyLine struct {
 	faceLine
 	endLine
 }
 
-// faceOf returns the line of a record. It refuses what could not be read again.
-func faceOf(r ports.Record, dimension int) (faceLine, error) {
-	if err := ports.ValidateRecord(r, dimension); err != nil {
+// newFaceLine returns the line of a record. It refuses one that could not be imported.
+func newFaceLine(r ports.Record, dimension int) (faceLine, error) {
+	if err := vectorstore.ValidateRecord(r, dimension); err != nil {
 		return faceLine{}, err
 	}
 	at := r.EnrolledAt.UTC()
 	if at.Year() < 0 || at.Year() > 9999 {
-		return faceLine{}, fmt.Errorf("%w: a time of enrolment in the year %d", ports.ErrInvalid, at.Year())
+		return faceLine{}, fmt.Errorf("%w: enrolled in the year %d", ports.ErrInvalid, at.Year())
 	}
-	return faceLine{
+	l := faceLine{
 		Collection: r.Collection, UserID: r.UserID, FaceID: r.FaceID, Owner: r.Owner,
 		EnrolledAt: at.Format(timeLayout),
 		Vector:     base64.StdEncoding.EncodeToString(appendVector(nil, r.Vector)),
-	}, nil
+	}
+	l.Chip = base64.StdEncoding.EncodeToString(r.Chip)
+	if !r.ExpiresAt.IsZero() {
+		l.ExpiresAt = r.ExpiresAt.UTC().Format(timeLayout)
+	}
+	return l, nil
 }
 
-// record returns the face of a line, checked like any record.
+// record returns the checked record of a line.
 func (l faceLine) record(dimension int) (ports.Record, error) {
 	r := ports.Record{Collection: l.Collection, UserID: l.UserID, FaceID: l.FaceID, Owner: l.Owner}
 	var err error
-	if r.Vector, err = vectorOf(l.Vector, dimension); err != nil {
+	if r.Vector, err = decodeVector(l.Vector, dimension); err != nil {
 		return ports.Record{}, err
 	}
-	if err := ports.ValidateRecord(r, dimension); err != nil {
+	if r.EnrolledAt, err = parseTime("enrolledAt", l.EnrolledAt); err != nil {
 		return ports.Record{}, err
 	}
-	r.EnrolledAt, err = time.Parse(timeLayout, l.EnrolledAt)
-	if err != nil || r.EnrolledAt.Format(timeLayout) != l.EnrolledAt {
-		return ports.Record{}, fmt.Errorf("%w: enrolledAt must be a time like %s", ports.ErrInvalid, timeLayout)
+	if r.Chip, err = decodeChip(l.Chip); err != nil {
+		return ports.Record{}, err
 	}
-	return r, nil
+	if l.ExpiresAt != "" {
+		if r.ExpiresAt, err = parseTime("expiresAt", l.ExpiresAt); err != nil {
+			return ports.Record{}, err
+		}
+	}
+	return r, vectorstore.ValidateRecord(r, dimension)
 }
 
-// vectorOf decodes a vector. Only the one canonical spelling is taken: the
-// decoder of package base64 would skip line breaks.
-func vectorOf(text string, dimension int) ([]float32, error) {
+func parseTime(member, text string) (time.Time, error) {
+	t, err := time.Parse(timeLayout, text)
+	if err != nil || t.Format(timeLayout) != text {
+		return time.Time{}, fmt.Errorf("%w: %s must be a time like %s", ports.ErrInvalid, member, timeLayout)
+	}
+	return t, nil
+}
+
+// decodeVector decodes a vector. Only the canonical encoding is accepted: the decoder of
+// package base64 alone would skip line breaks.
+func decodeVector(text string, dimension int) ([]float32, error) {
 	encoding := base64.StdEncoding.Strict()
 	if len(text) != encoding.EncodedLen(4*dimension) {
 		return nil, fmt.Errorf("%w: vector must be base64 of %d little-endian float32", ports.ErrInvalid, dimension)
@@ -115,18 +132,24 @@ func vectorOf(text string, dimension int) ([]float32, error) {
 	return v, nil
 }
 
-// linesOf returns sums as they stand in the last line.
-func linesOf(sums []Sum) []sumLine {
-	lines := make([]sumLine, len(sums))
-	for i, s := range sums {
-		lines[i] = sumLine{s.Collection, s.Users, s.Faces, hex.EncodeToString(s.SHA256[:])}
+// decodeChip is likewise for a chip, nil for none.
+func decodeChip(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
 	}
-	return lines
+	encoding := base64.StdEncoding.Strict()
+	data, err := encoding.DecodeString(text)
+	if err != nil || encoding.EncodedLen(len(data)) != len(text) {
+		return nil, fmt.Errorf("%w: chip is not valid base64", ports.ErrInvalid)
+	}
+	return data, nil
 }
 
-// maxLine is the longest line accepted, in bytes: the vector, and everything
-// else at its longest with every byte escaped, many times over.
-func maxLine(dimension int) int { return 64<<10 + base64.StdEncoding.EncodedLen(4*dimension) }
+// maxLine is the longest line accepted, in bytes: the vector, the chip, and far more than
+// everything else at its longest with every byte escaped.
+func maxLine(dimension int) int {
+	return 64<<10 + base64.StdEncoding.EncodedLen(4*dimension) + base64.StdEncoding.EncodedLen(ports.MaxChipBytes)
+}
 
 // decode reads one line strictly.
 func decode(line []byte, into any) error {
@@ -134,7 +157,7 @@ func decode(line []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-		return fmt.Errorf("%w: %s is a %s, which it may not be", ports.ErrInvalid, wrong.Field, wrong.Value)
+		return fmt.Errorf("%w: %s must not be of type %s", ports.ErrInvalid, wrong.Field, wrong.Value)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: not a line of an export: %w", ports.ErrInvalid, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/core/transfer"
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
@@ -68,7 +69,7 @@ func requireFrom(t *testing.T, file []byte, store ports.VectorStore, report tran
 		added += outcome.Added
 		for r, err := range store.Scan(t.Context(), ports.Everything(outcome.Collection, "")) {
 			require.NoError(t, err)
-			require.NoError(t, ports.ValidateRecord(r, dimension))
+			require.NoError(t, vectorstore.ValidateRecord(r, dimension))
 			require.Contains(t, named, face{r.Collection, r.UserID, r.FaceID, r.Owner})
 			there++
 		}

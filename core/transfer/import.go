@@ -8,9 +8,9 @@ import (
 	"imago/ports"
 )
 
-// Contents is what an export holds.
+// Contents are the contents of an export.
 type Contents struct {
-	// Model is the name of the network whose vectors they are.
+	// Model is the name of the network that made the vectors.
 	Model string
 	Sums  []Sum
 }
@@ -25,7 +25,7 @@ func (c Contents) Users() int {
 }
 
 // Inspect reads an export to its end, checks every line as Import does and
-// returns what it holds. Errors are those of Import.
+// returns its contents. Errors are those of Import.
 func Inspect(ctx context.Context, r io.Reader, space ports.Space) (Contents, error) {
 	f, err := newReader(r, space)
 	if err != nil {
@@ -45,14 +45,13 @@ func Inspect(ctx context.Context, r io.Reader, space ports.Space) (Contents, err
 }
 
 // Import adds the faces of an export to a store of the given space as Copy does,
-// and reads the store again in the end to prove that it holds them. It streams:
-// memory does not grow with the file. Importing again adds nothing.
+// and then reads the store to prove that it holds them. It takes constant memory.
+// Importing again adds nothing.
 //
 // Errors: around ports.ErrInvalid for a file that is damaged, truncated, of
 // another version or not an export, with the number of the line;
-// ports.ErrSpaceMismatch, which names both spaces. Nothing of a bad line is
-// written, but the lines before it have been: Inspect a file first where it can
-// be read twice.
+// ports.ErrSpaceMismatch, which names both spaces. The lines before a bad one are
+// written: Inspect a file first if it can be read twice.
 func Import(ctx context.Context, r io.Reader, to ports.VectorStore, space ports.Space, o Options) (Report, error) {
 	f, err := newReader(r, space)
 	if err != nil {
@@ -73,17 +72,17 @@ func Import(ctx context.Context, r io.Reader, to ports.VectorStore, space ports.
 	return report, report.verify(ctx, to, o)
 }
 
-// verify compares what a store holds with what it should hold now.
+// verify compares the sums of a store with those that it should have now.
 func (r Report) verify(ctx context.Context, store ports.VectorStore, o Options) error {
 	for _, outcome := range r {
 		sum, err := checksum(ctx, store, outcome.Collection, o.Retry)
 		if err != nil {
 			return err
 		}
-		if sum != outcome.union {
-			return fmt.Errorf("collection %s does not hold what it should (users %d, faces %d; it should have users %d, faces %d): "+
-				"something else has written to the store meanwhile; run it again",
-				outcome.Collection, sum.Users, sum.Faces, outcome.union.Users, outcome.union.Faces)
+		if sum != outcome.want {
+			return fmt.Errorf("collection %s has users %d, faces %d instead of users %d, faces %d: "+
+				"another process wrote to the store meanwhile; run it again",
+				outcome.Collection, sum.Users, sum.Faces, outcome.want.Users, outcome.want.Faces)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"imago/config"
 	"imago/core/retry"
 	"imago/core/transfer"
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
@@ -26,13 +27,13 @@ var (
 	collections = []string{"users", "blacklist", "whitelist"}
 	space       = ports.Space{Model: "suite", Digest: "5a", Preprocessing: "RGB", Dimension: dimension}
 	// quick repeats without waiting noticeably.
-	quick = transfer.Options{Retry: retry.Policy{First: time.Microsecond, Longest: time.Microsecond, Patience: 20 * time.Microsecond}}
+	quick = transfer.Options{Retry: retry.Policy{FirstWait: time.Microsecond, MaxWait: time.Microsecond, MaxTotal: 20 * time.Microsecond}}
 )
 
 // open returns an empty store in RAM.
-func open(tb testing.TB) *memstore.Store {
+func open(tb testing.TB) *vectorstore.Store {
 	tb.Helper()
-	s := memstore.New(config.MemoryStore{}, space, slog.New(slog.DiscardHandler))
+	s := vectorstore.New("memstore", memstore.New(config.MemoryStore{}, space, slog.New(slog.DiscardHandler)), space)
 	require.NoError(tb, s.Start(tb.Context()))
 	tb.Cleanup(func() { require.NoError(tb, s.Close(context.Background())) })
 	return s
@@ -61,9 +62,9 @@ func add(tb testing.TB, s ports.VectorStore, records ...ports.Record) {
 	tb.Helper()
 	seen := map[[2]string]bool{}
 	for _, r := range records {
-		key, mode := [2]string{r.Collection, r.UserID}, ports.First
+		key, mode := [2]string{r.Collection, r.UserID}, ports.NewUser()
 		if seen[key] {
-			mode = ports.Further
+			mode = ports.FurtherFace(ports.Everybody())
 		}
 		seen[key] = true
 		require.NoError(tb, s.Add(tb.Context(), r, mode))
@@ -82,8 +83,14 @@ func gallery(users int) []ports.Record {
 			if i < len(awkward) {
 				id = awkward[i]
 			}
+			var expires time.Time
+			if i%3 == 1 {
+				expires = time.UnixMicro(4_102_444_800_000_001 + int64(i)).UTC() // in 2100
+			}
 			for f := range 1 + r.IntN(3) {
-				records = append(records, face(r, c, id, fmt.Sprintf("f%d", f)))
+				one := face(r, c, id, fmt.Sprintf("f%d", f))
+				one.ExpiresAt = expires
+				records = append(records, one)
 			}
 		}
 	}
@@ -91,7 +98,7 @@ func gallery(users int) []ports.Record {
 }
 
 // filled returns a store with the gallery.
-func filled(tb testing.TB, users int) *memstore.Store {
+func filled(tb testing.TB, users int) *vectorstore.Store {
 	tb.Helper()
 	s := open(tb)
 	add(tb, s, gallery(users)...)
@@ -132,11 +139,11 @@ func (s *flaky) Add(ctx context.Context, r ports.Record, mode ports.Mode) error 
 	return err
 }
 
-func (s *flaky) Get(ctx context.Context, collection, user string) ([]ports.Record, error) {
+func (s *flaky) Get(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
 	if s.fails() {
 		return nil, ports.ErrUnavailable
 	}
-	return s.VectorStore.Get(ctx, collection, user)
+	return s.VectorStore.Get(ctx, user)
 }
 
 func (s *flaky) Count(ctx context.Context, collection string) (int, error) {

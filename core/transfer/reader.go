@@ -9,26 +9,27 @@ import (
 	"io"
 	"slices"
 
+	"imago/core/naming"
 	"imago/ports"
 )
 
-// maxCollections is how many collections a file may have: what a configuration
-// may have, and the inventory.
+// maxCollections is how many collections a file may have: the inventory and as many
+// lists as a configuration may have.
 const maxCollections = 65
 
 // reader reads an export line by line and checks all of it.
 type reader struct {
-	lines     *bufio.Reader
-	line      int  // the number of the current one, from 1
-	cut       bool // it is not terminated: the file ends in it
-	dimension int
-	header    header
+	lines        *bufio.Reader
+	line         int  // the number of the current one, from 1
+	unterminated bool // the current line has no line feed: the file ends in it
+	dimension    int
+	header       header
 
-	last  ports.Record  // the face before
-	held  *ports.Record // a face that was read ahead
-	sums  []Sum         // of the collections that were read
-	end   []sumLine     // what the last line says
-	ended bool          // the last line was read
+	last   ports.Record  // the face before
+	peeked *ports.Record // the next face, if it was read ahead
+	sums   []Sum         // of the collections read so far
+	end    []Sum         // those of the last line
+	ended  bool          // the last line was read
 }
 
 // newReader reads the header of an export for vectors of a space.
@@ -42,23 +43,24 @@ func newReader(r io.Reader, space ports.Space) (*reader, error) {
 		err = f.readHeader(line, space)
 	}
 	if err != nil {
-		return nil, f.at(err)
+		return nil, f.atLine(err)
 	}
 	return f, nil
 }
 
 func (f *reader) readHeader(line []byte, space ports.Space) error {
-	// The version decides which fields there are, so it is looked at first.
+	// The version decides which fields there are, so it is read first.
 	var first struct {
 		Format  string
 		Version int
 	}
 	_ = json.Unmarshal(line, &first)
 	if first.Format != formatName {
-		return fmt.Errorf("%w: this is not an export of imago: the header of one is missing", ports.ErrInvalid)
+		return fmt.Errorf("%w: not an export of imago: it has no header", ports.ErrInvalid)
 	}
-	if first.Version != formatVersion {
-		return fmt.Errorf("%w: the export has version %d; this imago reads version %d", ports.ErrInvalid, first.Version, formatVersion)
+	if first.Version != formatVersion && first.Version != chipsVersion {
+		return fmt.Errorf("%w: the export has version %d; this imago reads versions %d and %d",
+			ports.ErrInvalid, first.Version, formatVersion, chipsVersion)
 	}
 	h := &f.header
 	if err := decode(line, h); err != nil {
@@ -71,8 +73,8 @@ func (f *reader) readHeader(line []byte, space ports.Space) error {
 		return fmt.Errorf("%w: more than %d collections", ports.ErrInvalid, maxCollections)
 	}
 	for i, name := range h.Collections {
-		if err := ports.ValidateCollection(name); err != nil {
-			return err
+		if err := naming.CheckCollection(name); err != nil {
+			return fmt.Errorf("%w: %w", ports.ErrInvalid, err)
 		}
 		if slices.Contains(h.Collections[:i], name) {
 			return fmt.Errorf("%w: collection %s is named twice", ports.ErrInvalid, name)
@@ -81,11 +83,11 @@ func (f *reader) readHeader(line []byte, space ports.Space) error {
 	return nil
 }
 
-// users yields the users of the next collection of the header. It is called
-// once for each, and each is read to its end before the next.
+// users yields the users of the next collection of the header. It is called once for
+// each, in order, and each is read to its end.
 func (f *reader) users(name string) users {
 	return func(yield func([]ports.Record, error) bool) {
-		s := newSummer(name)
+		s := newSumBuilder(name)
 		for {
 			faces, err := f.user(name)
 			if err != nil {
@@ -96,6 +98,7 @@ func (f *reader) users(name string) users {
 				break
 			}
 			s.add(faces)
+			s.addChips(faces)
 			if !yield(faces, nil) {
 				return
 			}
@@ -104,7 +107,7 @@ func (f *reader) users(name string) users {
 	}
 }
 
-// user reads all faces of the next user, none when the section is at its end.
+// user reads all faces of the next user, none at the end of the collection.
 func (f *reader) user(collection string) ([]ports.Record, error) {
 	var faces []ports.Record
 	for {
@@ -113,11 +116,11 @@ func (f *reader) user(collection string) ([]ports.Record, error) {
 			return nil, err
 		}
 		if r == nil || r.Collection != collection || len(faces) > 0 && faces[0].UserID != r.UserID {
-			f.held = r
+			f.peeked = r
 			return faces, nil
 		}
 		if len(faces) == maxFaces {
-			return nil, f.at(errManyFaces())
+			return nil, f.atLine(errManyFaces())
 		}
 		faces = append(faces, *r)
 	}
@@ -125,8 +128,8 @@ func (f *reader) user(collection string) ([]ports.Record, error) {
 
 // face returns the next face, nil at the end of the file.
 func (f *reader) face() (*ports.Record, error) {
-	if r := f.held; r != nil {
-		f.held = nil
+	if r := f.peeked; r != nil {
+		f.peeked = nil
 		return r, nil
 	}
 	if f.ended {
@@ -141,15 +144,15 @@ func (f *reader) face() (*ports.Record, error) {
 		r, err = f.parse(line)
 	}
 	switch {
-	case err != nil && f.cut && !f.ended:
+	case err != nil && f.unterminated && !f.ended:
 		return nil, f.truncated()
 	case err != nil:
-		return nil, f.at(err)
+		return nil, f.atLine(err)
 	}
 	return r, nil
 }
 
-// parse reads a line behind the header.
+// parse parses a line after the header.
 func (f *reader) parse(line []byte) (*ports.Record, error) {
 	var l bodyLine
 	if err := decode(line, &l); err != nil {
@@ -165,6 +168,9 @@ func (f *reader) parse(line []byte) (*ports.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(r.Chip) > 0 && f.header.Version != chipsVersion {
+		return nil, fmt.Errorf("%w: a chip in an export of version %d", ports.ErrInvalid, f.header.Version)
+	}
 	if err := f.checkOrder(r); err != nil {
 		return nil, err
 	}
@@ -172,8 +178,8 @@ func (f *reader) parse(line []byte) (*ports.Record, error) {
 	return &r, nil
 }
 
-// checkOrder refuses a face that does not come behind the one before: merging
-// with a store relies on the order, and a repeated face would pass unseen.
+// checkOrder refuses a face that does not come after the one before: merging with a
+// store relies on the order, and a repeated face would not be noticed.
 func (f *reader) checkOrder(r ports.Record) error {
 	place := slices.Index(f.header.Collections, r.Collection)
 	if place < 0 {
@@ -187,8 +193,8 @@ func (f *reader) checkOrder(r ports.Record) error {
 	return nil
 }
 
-// finish notes the end and sees that nothing follows it.
-func (f *reader) finish(end []sumLine) error {
+// finish keeps the last line's sums and checks that nothing follows it.
+func (f *reader) finish(end []Sum) error {
 	f.ended, f.end = true, end
 	_, err := f.next()
 	switch {
@@ -197,18 +203,18 @@ func (f *reader) finish(end []sumLine) error {
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("%w: there are lines behind the end", ports.ErrInvalid)
+	return fmt.Errorf("%w: there are lines after the end", ports.ErrInvalid)
 }
 
-// check compares what was read with what the last line says, after all users
+// check compares the sums of what was read with those of the last line, after all users
 // of all collections were read.
 func (f *reader) check() error {
-	// A file without collections has its end still unread.
+	// Of a file without collections the last line is still unread.
 	if _, err := f.face(); err != nil {
 		return err
 	}
-	if !slices.Equal(linesOf(f.sums), f.end) {
-		return fmt.Errorf("%w: the file is damaged: its faces are not those that were exported, "+
+	if !slices.Equal(f.sums, f.end) {
+		return fmt.Errorf("%w: the file is corrupt: its faces are not those that were exported, "+
 			"by the counts and checksums in its last line", ports.ErrInvalid)
 	}
 	return nil
@@ -221,9 +227,9 @@ func (f *reader) next() ([]byte, error) {
 		return nil, io.EOF
 	}
 	f.line++
-	f.cut = errors.Is(err, io.EOF)
+	f.unterminated = errors.Is(err, io.EOF)
 	switch {
-	case err == nil || f.cut:
+	case err == nil || f.unterminated:
 		return line, nil
 	case errors.Is(err, bufio.ErrBufferFull):
 		return nil, fmt.Errorf("%w: longer than %d bytes", ports.ErrInvalid, f.lines.Size())
@@ -231,8 +237,8 @@ func (f *reader) next() ([]byte, error) {
 	return nil, err
 }
 
-func (f *reader) at(err error) error { return fmt.Errorf("line %d: %w", f.line, err) }
+func (f *reader) atLine(err error) error { return fmt.Errorf("line %d: %w", f.line, err) }
 
 func (f *reader) truncated() error {
-	return fmt.Errorf("%w: the file is truncated: it ends in or after line %d without the line that ends an export", ports.ErrInvalid, f.line)
+	return fmt.Errorf("%w: the file is truncated: it ends at line %d without the last line of an export", ports.ErrInvalid, f.line)
 }

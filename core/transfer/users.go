@@ -9,26 +9,26 @@ import (
 	"imago/ports"
 )
 
-// maxFaces is how many faces of one user are held in memory: ten times what the
-// gallery accepts.
+// maxFaces is how many faces of one user are held in memory: ten times the gallery's
+// limit.
 const maxFaces = 1000
 
-// users yields all faces of one user at a time, ordered as a scan is. The
-// receiver owns each slice. An error ends it.
+// users yields all faces of one user at a time, in the order of a scan. The
+// receiver owns each slice. An error ends the sequence.
 type users = iter.Seq2[[]ports.Record, error]
 
-// stored returns the users of a collection. Where the store cannot answer for
-// the moment it goes on behind the last user that was yielded.
-func stored(ctx context.Context, store ports.VectorStore, collection string, policy retry.Policy) users {
+// storedUsers returns the users of a selection, which is one of all users. While the store is
+// unavailable it retries, and continues after the last user that was yielded.
+func storedUsers(ctx context.Context, store ports.VectorStore, all ports.Selection, policy retry.Policy) users {
 	return func(yield func([]ports.Record, error) bool) {
-		w := &walk{store: store, collection: collection, yield: yield}
+		w := &userScan{store: store, rest: all, yield: yield}
 		for backoff := policy.Begin(); ; {
-			before := w.done
-			err := w.pass(ctx)
+			before := w.rest.From
+			err := w.scan(ctx)
 			if err == nil {
 				return
 			}
-			if w.done != before {
+			if w.rest.From != before {
 				backoff = policy.Begin()
 			}
 			if !backoff.Again(ctx, err) {
@@ -39,27 +39,26 @@ func stored(ctx context.Context, store ports.VectorStore, collection string, pol
 	}
 }
 
-// walk is a scan that can be resumed between users.
-type walk struct {
-	store      ports.VectorStore
-	collection string
-	yield      func([]ports.Record, error) bool
-	done       string // the last user that was yielded
+// userScan is a scan that can be resumed between users.
+type userScan struct {
+	store ports.VectorStore
+	yield func([]ports.Record, error) bool
+	rest  ports.Selection // from the last user that was yielded on
 }
 
-// pass yields users from the one behind done on. It returns nil at the end and
-// when the receiver wants no more.
-func (w *walk) pass(ctx context.Context) error {
+// scan yields the rest of the users. It returns nil at the end and when the receiver stops.
+func (w *userScan) scan(ctx context.Context) error {
 	var faces []ports.Record
-	for r, err := range w.store.Scan(ctx, ports.Everything(w.collection, w.done)) {
+	last := w.rest.From
+	for r, err := range w.store.Scan(ctx, w.rest) {
 		if err != nil {
 			return err
 		}
-		if r.UserID == w.done {
+		if r.UserID == last {
 			continue
 		}
 		if len(faces) > 0 && faces[0].UserID != r.UserID {
-			if !w.hand(faces) {
+			if !w.emit(faces) {
 				return nil
 			}
 			faces = nil
@@ -70,13 +69,13 @@ func (w *walk) pass(ctx context.Context) error {
 		faces = append(faces, r)
 	}
 	if len(faces) > 0 {
-		w.hand(faces)
+		w.emit(faces)
 	}
 	return nil
 }
 
-func (w *walk) hand(faces []ports.Record) bool {
-	w.done = faces[0].UserID
+func (w *userScan) emit(faces []ports.Record) bool {
+	w.rest.From = faces[0].UserID
 	return w.yield(faces, nil)
 }
 
@@ -84,17 +83,17 @@ func errManyFaces() error {
 	return fmt.Errorf("%w: a user has more than %d faces", ports.ErrInvalid, maxFaces)
 }
 
-// pair is what a source and a target hold of one user; one side may be empty.
+// pair are the faces of one user in the source and in the target; one may be empty.
 type pair struct{ source, target []ports.Record }
 
-// lockstep walks two sides in order of the user IDs. Before it yields a pair it
-// has read the target beyond that user, so that what the receiver writes of it
-// does not come up later.
-func lockstep(source, target users) iter.Seq2[pair, error] {
+// mergeUsers yields the users of both sides in order of their IDs. It reads the target
+// beyond a user before it yields the pair, so that it does not read what the receiver
+// writes of that user.
+func mergeUsers(source, target users) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		next, stop := iter.Pull2(target)
 		defer stop()
-		t := head{next: next}
+		t := cursor{next: next}
 		t.advance()
 		for faces, err := range source {
 			if err != nil {
@@ -103,7 +102,7 @@ func lockstep(source, target users) iter.Seq2[pair, error] {
 			}
 			id := faces[0].UserID
 			for t.before(id) {
-				if !t.yieldOnly(yield) {
+				if !t.yieldTargetOnly(yield) {
 					return
 				}
 			}
@@ -113,32 +112,31 @@ func lockstep(source, target users) iter.Seq2[pair, error] {
 			}
 		}
 		for t.more {
-			if !t.yieldOnly(yield) {
+			if !t.yieldTargetOnly(yield) {
 				return
 			}
 		}
 	}
 }
 
-// head is the next user of a sequence.
-type head struct {
+// cursor holds the next user of a sequence.
+type cursor struct {
 	next  func() ([]ports.Record, error, bool)
 	faces []ports.Record
 	err   error
 	more  bool
 }
 
-func (h *head) advance() { h.faces, h.err, h.more = h.next() }
+func (h *cursor) advance() { h.faces, h.err, h.more = h.next() }
 
-// before reports whether the next user comes before id; an error is reported
-// the same way, so that it comes up at once.
-func (h *head) before(id string) bool {
+// before reports whether the next user comes before id. An error comes before every ID,
+// so that it is reported at once.
+func (h *cursor) before(id string) bool {
 	return h.more && (h.err != nil || h.faces[0].UserID < id)
 }
 
-// take returns the next user's faces where it is the user with this ID, and
-// moves on.
-func (h *head) take(id string) []ports.Record {
+// take returns the faces of the user with this ID and advances, if it is the next one.
+func (h *cursor) take(id string) []ports.Record {
 	if !h.more || h.err != nil || h.faces[0].UserID != id {
 		return nil
 	}
@@ -147,8 +145,8 @@ func (h *head) take(id string) []ports.Record {
 	return faces
 }
 
-// yieldOnly yields the next user as one that only the target has, and moves on.
-func (h *head) yieldOnly(yield func(pair, error) bool) bool {
+// yieldTargetOnly yields the next user as one that only the target has, and advances.
+func (h *cursor) yieldTargetOnly(yield func(pair, error) bool) bool {
 	if h.err != nil {
 		yield(pair{}, h.err)
 		return false

@@ -16,10 +16,10 @@ func TestVerifySaysWhatDiffersAndWhatToDo(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, sums, 3)
 
-	require.NoError(t, to.Remove(t.Context(), "users", "user-0020", ""))
-	faces, err := to.Get(t.Context(), "blacklist", "user-0021")
+	require.NoError(t, to.Remove(t.Context(), ports.WholeUser(ports.UserKey{Collection: "users", UserID: "user-0020"}), ports.Everybody()))
+	faces, err := to.Get(t.Context(), ports.UserKey{Collection: "blacklist", UserID: "user-0021"})
 	require.NoError(t, err)
-	require.NoError(t, to.Remove(t.Context(), "blacklist", "user-0021", ""))
+	require.NoError(t, to.Remove(t.Context(), ports.WholeUser(ports.UserKey{Collection: "blacklist", UserID: "user-0021"}), ports.Everybody()))
 	faces[0].Owner = "somebody else"
 	add(t, to, faces...)
 	faces[0].UserID = "zzz"

@@ -10,10 +10,10 @@ import (
 	"imago/ports"
 )
 
-var censusLists = []gallery.Collection{{Name: "vip"}, {Name: "blacklist", Shared: true}}
+var checkedLists = []gallery.Collection{{Name: "vip"}, {Name: "blacklist", Shared: true}}
 
 func TestCensus(t *testing.T) {
-	c := gallery.NewCensus(censusLists)
+	c := gallery.NewUserCheck(checkedLists)
 	for _, r := range []ports.Record{
 		{Collection: "users", UserID: "Vip", Owner: "a"}, {Collection: "users", UserID: "Vip", Owner: "b"}, {Collection: "users", UserID: "a\u200b"},
 		{Collection: "users", UserID: "fine"}, {Collection: "users", UserID: "verify", Owner: "a"},
@@ -24,7 +24,7 @@ func TestCensus(t *testing.T) {
 	} {
 		c.Add(r)
 	}
-	require.Equal(t, []int{1, 2, 2, 1}, []int{c.Shadowed.Count, c.Misnamed.Count, c.Ownerless.Count, c.Unlisted.Count})
+	require.Equal(t, []int{1, 2, 2, 1}, []int{c.NamedAsList.Count, c.InvalidID.Count, c.Ownerless.Count, c.Unconfigured.Count})
 	require.ErrorContains(t, c.Err(), `"Vip" in users (the list vip)`)
 	require.Len(t, c.Warnings(false), 3)
 	for _, text := range c.Warnings(false) {
@@ -32,13 +32,13 @@ func TestCensus(t *testing.T) {
 	}
 	require.Contains(t, c.Warnings(true)[0], `"a\u200b" in users`)
 	require.Contains(t, c.Warnings(true)[1], `"two" in blacklist`)
-	require.NoError(t, gallery.NewCensus(censusLists).Err())
-	require.Empty(t, gallery.NewCensus(censusLists).Warnings(true))
+	require.NoError(t, gallery.NewUserCheck(checkedLists).Err())
+	require.Empty(t, gallery.NewUserCheck(checkedLists).Warnings(true))
 }
 
 // However many there are, a few are named.
 func TestCensusIsBrief(t *testing.T) {
-	c := gallery.NewCensus(censusLists)
+	c := gallery.NewUserCheck(checkedLists)
 	for i := range 1000 {
 		c.Add(ports.Record{Collection: "users", UserID: fmt.Sprintf("%d ", i)})
 	}
@@ -52,7 +52,7 @@ func TestAdmission(t *testing.T) {
 		}
 		return all
 	}
-	plain, given := gallery.Admission(censusLists, ""), gallery.Admission(censusLists, "gateway")
+	plain, given := gallery.RejectUnreachable(checkedLists, ""), gallery.RejectUnreachable(checkedLists, "gateway")
 	for _, refused := range [][]ports.Record{faces("VIP", "users", "a"), faces("x ", "users", "a"), faces("Search", "vip", "a")} {
 		require.Contains(t, plain(refused), "its ID is not accepted")
 		require.Contains(t, given(refused), "its ID is not accepted")

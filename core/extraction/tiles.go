@@ -10,34 +10,34 @@ import (
 )
 
 // A face that is small in a large picture has too few pixels at the sizes at which faces
-// are looked for first. Where those show no face for sure the picture is decoded finer
-// and looked at in overlapping tiles, first coarse, then fine: the largest face is found
-// first.
+// are detected first. Where those show no reliable face the picture is decoded larger
+// and searched in overlapping tiles, from coarse to fine, so that the largest face is
+// found first.
 
 const (
-	// tinyFace is how wide a face must be, in pixels of the detector's input, to be
-	// found. Of 38 faces, 38 were found at 16 pixels, 37 or 38 at 13 and 25 or 35 at 10
-	// (YuNet-s and YuNet-n).
-	tinyFace = 16
-	// finestArea bounds the pixels of that input, and with them the time. A picture of
-	// 16 million pixels is looked at in so many when tinyFace stands for 40 of its own, one
-	// of 64 million when it stands for 80.
-	finestArea = 2_560_000
+	// detectableWidth is the width in pixels of the detector's input from which faces
+	// are found. Of 38 faces, 38 were found at 16 pixels, 37 or 38 at 13 and 25 or 35 at
+	// 10 (YuNet-s and YuNet-n).
+	detectableWidth = 16
+	// maxArea bounds the pixels of that input, and with them the time. It is reached
+	// when a face of detectableWidth is 40 pixels wide in a picture of 16 million pixels,
+	// or 80 in one of 64 million.
+	maxArea = 2_560_000
 	// levelStep is the ratio of one size to the next.
 	levelStep = 4
-	// tileSide is the longest side of a tile and tileOverlap how much two have in
-	// common, in pixels of the detector's input.
+	// tileSide is the longest side of a tile and tileOverlap the overlap of two, in
+	// pixels of the detector's input.
 	tileSide    = 1024
 	tileOverlap = 96
-	// worthwhile is how much larger than the largest size before one has to be.
-	worthwhile = 1.25
-	// sameFace is the intersection over union from which two boxes are one face.
-	sameFace = 0.3
+	// minGain is how many times larger than DetectSizes a size has to be.
+	minGain = 1.25
+	// duplicateIoU is the intersection over union from which two boxes are one face.
+	duplicateIoU = 0.3
 )
 
-// lookCloser looks for faces in more pixels of the picture than before. What it finds
-// replaces what was found if it is seen better.
-func (x *Extractor) lookCloser(ctx context.Context, picture []byte, f *found) error {
+// detectFiner detects faces in more pixels of the picture, and takes them in place of
+// those that were found if they are more reliable.
+func (x *Extractor) detectFiner(ctx context.Context, picture []byte, f *found) error {
 	levels := x.levels(f.img.FullWidth, f.img.FullHeight)
 	if len(levels) == 0 {
 		return nil
@@ -64,41 +64,41 @@ func (x *Extractor) lookCloser(ctx context.Context, picture []byte, f *found) er
 		if len(faces) == 0 {
 			continue
 		}
-		s, err := x.settle(ctx, f.space, img, faces[0])
+		s, err := x.measureOrientation(ctx, f.buffers, img, faces[0])
 		if err != nil {
 			return err
 		}
-		if len(f.faces) == 0 || s.better(f.stance) {
-			x.takeFrom(f, img, faces, s)
+		if len(f.faces) == 0 || s.moreReliable(f.orientation) {
+			x.useFaces(f, img, faces, s)
 		}
-		if f.stance.sure() {
+		if f.orientation.reliable() {
 			return nil
 		}
 	}
 	return nil
 }
 
-// takeFrom has faces of another copy of the picture be those of the picture.
-func (x *Extractor) takeFrom(f *found, img *ports.Image, faces []ports.Face, s stance) {
+// useFaces replaces the faces by those of another copy of the picture.
+func (x *Extractor) useFaces(f *found, img *ports.Image, faces []ports.Face, s orientation) {
 	if f.img != img {
 		x.decoder.Release(f.img)
 		f.img = img
 	}
-	if s.turn != 0 || s.slanted {
+	if s.turn != 0 || s.diagonal {
 		faces[0].Landmarks = *s.landmarks
 	}
-	f.faces, f.stance = faces, s
+	f.faces, f.orientation = faces, s
 }
 
 // levels returns the longer sides in pixels, ascending, at which a picture of the given
-// size is looked at after the usual ones.
+// size is searched after DetectSizes.
 func (x *Extractor) levels(width, height int) (sizes []int) {
-	if x.smallest <= 0 {
+	if x.options.SmallestFace <= 0 {
 		return nil
 	}
 	longer := float64(max(width, height))
-	scale := min(1, tinyFace/x.smallest, math.Sqrt(finestArea/(float64(width)*float64(height))))
-	before := worthwhile * float64(x.sizes[len(x.sizes)-1])
+	scale := min(1, detectableWidth/x.options.SmallestFace, math.Sqrt(maxArea/(float64(width)*float64(height))))
+	before := minGain * float64(x.largestSize())
 	for size := longer * scale; size > before; size /= levelStep {
 		sizes = append(sizes, int(math.Ceil(size)))
 	}
@@ -106,26 +106,26 @@ func (x *Extractor) levels(width, height int) (sizes []int) {
 	return sizes
 }
 
-// A tile is a part of an image, which shares its pixels.
+// A tile is a part of an image. It shares the image's pixels.
 type tile struct {
 	part *ports.Image
-	x, y int // of its first pixel
+	x, y int // the position of its first pixel
 }
 
-// detectTiles returns the faces of an image that is looked at with size pixels on its
-// longer side, the largest first.
+// detectTiles returns the faces that are detected in the tiles of an image when its
+// longer side is scaled to size pixels, the largest first.
 func (x *Extractor) detectTiles(ctx context.Context, img *ports.Image, size int) ([]ports.Face, error) {
 	scale := min(1, float64(size)/float64(max(img.Width, img.Height)))
-	tiles := cut(img, scale)
+	tiles := splitTiles(img, scale)
 	var halves [2][]ports.Face
 	half := len(tiles) / 2
-	err := x.besides(
+	err := x.runParallel(
 		func() (err error) { halves[0], err = x.detectEach(ctx, tiles[:half], scale); return err },
 		func() (err error) { halves[1], err = x.detectEach(ctx, tiles[half:], scale); return err })
 	if err != nil {
 		return nil, err
 	}
-	return distinct(append(halves[0], halves[1]...)), nil
+	return removeDuplicates(append(halves[0], halves[1]...)), nil
 }
 
 // detectEach returns the faces of all tiles, in pixels of the image.
@@ -137,15 +137,15 @@ func (x *Extractor) detectEach(ctx context.Context, tiles []tile, scale float64)
 			return nil, err
 		}
 		for _, face := range faces {
-			all = append(all, shifted(face, float64(t.x), float64(t.y)))
+			all = append(all, translated(face, float64(t.x), float64(t.y)))
 		}
 	}
 	return all, nil
 }
 
-// cut cuts an image into overlapping tiles of at most tileSide pixels a side when it is
-// looked at at a scale.
-func cut(img *ports.Image, scale float64) (tiles []tile) {
+// splitTiles splits an image into overlapping tiles of at most tileSide pixels a side
+// after scaling.
+func splitTiles(img *ports.Image, scale float64) (tiles []tile) {
 	for _, down := range spans(img.Height, scale) {
 		for _, across := range spans(img.Width, scale) {
 			tiles = append(tiles, tile{
@@ -162,7 +162,7 @@ func cut(img *ports.Image, scale float64) (tiles []tile) {
 
 type span struct{ from, length int }
 
-// spans divides a side into pieces of one length.
+// spans divides a side into overlapping pieces of the same length.
 func spans(side int, scale float64) (pieces []span) {
 	longest, overlap := tileSide/scale, tileOverlap/scale
 	n := 1
@@ -180,7 +180,7 @@ func spans(side int, scale float64) (pieces []span) {
 	return pieces
 }
 
-func shifted(f ports.Face, x, y float64) ports.Face {
+func translated(f ports.Face, x, y float64) ports.Face {
 	f.Box = ports.Box{X0: f.Box.X0 + x, Y0: f.Box.Y0 + y, X1: f.Box.X1 + x, Y1: f.Box.Y1 + y}
 	for i := range f.Landmarks {
 		f.Landmarks[i].X += x
@@ -189,11 +189,11 @@ func shifted(f ports.Face, x, y float64) ports.Face {
 	return f
 }
 
-// distinct returns each face once, as it was seen best, the largest first.
-func distinct(faces []ports.Face) (once []ports.Face) {
+// removeDuplicates returns each face once, with its highest score, the largest first.
+func removeDuplicates(faces []ports.Face) (once []ports.Face) {
 	slices.SortStableFunc(faces, func(a, b ports.Face) int { return cmp.Compare(b.Score, a.Score) })
 	for _, f := range faces {
-		if !slices.ContainsFunc(once, func(o ports.Face) bool { return overlap(f.Box, o.Box) > sameFace }) {
+		if !slices.ContainsFunc(once, func(o ports.Face) bool { return iou(f.Box, o.Box) > duplicateIoU }) {
 			once = append(once, f)
 		}
 	}
@@ -201,8 +201,8 @@ func distinct(faces []ports.Face) (once []ports.Face) {
 	return once
 }
 
-// overlap returns the intersection of two boxes over their union.
-func overlap(a, b ports.Box) float64 {
+// iou returns the intersection of two boxes over their union.
+func iou(a, b ports.Box) float64 {
 	both := ports.Box{X0: max(a.X0, b.X0), Y0: max(a.Y0, b.Y0), X1: min(a.X1, b.X1), Y1: min(a.Y1, b.Y1)}.Area()
 	return both / (a.Area() + b.Area() - both)
 }
