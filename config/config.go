@@ -10,7 +10,10 @@ type Config struct {
 	Server      Server       `yaml:"server"`
 	Auth        Auth         `yaml:"auth"`
 	Token       Token        `yaml:"token"`
+	Inventory   Inventory    `yaml:"inventory"`
 	Collections []Collection `yaml:"collections" validate:"max=64,unique=Name,dive"`
+	Expiry      Expiry       `yaml:"expiry"`
+	Chips       Chips        `yaml:"chips"`
 	Models      Models       `yaml:"models"`
 	Inference   Inference    `yaml:"inference"`
 	Search      Search       `yaml:"search"`
@@ -134,6 +137,40 @@ type Token struct {
 	RequireInInventory bool `yaml:"require_in_inventory"`
 }
 
+// Inventory is the collection of users that is always there.
+type Inventory struct {
+	// Retention is how long after the last enrolment of a face a user is kept; 0 means
+	// no end.
+	Retention Period `yaml:"retention"`
+	// Unique is a similarity in percent that an enrolled face must not reach with another
+	// user's; 0 means that several users may have one face.
+	Unique float64 `yaml:"unique" validate:"min=0,max=100"`
+	// Screen are lists on which an enrolled face must not be.
+	Screen []string `yaml:"screen,flow" validate:"max=64,unique"`
+	// SamePerson is a similarity in percent that a further face must reach with one of the
+	// user's own; 0 means that it may be anybody's.
+	SamePerson float64 `yaml:"same_person" validate:"min=0,max=100"`
+	// KeepChips has the chip of each face kept, encrypted by the keys of the section chips,
+	// so that the gallery can be carried into another model's space.
+	KeepChips bool `yaml:"keep_chips"`
+}
+
+// Chips says with which keys the chips of faces are encrypted, with AES-256-GCM. Keys are
+// written as those of Encryption: the first one encrypts.
+type Chips struct {
+	// KeyFile is a file with keys. What follows # in a line is a comment.
+	KeyFile string `yaml:"key_file"`
+	// Key holds the keys themselves; it is for the environment.
+	Key Secret `yaml:"key" validate:"excluded_with=KeyFile"`
+}
+
+// Expiry is about the users who have expired.
+type Expiry struct {
+	// EraseWithin is how long after the expiry, or after the start of imago, a user is
+	// erased at the latest; nobody sees the user from the expiry on.
+	EraseWithin time.Duration `yaml:"erase_within" validate:"min=1s,max=24h"`
+}
+
 // Collection is a list beside the inventory of users.
 type Collection struct {
 	// Name is the list's path segment under /users.
@@ -145,6 +182,16 @@ type Collection struct {
 	// Threshold is that of searches of this list that name none, in percent; 0
 	// means that of the section search.
 	Threshold float64 `yaml:"threshold" validate:"min=0,max=100"`
+	// Retention is how long after the last enrolment of a face a user is kept; 0 means
+	// no end.
+	Retention Period `yaml:"retention"`
+	// Unique and Screen are as those of the inventory.
+	Unique float64  `yaml:"unique" validate:"min=0,max=100"`
+	Screen []string `yaml:"screen,flow" validate:"max=64,unique"`
+	// SamePerson is as that of the inventory; 0 means that of the inventory.
+	SamePerson float64 `yaml:"same_person" validate:"min=0,max=100"`
+	// KeepChips is as that of the inventory.
+	KeepChips bool `yaml:"keep_chips"`
 }
 
 // Models says which networks to use and where they are.
@@ -198,9 +245,9 @@ type Quality struct {
 	MinFaceWidth int `yaml:"min_face_width" validate:"min=0,max=4096"`
 	// MinScore is the smallest detector confidence.
 	MinScore float64 `yaml:"min_score" validate:"min=0,max=1"`
-	// MinSharpness is the smallest variance of the Laplacian of the aligned
-	// face's luminance (0 to 255).
-	MinSharpness float64 `yaml:"min_sharpness" validate:"min=0,max=10000"`
+	// MinSharpness is the smallest spatial frequency, in radians a pixel, of the
+	// aligned face in the direction in which it is lowest.
+	MinSharpness float64 `yaml:"min_sharpness" validate:"min=0,max=1"`
 	// MinBrightness and MaxBrightness bound the mean luminance of the aligned face
 	// (0 to 255), MinContrast is the smallest standard deviation of it.
 	MinBrightness float64 `yaml:"min_brightness" validate:"min=0,max=255"`
@@ -283,7 +330,25 @@ type PGVectorStore struct {
 	HNSW           HNSW          `yaml:"hnsw"`
 	// HalfVec has the HNSW index hold 16-bit floats: half the memory.
 	HalfVec bool `yaml:"halfvec"`
+	// Search is where searches are answered: in a copy of all faces in the memory of each
+	// imago that is never behind (replica), or by the database.
+	Search  string  `yaml:"search" validate:"oneof=replica database"`
+	Replica Replica `yaml:"replica"`
 }
+
+// Replica is a copy of all faces in memory.
+type Replica struct {
+	// MaxFaces bounds it: a gallery with more faces is searched in the database.
+	MaxFaces int `yaml:"max_faces" validate:"min=1,max=1000000000"`
+	// Threads a search may use; 0 means one per core.
+	SearchThreads int `yaml:"search_threads" validate:"min=0,max=1024"`
+}
+
+// The places where searches are answered.
+const (
+	SearchReplica  = "replica"
+	SearchDatabase = "database"
+)
 
 // HNSW are the parameters of the graph index (Malkov and Yashunin, 2018).
 type HNSW struct {
@@ -355,15 +420,17 @@ func Default() Config {
 			Limits: Limits{ImageBytes: 5 << 20, Megapixels: 64, DecodeMiB: 512, BodyMiB: 256, UploadRate: 8192, InFlight: 256, Connections: 1024},
 		},
 		Token:       Token{MaxAge: 5 * time.Minute, ClockSkew: 30 * time.Second, ReplayCache: 262144},
-		Collections: []Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}},
+		Inventory:   Inventory{SamePerson: 10, Screen: []string{}},
+		Collections: []Collection{{Name: "blacklist", Shared: true, Screen: []string{}}, {Name: "whitelist", Screen: []string{}}},
+		Expiry:      Expiry{EraseWithin: 15 * time.Minute},
 		Models:      Models{Dir: "models", Detector: "opencv-yunet", Embedder: "opencv-sface"},
 		Inference: Inference{
 			Threads: 1, Queue: 128, DetectSizes: []int{320, 640}, Refine: true, MinScore: 0.6,
 		},
 		Search: Search{Threshold: 80, Limit: 10, MaxFalseMatch: 0.5},
 		Quality: Quality{
-			Enabled: true, MinFaceWidth: 40, MinScore: 0.7, MinSharpness: 20,
-			MinBrightness: 13, MaxBrightness: 225, MinContrast: 6,
+			Enabled: true, MinFaceWidth: 40, MinScore: 0.8, MinSharpness: 0.27,
+			MinBrightness: 13, MaxBrightness: 230, MinContrast: 6,
 			MaxYaw: 45, MaxPitch: 40, MaxRoll: 60, MinUprightMargin: 0.02,
 			MinProportion: 0.8, MaxProportion: 1.2, SecondFaceRatio: 0.5,
 		},
@@ -371,6 +438,7 @@ func Default() Config {
 			PGVector: PGVectorStore{
 				Schema: "imago", MaxConns: 16, ConnectTimeout: 5 * time.Second,
 				Index: IndexExact, HNSW: HNSW{M: 16, EfConstruction: 128, EfSearch: 200}, HalfVec: true,
+				Search: SearchReplica, Replica: Replica{MaxFaces: 2_000_000},
 			},
 			Milvus: MilvusStore{
 				Collection: "imago_faces", ConnectTimeout: 10 * time.Second,

@@ -14,9 +14,8 @@ import (
 )
 
 // decode sets what a YAML document says in the struct that into points to and
-// leaves the rest as it is. The library parses; the walk over its nodes is ours
-// because the library's own strict decoding names Go types instead of paths,
-// rounds 1.5 down to an integer, and adds up anchors without limit.
+// leaves the rest as it is. The library parses; the walk over its nodes is ours,
+// for the reasons that README.md states.
 func (r *report) decode(data []byte, into any) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node
@@ -40,17 +39,26 @@ var lineNumber = regexp.MustCompile(`^yaml: (line \d+): `)
 // syntax says why a text is no YAML. The library's words may repeat a part of it,
 // which is left out where nothing of it may be told.
 func (r *report) syntax(err error) string {
-	if !r.private {
+	if !r.redacted {
 		return strings.TrimPrefix(err.Error(), "yaml: ")
 	}
 	if at := lineNumber.FindStringSubmatch(err.Error()); at != nil {
 		return "see " + at[1]
 	}
-	return "it is damaged, incomplete or another kind of file"
+	return "it is corrupt, incomplete or not a YAML file"
+}
+
+// expander is a type that a file may write in a shorter form.
+type expander interface {
+	// expand returns the long form of a node.
+	expand(*yaml.Node) *yaml.Node
 }
 
 // node sets v, which is at path, to what n says.
 func (r *report) node(n *yaml.Node, v reflect.Value, path string) {
+	if short, ok := v.Interface().(expander); ok && n.Kind != yaml.AliasNode && n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 && n.ShortTag() != "!!null" {
+		n = short.expand(n)
+	}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		r.fail(path, "must be written out; anchors and aliases are not supported")
@@ -83,21 +91,21 @@ func (r *report) section(n *yaml.Node, v reflect.Value, path string) {
 		r.fail(path, "must be a section with keys of its own")
 		return
 	}
-	seen := map[string]bool{}
+	fields, seen := fieldsOf(v), map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := join(path, printable(key.Value))
-		field, known := fieldOf(v, key.Value)
-		if known || !r.private {
+		field, known := fields[key.Value]
+		if known || !r.redacted {
 			r.origins[at] = lineOf(key)
 		}
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			r.fail(path, "must have plain words as keys")
-		case !known && r.private:
-			r.unnamed(path, lineOf(key)+" has an unknown key"+suggestion(key.Value, keysOf(v.Type())))
+		case !known && r.redacted:
+			r.addHere(path, lineOf(key)+" has an unknown key"+suggestion(key.Value, fields))
 		case !known:
-			r.add(at, "unknown key"+suggestion(key.Value, keysOf(v.Type())))
+			r.add(at, "unknown key"+suggestion(key.Value, fields))
 		case seen[key.Value]:
 			r.fail(at, "is there twice")
 		default:
@@ -158,21 +166,13 @@ func keyOf(f reflect.StructField) string {
 	return key
 }
 
-func keysOf(t reflect.Type) []string {
-	keys := make([]string, t.NumField())
-	for i := range keys {
-		keys[i] = keyOf(t.Field(i))
+// fieldsOf returns the fields of a section by their keys.
+func fieldsOf(v reflect.Value) map[string]reflect.Value {
+	fields := map[string]reflect.Value{}
+	for f, value := range v.Fields() {
+		fields[keyOf(f)] = value
 	}
-	return keys
-}
-
-func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
-	for i := range v.NumField() {
-		if keyOf(v.Type().Field(i)) == key {
-			return v.Field(i), true
-		}
-	}
-	return reflect.Value{}, false
+	return fields
 }
 
 func join(path, key string) string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -10,14 +11,14 @@ import (
 // prefix begins the name of every environment variable of imago.
 const prefix = "IMAGO_"
 
-// elsewhere lists the variables that begin like settings and are read by other
+// otherVariables lists the variables that begin like settings and are read by other
 // parts of imago.
-var elsewhere = []string{"IMAGO_CONFIG", "IMAGO_API_KEY", "IMAGO_ONNXRUNTIME_LIB"}
+var otherVariables = []string{"IMAGO_CONFIG", "IMAGO_API_KEY", "IMAGO_ONNXRUNTIME_LIB"}
 
 // testPrefix begins the names of variables that tests use.
 const testPrefix = prefix + "TEST_"
 
-// setting is a value that the environment can set.
+// setting is a value that the environment can set; one of otherVariables has none.
 type setting struct {
 	value reflect.Value
 	path  string
@@ -28,43 +29,37 @@ type setting struct {
 // problem, since a misspelt one would otherwise pass in silence.
 func (r *report) environment(environ []string, into any) {
 	settings := map[string]setting{}
-	gather(settings, reflect.ValueOf(into).Elem(), "")
+	for _, name := range otherVariables {
+		settings[name] = setting{}
+	}
+	collectSettings(settings, reflect.ValueOf(into).Elem(), "")
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, prefix) || strings.HasPrefix(name, testPrefix) ||
-			slices.Contains(elsewhere, name) || isServiceLink(name, text) {
+		if !strings.HasPrefix(name, prefix) || strings.HasPrefix(name, testPrefix) || isServiceLink(name, text) {
 			continue
 		}
-		s, known := settings[name]
-		if !known {
-			r.add(printable(name), "unknown variable"+suggestion(name, names(settings)))
-			continue
-		}
-		r.origins[s.path] = name
-		if err := setText(s.value, text); err != nil {
-			r.fail(s.path, err.Error())
+		switch s, known := settings[name]; {
+		case !known:
+			r.add(printable(name), "unknown variable"+suggestion(name, settings))
+		case s.value.IsValid():
+			r.origins[s.path] = name
+			if err := setText(s.value, text); err != nil {
+				r.fail(s.path, err.Error())
+			}
 		}
 	}
 }
 
-// gather collects the settings below v by the name of their variable.
-func gather(settings map[string]setting, v reflect.Value, path string) {
+// collectSettings collects the settings below v by the name of their variable.
+func collectSettings(settings map[string]setting, v reflect.Value, path string) {
 	if !isSection(v.Type()) {
 		name := prefix + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 		settings[name] = setting{value: v, path: path}
 		return
 	}
-	for i := range v.NumField() {
-		gather(settings, v.Field(i), join(path, keyOf(v.Type().Field(i))))
+	for key, field := range fieldsOf(v) {
+		collectSettings(settings, field, join(path, key))
 	}
-}
-
-func names(settings map[string]setting) []string {
-	all := append([]string(nil), elsewhere...)
-	for name := range settings {
-		all = append(all, name)
-	}
-	return all
 }
 
 // The variables that Kubernetes sets in every container for a service whose
@@ -82,14 +77,13 @@ func isServiceLink(name, text string) bool {
 
 // suggestion returns words that point to the candidate nearest to a misspelt
 // name, or nothing when none is near.
-func suggestion(name string, candidates []string) string {
+func suggestion[T any](name string, candidates map[string]T) string {
 	const longest = 64 // bytes worth comparing
 	if len(name) > longest {
 		return ""
 	}
 	best, least := "", min(2, len(name)/3)+1
-	slices.Sort(candidates)
-	for _, candidate := range candidates {
+	for _, candidate := range slices.Sorted(maps.Keys(candidates)) {
 		if d := distance(name, candidate); d < least {
 			best, least = candidate, d
 		}

@@ -97,11 +97,11 @@ func TestProblemsComeAtOnce(t *testing.T) {
 }
 
 func TestSuggestion(t *testing.T) {
-	candidates := []string{"listen", "limits", "timeouts"}
+	candidates := map[string]int{"listen": 1, "limits": 2, "timeouts": 3}
 	require.Equal(t, "; did you mean listen?", suggestion("lsten", candidates))
 	require.Equal(t, "; did you mean limits?", suggestion("limit", candidates))
 	require.Empty(t, suggestion("telemetry", candidates))
-	require.Empty(t, suggestion("", nil))
+	require.Empty(t, suggestion("", map[string]int{}))
 }
 
 func TestDistance(t *testing.T) {

@@ -66,8 +66,8 @@ func FuzzLoad(f *testing.F) {
 // alone makes it.
 func requireOverridden(t *testing.T, cfg, without Config, variable string) {
 	all, alone := map[string]setting{}, map[string]setting{}
-	gather(all, reflect.ValueOf(&cfg).Elem(), "")
-	gather(alone, reflect.ValueOf(&without).Elem(), "")
+	collectSettings(all, reflect.ValueOf(&cfg).Elem(), "")
+	collectSettings(alone, reflect.ValueOf(&without).Elem(), "")
 	name, _, _ := strings.Cut(variable, "=")
 	if s, known := all[name]; known {
 		require.Equal(t, alone[name].value.Interface(), s.value.Interface())
@@ -164,6 +164,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add([]byte("keys: [{name: a, expires: 2030-01-31T00:00:00Z}]"))
 	f.Add([]byte("keys:\n- {name: a, sha256: " + strings.Repeat("0f", 32) + ", operations: [read], collections: [users, vip], expires: 2030-01-31T00:00:00Z, rate: 0.5, burst: 3}\n" +
 		"- {name: b, sha256: " + strings.Repeat("f0", 32) + ", operations: [all], collections: [all]}\n"))
+	f.Add([]byte("keys:\n- name: a\n  sha256:\n  - " + strings.Repeat("0f", 32) + "\n  - {hash: " + strings.Repeat("f0", 32) + ", expires: 2030-01-31T00:00:00Z}\n  collections: [all]\n  operations: [all]\n"))
 	path := filepath.Join(f.TempDir(), "keys.yaml")
 	read := func(t *testing.T, text []byte) (Keys, error) {
 		require.NoError(t, os.WriteFile(path, text, 0o600))
@@ -179,9 +180,13 @@ func FuzzKeys(f *testing.F) {
 		owners, hashes := map[string]bool{}, map[string]bool{}
 		for _, k := range keys.Keys {
 			require.NoError(t, k.Check())
-			require.Regexp(t, `^[0-9a-f]{64}$`, k.SHA256)
-			require.False(t, owners[k.Name] || hashes[k.SHA256])
-			owners[k.Name], hashes[k.SHA256] = true, true
+			require.NotEmpty(t, k.SHA256)
+			for _, h := range k.SHA256 {
+				require.Regexp(t, `^[0-9a-f]{64}$`, h.Hash)
+				require.False(t, owners[k.Name] || hashes[h.Hash])
+				hashes[h.Hash] = true
+			}
+			owners[k.Name] = true
 		}
 		requireFinite(t, reflect.ValueOf(keys))
 		written, err := yaml.Marshal(keys)
@@ -195,7 +200,11 @@ func FuzzKeys(f *testing.F) {
 		require.Equal(t, len(keys.Keys), len(again.Keys))
 		for i, k := range keys.Keys {
 			require.Equal(t, k.Name, again.Keys[i].Name)
-			require.Equal(t, k.SHA256, again.Keys[i].SHA256)
+			require.Equal(t, len(k.SHA256), len(again.Keys[i].SHA256))
+			for j, h := range k.SHA256 {
+				require.Equal(t, h.Hash, again.Keys[i].SHA256[j].Hash)
+				require.True(t, h.Expires.Equal(again.Keys[i].SHA256[j].Expires))
+			}
 			require.ElementsMatch(t, k.Operations, again.Keys[i].Operations)
 			require.ElementsMatch(t, k.Collections, again.Keys[i].Collections)
 			require.True(t, k.Expires.Equal(again.Keys[i].Expires))

@@ -23,8 +23,9 @@ type Keys struct {
 type Key struct {
 	// Name is the client's; it owns what it enrols under this name.
 	Name string `yaml:"name" validate:"required,keyname"`
-	// SHA256 is the hash of the key's UTF-8 bytes in lower-case hex.
-	SHA256 string `yaml:"sha256" validate:"required,len=64,hexlower"`
+	// SHA256 are the hashes of the keys that are valid for the client: one, or several
+	// while a new key replaces an old one.
+	SHA256 Hashes `yaml:"sha256"`
 	// MinThreshold is the least threshold in percent that the key may search with, so
 	// that it cannot ask who resembles a face a little; absent means any.
 	MinThreshold float64 `yaml:"min_threshold,omitempty" validate:"min=0,max=100"`
@@ -43,6 +44,62 @@ type Key struct {
 	// Operations the client may perform: enrol, search, unenrol, read, or All
 	// alone.
 	Operations []string `yaml:"operations,flow" validate:"unique,dive,operation"`
+}
+
+// maxHashes bounds the hashes of one client: each is compared with every request.
+const maxHashes = 16
+
+// Hashes are those of a client's keys. In a file one stands alone, several in a list.
+type Hashes []Hash
+
+// Hash is that of one key. In a file it stands alone, or as `hash` beside `expires`.
+type Hash struct {
+	// Hash is the SHA-256 of the key's UTF-8 bytes in lower-case hex.
+	Hash string `yaml:"hash"`
+	// Expires is when this key stops being valid; absent means with the client's others.
+	Expires time.Time `yaml:"expires,omitempty"`
+}
+
+// expand puts a hash that stands alone into a list.
+func (Hashes) expand(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return n
+	}
+	return &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
+}
+
+// expand puts a hash that stands alone into a section.
+func (Hash) expand(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.ScalarNode {
+		return n
+	}
+	return &yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Value: "hash", Line: n.Line}, n}}
+}
+
+// MarshalYAML writes one hash alone.
+func (h Hashes) MarshalYAML() (any, error) {
+	if len(h) == 1 {
+		return h[0], nil
+	}
+	return []Hash(h), nil
+}
+
+// MarshalYAML writes a hash without an expiry alone.
+func (h Hash) MarshalYAML() (any, error) {
+	if h.Expires.IsZero() {
+		return h.Hash, nil
+	}
+	type section Hash
+	return section(h), nil
+}
+
+// Until returns when a key of the client stops being valid: at its own expiry or the
+// client's, whichever is first; zero means never.
+func (k Key) Until(h Hash) time.Time {
+	if h.Expires.IsZero() || !k.Expires.IsZero() && k.Expires.Before(h.Expires) {
+		return k.Expires
+	}
+	return h.Expires
 }
 
 // Limit returns the rate and the burst that hold for the key: its own or, where
@@ -79,14 +136,15 @@ func ReadKeys(path string) (keys Keys, ended bool, err error) {
 	}
 	ended = hasEnd(data)
 	r := newReport()
-	r.private = true
+	r.redacted = true
 	r.decode(data, &keys)
 	r.validate(&keys)
 	for i, k := range keys.Keys {
-		r.scopes(k, fmt.Sprintf("keys[%d].", i))
+		at := fmt.Sprintf("keys[%d].", i)
+		r.hashes(k, at)
+		r.scopes(k, at)
 	}
-	r.distinct("name", keys.Keys, func(k Key) string { return k.Name })
-	r.distinct("sha256", keys.Keys, func(k Key) string { return k.SHA256 })
+	r.distinct(keys.Keys)
 	if len(r.problems) == 0 && !ended {
 		r.complete(data)
 	}
@@ -100,6 +158,7 @@ func ReadKeys(path string) (keys Keys, ended bool, err error) {
 func (k Key) Check() error {
 	r := newReport()
 	r.validate(&k)
+	r.hashes(k, "")
 	r.scopes(k, "")
 	return r.err("key")
 }
@@ -160,15 +219,53 @@ func (r *report) complete(data []byte) {
 	}
 }
 
-// distinct notes every key whose value an earlier one has already.
-func (r *report) distinct(field string, keys []Key, value func(Key) string) {
-	first := map[string]int{}
-	for i, k := range keys {
-		v := value(k)
-		j, taken := first[v]
-		if !taken {
-			first[v] = i
+// hashes notes what is no hash.
+func (r *report) hashes(k Key, at string) {
+	r.check(len(k.SHA256) > 0, at+"sha256", "is required")
+	r.check(len(k.SHA256) <= maxHashes, at+"sha256", fmt.Sprintf("must have at most %d entries", maxHashes))
+	for i, h := range k.SHA256 {
+		path := at + k.hashPath(i)
+		switch {
+		case h.Hash == "":
+			r.check(false, path, "is required")
+		case len(h.Hash) != 64:
+			r.check(false, path, "must have exactly 64 characters")
+		default:
+			r.check(hexLower.MatchString(h.Hash), path, "must be lower-case hexadecimal digits")
 		}
-		r.check(!taken || v == "", fmt.Sprintf("keys[%d].%s", i, field), fmt.Sprintf("must differ from that of keys[%d]", j))
+	}
+}
+
+// hashPath is where a hash of the key stands.
+func (k Key) hashPath(i int) string {
+	if len(k.SHA256) == 1 {
+		return "sha256"
+	}
+	return fmt.Sprintf("sha256[%d]", i)
+}
+
+// distinct notes every name and every hash that is there twice: a name is an owner, and
+// a hash must lead to one client.
+func (r *report) distinct(keys []Key) {
+	names, hashes := map[string]int{}, map[string]int{}
+	for i, k := range keys {
+		if j, taken := names[k.Name]; taken && k.Name != "" {
+			r.check(false, fmt.Sprintf("keys[%d].name", i),
+				fmt.Sprintf("must differ from that of keys[%d]; a client with several keys has one entry, with a list of hashes as its sha256", j))
+		} else {
+			names[k.Name] = i
+		}
+		for l, h := range k.SHA256 {
+			j, taken := hashes[h.Hash]
+			path := fmt.Sprintf("keys[%d].%s", i, k.hashPath(l))
+			switch {
+			case !taken || h.Hash == "":
+				hashes[h.Hash] = i
+			case j == i:
+				r.check(false, path, "is there twice")
+			default:
+				r.check(false, path, fmt.Sprintf("is a hash of keys[%d] too: a key belongs to one client; make another with imago keys new", j))
+			}
+		}
 	}
 }

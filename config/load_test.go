@@ -74,7 +74,7 @@ func TestLoadGoodFiles(t *testing.T) {
 		},
 		"tls.good.yaml": func(c *Config) {
 			c.Server.SocketMode = "0600"
-			c.Server.TLS = TLS{CertFile: "cert.pem", KeyFile: "key.pem", MinVersion: "1.3", ClientCAFile: "ca.pem", ClientAuth: ClientAuthRequire}
+			c.Server.TLS = TLS{CertFile: "testdata/cert.pem", KeyFile: "testdata/key.pem", MinVersion: "1.3", ClientCAFile: "testdata/ca.pem", ClientAuth: ClientAuthRequire}
 			c.Server.TrustedProxies = []string{"127.0.0.1", "10.0.0.0/8", "fd00::/8", UnixProxy}
 			c.Auth.Rate, c.Auth.Burst = 2.5, 10
 		},
@@ -84,8 +84,20 @@ func TestLoadGoodFiles(t *testing.T) {
 			c.Inference.DetectSizes = []int{160, 640}
 			c.Search.Threshold, c.Quality.Enabled = 75.5, false
 		},
+		"retention.good.yaml": func(c *Config) {
+			c.Inventory.Retention, c.Expiry.EraseWithin = Period(1095*24*time.Hour), time.Hour
+			c.Collections = []Collection{{Name: "vip", Retention: Period(36 * time.Hour)}, {Name: "staff"}, {Name: "guests", Retention: Period(36525 * 24 * time.Hour)}}
+		},
+		"guards.good.yaml": func(c *Config) {
+			c.Inventory.Unique, c.Inventory.Screen, c.Inventory.SamePerson = 90, []string{"blacklist"}, 0
+			c.Collections = []Collection{{Name: "blacklist", Unique: 99.5, SamePerson: 20}, {Name: "staff", Screen: []string{"blacklist", "staff"}}}
+		},
+		"chips.good.yaml": func(c *Config) {
+			c.Chips.KeyFile, c.Store.Memory.Path, c.Inventory.KeepChips = "testdata/chips.key", "testdata/imago.db", true
+			c.Collections = []Collection{{Name: "blacklist", KeepChips: true}}
+		},
 		"tokens.good.yaml": func(c *Config) {
-			c.Token = Token{KeysFile: "keys.json", MaxAge: time.Minute, ClockSkew: 0, ReplayCache: 0, RequireInInventory: true}
+			c.Token = Token{KeysFile: "testdata/keys.json", MaxAge: time.Minute, ClockSkew: 0, ReplayCache: 0, RequireInInventory: true}
 			c.Collections = []Collection{{Name: "vip", RequireToken: true}}
 		},
 	}
@@ -137,6 +149,10 @@ func TestShippedFiles(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, strings.TrimSuffix(path, ".yaml"), got.Store.Driver)
 			want := Default()
+			want.Models.Dir = "../models" // seen from the folder of the file, where the test runs
+			if path == "memory.yaml" {
+				want.Store.Memory.Path = "../data/imago.db"
+			}
 			want.Store.Driver = got.Store.Driver
 			want.Store.PGVector.DSN = got.Store.PGVector.DSN
 			want.Store.Milvus.Address = got.Store.Milvus.Address
@@ -184,7 +200,7 @@ func TestShippedFilesDifferInTheirStoreSectionOnly(t *testing.T) {
 // paths returns the path of every setting.
 func paths(v reflect.Value) map[string]bool {
 	settings, all := map[string]setting{}, map[string]bool{}
-	gather(settings, v, "")
+	collectSettings(settings, v, "")
 	for _, s := range settings {
 		all[s.path] = true
 	}

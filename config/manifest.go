@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"imago/config/regularfile"
 	"imago/ports"
 )
 
@@ -107,16 +108,16 @@ type ErrorRate struct {
 // is fs.ErrNotExist.
 func LoadManifest(fsys fs.FS, name string) (Manifest, error) {
 	if !modelName.MatchString(name) {
-		return Manifest{}, fmt.Errorf("config: model name %s %s", printable(name), rules()["modelname"].words)
+		return Manifest{}, fmt.Errorf("config: model name %s %s", printable(name), rules()["modelname"].message)
 	}
 	path := name + ".yaml"
 	file, err := fsys.Open(path)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("config: %w", err)
 	}
-	data, err := readAll(file, path)
+	data, err := regularfile.ReadAll(file, path, maxFile)
 	if err != nil {
-		return Manifest{}, err
+		return Manifest{}, fmt.Errorf("config: %w", err)
 	}
 	var m Manifest
 	r := newReport()

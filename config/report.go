@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,7 +31,7 @@ type report struct {
 	problems []string
 	failed   []string          // paths that could not be set
 	origins  map[string]string // path: "line 3" or the name of a variable
-	private  bool              // nothing of the text may be repeated, not even unknown keys
+	redacted bool              // nothing of the text may be repeated, not even unknown keys
 }
 
 func newReport() *report { return &report{origins: map[string]string{}} }
@@ -48,8 +49,8 @@ func (r *report) add(path, rule string) {
 	r.problems = append(r.problems, line)
 }
 
-// unnamed notes a problem at a path whose rule tells the place.
-func (r *report) unnamed(path, rule string) {
+// addHere notes a problem whose rule names the place itself.
+func (r *report) addHere(path, rule string) {
 	if path != "" {
 		rule = path + ": " + rule
 	}
@@ -79,18 +80,9 @@ func (r *report) fail(path, rule string) {
 // hasFailed reports whether a path could not be set: itself, what contains it, or
 // an entry of it.
 func (r *report) hasFailed(path string) bool {
-	for _, f := range r.failed {
-		if f == "" || within(path, f) || strings.HasPrefix(f, path+"[") {
-			return true
-		}
-	}
-	return false
-}
-
-// within reports whether a path is another or lies below it.
-func within(path, other string) bool {
-	rest, found := strings.CutPrefix(path, other)
-	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	return slices.ContainsFunc(r.failed, func(f string) bool {
+		return f == "" || path == f || strings.HasPrefix(path, f+".") || strings.HasPrefix(path, f+"[") || strings.HasPrefix(f, path+"[")
+	})
 }
 
 // err returns an *Error with all problems, or nil when there are none.

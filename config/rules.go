@@ -11,13 +11,14 @@ import (
 	"strconv"
 	"strings"
 
+	"imago/core/naming"
 	"imago/ports"
 )
 
 // rule is a custom rule of the struct tags.
 type rule struct {
-	holds func(reflect.Value) bool
-	words string
+	valid   func(reflect.Value) bool
+	message string
 }
 
 // rules returns the custom rules by the name that tags use.
@@ -26,10 +27,10 @@ func rules() map[string]rule {
 		"listen":         text(isListen, "must be host:port or unix:///absolute/path"),
 		"socketmode":     matching(socketMode, "must be an octal file mode such as 0660"),
 		"proxy":          text(isProxy, "must be an address, a network such as 10.0.0.0/8, or unix"),
-		"collection":     text(isCollection, "must be 1 to 64 of a-z, 0-9, - and _, and none of "+strings.Join(reserved(), ", ")),
-		"scope":          text(isScope, "must be "+All+", "+ports.Inventory+" or the name of a collection: 1 to 64 of a-z, 0-9, - and _"),
+		"collection":     text(isList, "must be "+naming.CollectionForm+", and none of "+strings.Join(append(naming.ReservedWords(), All), ", ")),
+		"scope":          text(isScope, "must be "+All+", "+naming.Inventory+" or the name of a collection: "+naming.CollectionForm),
 		"operation":      text(isOperation, "must be "+All+" or one of "+strings.Join(operations(), ", ")),
-		"keyname":        matching(keyName, "must be 1 to 64 of A-Z, a-z, 0-9, ., _ and -"),
+		"keyname":        text(func(s string) bool { return naming.CheckClient(s) == nil }, "must be "+naming.ClientForm),
 		"modelname":      matching(modelName, "must be 1 to 64 of a-z, 0-9, ., _ and -, beginning with a letter or a digit"),
 		"filename":       text(isFileName, "must be a file name without folders that does not begin with a dot"),
 		"hexlower":       matching(hexLower, "must be lower-case hexadecimal digits"),
@@ -42,33 +43,26 @@ func rules() map[string]rule {
 	}
 }
 
-func text(holds func(string) bool, words string) rule {
-	return rule{func(v reflect.Value) bool { return holds(v.String()) }, words}
+func text(valid func(string) bool, message string) rule {
+	return rule{func(v reflect.Value) bool { return valid(v.String()) }, message}
 }
 
-func matching(pattern *regexp.Regexp, words string) rule {
-	return text(pattern.MatchString, words)
+func matching(pattern *regexp.Regexp, message string) rule {
+	return text(pattern.MatchString, message)
 }
 
 var (
-	collectionName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
-	keyName        = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	modelName      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
-	identifier     = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-	socketMode     = regexp.MustCompile(`^0?[0-7]{3}$`)
-	hexLower       = regexp.MustCompile(`^[0-9a-f]+$`)
-	hostName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
+	modelName  = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	identifier = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+	socketMode = regexp.MustCompile(`^0?[0-7]{3}$`)
+	hexLower   = regexp.MustCompile(`^[0-9a-f]+$`)
+	hostName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$`)
 )
 
-// reserved lists the names that mean something else in the paths of the API and
-// in the scopes of keys.
-func reserved() []string { return append(ports.ReservedWords(), All) }
+// isList takes the name of a list. All would mean something else in the scopes of keys.
+func isList(s string) bool { return naming.CheckList(s) == nil && s != All }
 
-func isCollection(s string) bool {
-	return collectionName.MatchString(s) && !slices.Contains(reserved(), s)
-}
-
-func isScope(s string) bool { return s == All || s == ports.Inventory || isCollection(s) }
+func isScope(s string) bool { return s == All || s == naming.Inventory || isList(s) }
 
 func operations() []string {
 	var all []string

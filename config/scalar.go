@@ -15,8 +15,10 @@ func setText(v reflect.Value, text string) error {
 	switch v.Interface().(type) {
 	case time.Duration:
 		return assign(v, text, time.ParseDuration, "must be a duration such as 30s or 5m")
+	case Period:
+		return assign(v, text, parsePeriod, periodRule)
 	case time.Time:
-		return assign(v, text, parseTime, "must be a date and time such as 2030-01-31T00:00:00Z")
+		return assign(v, text, func(s string) (time.Time, error) { return time.Parse(time.RFC3339, s) }, "must be a date and time such as 2030-01-31T00:00:00Z")
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -60,20 +62,16 @@ func assign[T any](v reflect.Value, text string, parse func(string) (T, error), 
 	return nil
 }
 
-func parseTime(text string) (time.Time, error) { return time.Parse(time.RFC3339, text) }
-
 // parseInt takes decimal digits only: a leading zero or an underscore would be
 // read one way by people and another by the YAML versions.
 func parseInt(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) }
 
 func parseBool(text string) (bool, error) {
-	switch strings.ToLower(text) {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
+	text = strings.ToLower(text)
+	if text != "true" && text != "false" {
+		return false, strconv.ErrSyntax
 	}
-	return false, strconv.ErrSyntax
+	return text == "true", nil
 }
 
 func parseFloat(text string) (float64, error) {

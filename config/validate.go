@@ -22,14 +22,14 @@ func (r *report) validate(v any) {
 	for _, b := range broken {
 		_, path, _ := strings.Cut(b.Namespace(), ".")
 		if !r.hasFailed(path) {
-			r.add(path, words(b))
+			r.add(path, message(b))
 		}
 	}
 }
 
 // check notes a problem unless a rule holds or the path could not be set.
-func (r *report) check(holds bool, path, rule string) {
-	if !holds && !r.hasFailed(path) {
+func (r *report) check(valid bool, path, rule string) {
+	if !valid && !r.hasFailed(path) {
 		r.add(path, rule)
 	}
 }
@@ -38,16 +38,16 @@ func newValidator() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(keyOf)
 	for tag, rule := range rules() {
-		holds := func(f validator.FieldLevel) bool { return rule.holds(f.Field()) }
-		if err := v.RegisterValidation(tag, holds); err != nil {
+		valid := func(f validator.FieldLevel) bool { return rule.valid(f.Field()) }
+		if err := v.RegisterValidation(tag, valid); err != nil {
 			panic(err) // a tag of ours is empty or taken
 		}
 	}
 	return v
 }
 
-// words says what a broken rule asks for, to follow "path: ".
-func words(b validator.FieldError) string {
+// message says what a broken rule asks for, to follow "path: ".
+func message(b validator.FieldError) string {
 	param := b.Param()
 	switch b.Tag() {
 	case "required":
@@ -78,7 +78,7 @@ func words(b validator.FieldError) string {
 		return "must not contain an entry twice"
 	}
 	if rule, ok := rules()[b.Tag()]; ok {
-		return rule.words
+		return rule.message
 	}
 	return "must satisfy " + b.Tag()
 }

@@ -56,10 +56,10 @@ func TestRules(t *testing.T) {
 		rule, known := rules()[test.rule]
 		require.True(t, known, test.rule)
 		for _, s := range test.good {
-			require.True(t, rule.holds(reflect.ValueOf(s)), "%s accepts %q", test.rule, s)
+			require.True(t, rule.valid(reflect.ValueOf(s)), "%s accepts %q", test.rule, s)
 		}
 		for _, s := range test.bad {
-			require.False(t, rule.holds(reflect.ValueOf(s)), "%s refuses %q", test.rule, s)
+			require.False(t, rule.valid(reflect.ValueOf(s)), "%s refuses %q", test.rule, s)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestEveryRuleHasWords(t *testing.T) {
 	require.Contains(t, tags, "collection")
 	require.Contains(t, tags, "required_if")
 	for tag := range tags {
-		require.NotEqual(t, "must satisfy "+tag, words(broken{tag: tag}), tag)
+		require.NotEqual(t, "must satisfy "+tag, message(broken{tag: tag}), tag)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestEveryRuleHasWords(t *testing.T) {
 // sections, the environment know.
 func TestEverySettingCanBeSet(t *testing.T) {
 	settings, cfg := map[string]setting{}, Default()
-	gather(settings, reflect.ValueOf(&cfg).Elem(), "")
+	collectSettings(settings, reflect.ValueOf(&cfg).Elem(), "")
 	for name, s := range settings {
 		require.NotEmpty(t, s.path, name)
 		require.NotContains(t, s.path, "..", "every field has a yaml tag")

@@ -1,5 +1,4 @@
-// Package regularfile opens the files that operators name. A named pipe, a device
-// or a socket in the place of a file would hold whoever opens or reads it for as
-// long as its other side likes: here it is refused at once, for reading and for
-// writing, and what is read is bounded.
+// Package regularfile opens files that operators name in the configuration. Opening or
+// reading a named pipe, a device or a socket could block forever: here they are refused
+// at once, for reading and for writing, and reads are bounded.
 package regularfile

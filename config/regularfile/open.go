@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// ErrNotRegular is what another kind of file is refused with.
+// ErrNotRegular is the error for any other kind of file.
 var ErrNotRegular = errors.New("not a regular file")
 
 // Open opens a file for reading.
 func Open(path string) (*os.File, error) { return OpenFile(path, os.O_RDONLY, 0) }
 
-// OpenFile is os.OpenFile for a regular file, or one that is made.
+// OpenFile is os.OpenFile for a regular file, or one that it creates.
 func OpenFile(path string, flag int, mode fs.FileMode) (*os.File, error) {
-	// Opening a device can do something, so it is looked at before; what it was
-	// meanwhile exchanged for neither blocks nor passes.
+	// Opening a device can have side effects, so check before opening. O_NONBLOCK and
+	// the second check cover a file that is replaced in between.
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0:
 	case err != nil:
@@ -47,7 +47,7 @@ func OpenFile(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// Check refuses what is no regular file.
+// Check returns an error for anything but a regular file.
 func Check(path string, info fs.FileInfo) error {
 	if info.Mode().IsRegular() {
 		return nil
@@ -73,18 +73,23 @@ func Read(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ReadAll(file, path, limit)
+}
+
+// ReadAll reads a file of at most limit bytes and closes it.
+func ReadAll(file io.ReadCloser, name string, limit int64) ([]byte, error) {
 	defer func() { _ = file.Close() }()
 	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return data, nil
 }
 
-// OpenRoot is os.OpenRoot, which would wait for the other side of a pipe.
+// OpenRoot is os.OpenRoot, which blocks on a named pipe.
 func OpenRoot(path string) (*os.Root, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -96,8 +101,7 @@ func OpenRoot(path string) (*os.Root, error) {
 	return os.OpenRoot(path)
 }
 
-// FS is os.DirFS whose files are regular ones. It lists folders and does not open
-// them.
+// FS is os.DirFS restricted to regular files. Folders can be listed, not opened.
 func FS(dir string) fs.FS { return folder{dir, os.DirFS(dir)} }
 
 type folder struct {
