@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // crashEnv holds, in a child process, the path of the file to write to.
@@ -29,7 +30,7 @@ func TestCrash(t *testing.T) {
 		s := started(t, path, testSpace(64))
 		unknown := applyAcknowledged(want, acknowledged)
 		for id, r := range want {
-			got, err := s.Get(t.Context(), users, id)
+			got, err := s.Get(t.Context(), userKey(id))
 			require.NoError(t, err, "an acknowledged enrolment is lost")
 			require.Equal(t, []ports.Record{r}, got)
 		}
@@ -108,11 +109,11 @@ func TestCrashChild(t *testing.T) {
 		return // TestCrash runs it
 	}
 	s := started(t, path, testSpace(64))
-	together(8, func(caller int) error {
+	fixture.Together(8, func(caller int) error {
 		for i := 0; ; i++ {
 			id := fmt.Sprintf("%s-%d-%d", os.Getenv("IMAGO_TEST_CRASH_NAME"), caller, i)
 			say("begun", id)
-			if err := s.Add(t.Context(), crashRecord(id), ports.First); err != nil {
+			if err := s.Add(t.Context(), crashRecord(id), ports.NewUser()); err != nil {
 				return err
 			}
 			say("enrolled", id)
@@ -120,7 +121,7 @@ func TestCrashChild(t *testing.T) {
 				continue
 			}
 			say("begun", id)
-			if err := s.Remove(t.Context(), users, id, ""); err != nil {
+			if err := s.Remove(t.Context(), ports.WholeUser(userKey(id)), ports.Everybody()); err != nil {
 				return err
 			}
 			say("removed", id)

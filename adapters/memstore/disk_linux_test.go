@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // limitFiles keeps this process from making any file longer than n bytes, as a
@@ -33,19 +34,19 @@ func TestLogCannotGrow(t *testing.T) {
 	enrol(t, s, records[:200])
 	next := 200
 	for _, room := range []int64{0, 10, pageSize / 2, pageSize + 24, 2*pageSize + 100, 20 * pageSize} {
-		log, err := os.Stat(filepath.Join(s.cfg.Path + "-wal"))
+		log, err := os.Stat(filepath.Join(s.driver.cfg.Path + "-wal"))
 		require.NoError(t, err)
 		lift := limitFiles(t, log.Size()+room)
-		errs := together(30, func(i int) error { return s.Add(t.Context(), records[next+i], ports.First) })
+		errs := fixture.Together(30, func(i int) error { return s.Add(t.Context(), records[next+i], ports.NewUser()) })
 		health := s.CheckHealth(t.Context())
 		lift()
 		require.NoError(t, health)
 		for i, err := range errs {
 			if err != nil {
 				require.ErrorIs(t, err, ports.ErrUnavailable)
-				_, absent := s.Get(t.Context(), users, records[next+i].UserID)
+				_, absent := s.Get(t.Context(), userKey(records[next+i].UserID))
 				require.ErrorIs(t, absent, ports.ErrNotFound)
-				require.NoError(t, s.Add(t.Context(), records[next+i], ports.First))
+				require.NoError(t, s.Add(t.Context(), records[next+i], ports.NewUser()))
 			}
 		}
 		if room < pageSize {

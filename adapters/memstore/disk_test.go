@@ -1,91 +1,85 @@
 package memstore
 
 import (
-	"fmt"
+	"errors"
+	"sync/atomic"
 	"testing"
 
-	sqlite3 "github.com/mattn/go-sqlite3"
 	"github.com/stretchr/testify/require"
 
+	"imago/adapters/memstore/sqlite"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
-// pages sets how many pages the database may have; SQLite says "full" beyond.
-func pages(t *testing.T, s *Store, n int) {
-	t.Helper()
-	require.NoError(t, s.writer.database.exec(fmt.Sprintf("PRAGMA max_page_count = %d", n)))
+// fullDisk is a file that commits nothing as long as the disk is full. What SQLite does then
+// is tested in its package.
+type fullDisk struct {
+	file
+	full atomic.Bool
+}
+
+var errFull = errors.New("database or disk is full")
+
+func (f *fullDisk) Commit(changes []sqlite.Change) error {
+	if f.full.Load() {
+		return errFull
+	}
+	return f.file.Commit(changes)
 }
 
 func TestDiskFull(t *testing.T) {
 	s := durable(t, 128)
+	disk := &fullDisk{file: s.driver.writer.file}
+	s.driver.writer.file = disk
 	records := crowd(300, 128)
 	enrol(t, s, records[:100])
-	pages(t, s, 1) // SQLite raises it to the present size
-
-	errs := together(200, func(i int) error { return s.Add(t.Context(), records[100+i], ports.First) })
-	want := append([]ports.Record(nil), records[:100]...)
-	full := 0
-	for i, err := range errs {
-		if err == nil {
-			want = append(want, records[100+i])
-			continue
-		}
-		var cause sqlite3.Error
+	disk.full.Store(true)
+	for _, err := range fixture.Together(200, func(i int) error { return s.Add(t.Context(), records[100+i], ports.NewUser()) }) {
 		require.ErrorIs(t, err, ports.ErrUnavailable)
-		require.ErrorAs(t, err, &cause)
-		require.Equal(t, sqlite3.ErrFull, cause.Code)
-		full++
+		require.ErrorIs(t, err, errFull)
 	}
-	require.Greater(t, full, 100)
-	require.Equal(t, want, contents(t, s), "a failed write shows")
+	require.Equal(t, records[:100], contents(t, s), "a failed write shows")
 	require.NoError(t, s.CheckHealth(t.Context()), "searches are still served")
 
-	pages(t, s, 1<<20)
-	for i, err := range errs {
-		if err != nil {
-			require.NoError(t, s.Add(t.Context(), records[100+i], ports.First))
-		}
-	}
+	disk.full.Store(false)
+	enrol(t, s, records[100:])
 	require.Equal(t, records, contents(t, s))
 	require.Equal(t, records, contents(t, reopened(t, s)))
 }
 
-// A failed commit takes back what the batch did to users that exist, and the
-// slots that it took and freed.
+// A failed commit takes back what the batch did to users that exist.
 func TestFailedCommitTakesBack(t *testing.T) {
 	s := durable(t, 128)
 	records := crowd(100, 128)
 	enrol(t, s, records)
-	require.NoError(t, s.Remove(t.Context(), users, records[99].UserID, ""))
-	before := s.writer.database.slots
-	pages(t, s, 1)
-	release := blockCommits(t, s)
-	// More than the file has room for, so that the last of them fails.
-	first := submit(t, s, change{removal, records[0]})
+	disk := &fullDisk{file: s.driver.writer.file}
+	s.driver.writer.file = disk
+	release := blockCommits(s)
+	first := submit(t, s, deletion(ports.WholeUser(records[0].User()), ports.Everybody()))
 	var ops []*write
 	for i := range 100 {
-		c := change{ports.First, records[i%100]}
+		c := addition(records[i%100], ports.NewUser())
 		c.record.UserID += " again"
 		if i%10 == 0 {
-			c = change{ports.Replacement, records[i+1]}
+			c = addition(records[(i+1)%100], ports.Replacement(ports.Everybody()))
 			c.record.Vector = records[0].Vector
 		}
 		op := &write{change: c, answer: make(chan error, 1)}
-		s.writer.queue <- op
+		s.driver.writer.queue <- op
 		ops = append(ops, op)
 	}
-	// Refused on the strength of a write that fails, so nothing is certain.
+	// Refused because of a write that fails, so nothing is certain.
 	refused := &write{change: ops[1].change, answer: make(chan error, 1)}
-	s.writer.queue <- refused
+	s.driver.writer.queue <- refused
+	disk.full.Store(true)
 	release()
-	require.NoError(t, <-first.answer)
-	for _, op := range append(ops, refused) {
+	for _, op := range append(ops, refused, first) {
 		err := <-op.answer
-		require.ErrorIs(t, err, ports.ErrUnavailable)
+		require.ErrorContains(t, err, "full")
 		require.NotErrorIs(t, err, ports.ErrExists)
 	}
-	require.Equal(t, records[1:99], contents(t, s))
-	require.Equal(t, len(before.free)+1, len(s.writer.database.slots.free))
-	require.Equal(t, before.last, s.writer.database.slots.last)
-	require.Equal(t, records[1:99], contents(t, reopened(t, s)))
+	require.Equal(t, records, contents(t, s))
+	disk.full.Store(false)
+	require.Equal(t, records, contents(t, reopened(t, s)))
 }

@@ -1,4 +1,4 @@
-// Package memstore is the embedded ports.VectorStore: an exact index of all
+// Package memstore is the embedded ports.StoreDriver: an exact index of all
 // faces in RAM, made durable by one SQLite file where a path is configured.
 // Searches only read the index. Writes queue for one goroutine, which puts those
 // that wait into one transaction (so that they share the disk's flush), commits,

@@ -2,24 +2,22 @@ package memstore
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // requireUnavailable checks that every call is refused.
-func requireUnavailable(t *testing.T, s *Store) {
+func requireUnavailable(t *testing.T, s *store) {
 	t.Helper()
 	ctx, east := t.Context(), []float32{1, 0}
-	require.ErrorIs(t, s.Add(ctx, record("ada", east), ports.First), ports.ErrUnavailable)
-	require.ErrorIs(t, s.Remove(ctx, users, "ada", ""), ports.ErrUnavailable)
-	_, err := s.Get(ctx, users, "ada")
+	require.ErrorIs(t, s.Add(ctx, record("ada", east), ports.NewUser()), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody()), ports.ErrUnavailable)
+	_, err := s.Get(ctx, userKey("ada"))
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	_, err = s.Search(ctx, ports.Query{Collection: users, Vector: east, K: 1})
 	require.ErrorIs(t, err, ports.ErrUnavailable)
@@ -38,17 +36,17 @@ func TestBeforeStartAndAfterClose(t *testing.T) {
 			requireUnavailable(t, s)
 			require.NoError(t, s.Start(t.Context()))
 			require.NoError(t, s.CheckHealth(t.Context()))
-			require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
+			require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.NewUser()))
 			require.NoError(t, s.Close(t.Context()))
 			requireUnavailable(t, s)
-			require.Empty(t, s.index.collections, "the index is still in memory")
+			require.Zero(t, s.driver.index.Len(), "the index is still in memory")
 		})
 	}
 }
 
 func TestCloseTwice(t *testing.T) {
 	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(2))
-	for _, err := range together(4, func(int) error { return s.Close(t.Context()) }) {
+	for _, err := range fixture.Together(4, func(int) error { return s.Close(t.Context()) }) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, s.Close(t.Context()))
@@ -59,30 +57,35 @@ func TestCloseWithoutStart(t *testing.T) {
 	require.NoError(t, s.Close(t.Context()))
 	requireUnavailable(t, s)
 	require.Error(t, s.Start(t.Context()))
-	require.NoFileExists(t, s.cfg.Path)
-}
-
-func TestStartTwice(t *testing.T) {
-	s := started(t, "", testSpace(2))
-	require.Error(t, s.Start(t.Context()))
-	require.NoError(t, s.CheckHealth(t.Context()))
-}
-
-func TestStartWithoutDimension(t *testing.T) {
-	require.ErrorIs(t, newStore("", testSpace(0)).Start(t.Context()), ports.ErrInvalid)
+	require.NoFileExists(t, s.driver.cfg.Path)
 }
 
 // A Start that fails releases the file, so that the next one gets it.
 func TestStartCancelled(t *testing.T) {
 	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.NewUser()))
 	closeStore(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	again := newStore(s.cfg.Path, s.space)
+	again := newStore(s.driver.cfg.Path, s.driver.space)
 	require.ErrorIs(t, again.Start(ctx), context.Canceled)
 	requireUnavailable(t, again)
-	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 1)
+	require.Len(t, contents(t, started(t, s.driver.cfg.Path, s.driver.space)), 1)
+}
+
+// A file that turns out damaged when a part of it is read leaves nothing in RAM.
+func TestStartOfDamagedFile(t *testing.T) {
+	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(16))
+	enrol(t, s, crowd(3000, 16))
+	closeStore(t, s)
+	conn := outside(t, s.driver.cfg.Path)
+	_, err := conn.ExecContext(t.Context(), "UPDATE face SET owner = 'mallory' WHERE user_id = 'user-002999'")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	again := newStore(s.driver.cfg.Path, s.driver.space)
+	require.ErrorContains(t, again.Start(t.Context()), "memstore: cannot open: "+s.driver.cfg.Path+": corrupt file: the row of table face")
+	require.Zero(t, again.driver.index.Len())
+	requireUnavailable(t, again)
 }
 
 // Close answers what waits: each call is either told that it succeeded, and
@@ -91,7 +94,7 @@ func TestCloseDuringWrites(t *testing.T) {
 	records := crowd(400, 16)
 	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(16))
 	closing := make(chan struct{})
-	errs := together(len(records)+1, func(i int) error {
+	errs := fixture.Together(len(records)+1, func(i int) error {
 		if i == len(records) {
 			<-closing
 			return s.Close(t.Context())
@@ -99,7 +102,7 @@ func TestCloseDuringWrites(t *testing.T) {
 		if i == len(records)/2 {
 			close(closing)
 		}
-		return s.Add(t.Context(), records[i], ports.First)
+		return s.Add(t.Context(), records[i], ports.NewUser())
 	})
 	require.NoError(t, errs[len(records)])
 	var kept []ports.Record
@@ -110,62 +113,31 @@ func TestCloseDuringWrites(t *testing.T) {
 		}
 		require.ErrorIs(t, errs[i], ports.ErrUnavailable)
 	}
-	require.Equal(t, kept, contents(t, started(t, s.cfg.Path, s.space)))
-}
-
-// The writer answers all that waits before it stops. It sees the wish to stop
-// and the waiting writes at the same moment, so one try would prove little.
-func TestWriterFinishes(t *testing.T) {
-	for range 20 {
-		w := newWriter(newIndex(2, 0), nil, time.Hour, discard())
-		var ops []*write
-		for i := range 3 {
-			op := &write{change: change{ports.First, record(fmt.Sprint(i), []float32{1, 0})}, answer: make(chan error, 1)}
-			w.queue <- op
-			ops = append(ops, op)
-		}
-		close(w.closing)
-		w.run()
-		for _, op := range ops {
-			require.NoError(t, op.late())
-		}
-		require.ErrorIs(t, w.do(t.Context(), ops[0].change), ports.ErrUnavailable)
-	}
+	require.Equal(t, kept, contents(t, started(t, s.driver.cfg.Path, s.driver.space)))
 }
 
 // A Close that is given up goes on, and can be waited for again.
 func TestCloseGivenUp(t *testing.T) {
 	s := started(t, filepath.Join(t.TempDir(), "imago.db"), testSpace(2))
-	release := blockCommits(t, s)
-	op := submit(t, s, change{ports.First, record("ada", []float32{1, 0})})
+	release := blockCommits(s)
+	op := submit(t, s, addition(record("ada", []float32{1, 0}), ports.NewUser()))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Close(ctx), context.Canceled)
 	release()
 	require.NoError(t, s.Close(t.Context()))
 	require.NoError(t, <-op.answer)
-	require.Len(t, contents(t, started(t, s.cfg.Path, s.space)), 1)
+	require.Len(t, contents(t, started(t, s.driver.cfg.Path, s.driver.space)), 1)
 }
 
 // The file is closed properly: nothing is left beside it but
-// the lock and the witness.
+// the lock file and the file of the commit counter.
 func TestCloseLeavesOneFile(t *testing.T) {
 	dir := t.TempDir()
 	s := started(t, filepath.Join(dir, "imago.db"), testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", []float32{1, 0}), ports.NewUser()))
 	closeStore(t, s)
 	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
-	require.Equal(t, []string{s.cfg.Path, s.cfg.Path + ".commits", s.cfg.Path + ".lock"}, files)
-}
-
-// The errors say which call failed and keep the kind.
-func TestErrorsNameTheCall(t *testing.T) {
-	s := started(t, "", testSpace(2))
-	err := s.Remove(t.Context(), users, "a secret ID", "")
-	require.ErrorIs(t, err, ports.ErrNotFound)
-	require.EqualError(t, err, "memstore: remove: not found")
-	err = s.Add(t.Context(), record("a secret\x00ID", []float32{1, 0}), ports.First)
-	require.EqualError(t, err, "memstore: add: invalid input: user ID with control characters")
-	require.NotErrorIs(t, unavailable(errors.New("disk on fire")), ports.ErrInvalid)
+	require.Equal(t, []string{s.driver.cfg.Path, s.driver.cfg.Path + ".commits", s.driver.cfg.Path + ".lock"}, files)
 }

@@ -2,196 +2,106 @@ package memstore
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"log/slog"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"imago/adapters/memindex"
 	"imago/config"
 	"imago/ports"
 )
 
-// scanPage is how many records a scan copies at a time.
-const scanPage = 256
-
-// The states of a Store.
-const (
-	idle int32 = iota
-	open
-	closed
-)
-
-// Store is an exact ports.VectorStore in RAM, durable where a path is
-// configured. It is safe for concurrent use. Every call before Start and after
-// Close answers ports.ErrUnavailable.
+// Driver is an exact ports.StoreDriver in RAM, durable where a path is configured.
 //
 // Searches and other reads never wait for the disk. Writes share commits; a
 // failed commit (a full disk, say) answers ports.ErrUnavailable to all who
-// shared it and changes nothing, and the next write tries anew.
-type Store struct {
+// shared it and changes nothing, and the next write is tried all the same.
+type Driver struct {
 	cfg       config.MemoryStore
 	space     ports.Space
 	log       *slog.Logger
 	wipeDelay time.Duration
 
-	starting sync.Mutex // held while the state changes
-	state    atomic.Int32
-	index    *index
-	writer   *writer // from Start on
+	index  *memindex.Index
+	writer *writer // from Open on
 }
 
-var (
-	_ ports.VectorStore   = (*Store)(nil)
-	_ ports.HealthChecker = (*Store)(nil)
-)
+var _ ports.StoreDriver = (*Driver)(nil)
 
-// New returns a store for vectors of a space. It is of no use until started.
-func New(cfg config.MemoryStore, space ports.Space, log *slog.Logger) *Store {
-	return &Store{
-		cfg: cfg, space: space, log: log, wipeDelay: wipeDelay,
-		index: newIndex(space.Dimension, cfg.SearchThreads),
+// New returns a driver for vectors of a space.
+func New(cfg config.MemoryStore, space ports.Space, log *slog.Logger) *Driver {
+	return &Driver{
+		cfg: cfg, space: space, log: log.With("component", "memstore"), wipeDelay: wipeDelay,
+		index: memindex.New(space.Dimension, cfg.SearchThreads),
 	}
 }
 
-// Add implements ports.VectorStore.
-func (s *Store) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
-	return during("add", s.add(ctx, r, mode))
+// errNoChips answers a record with a chip.
+var errNoChips = fmt.Errorf("%w: a store in RAM only keeps no chips; set store.memory.path", ports.ErrInvalid)
+
+// Add implements ports.StoreDriver.
+func (d *Driver) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
+	if len(r.Chip) > 0 && d.writer.file == nil {
+		return errNoChips
+	}
+	return d.writer.submit(ctx, addition(r, mode))
 }
 
-func (s *Store) add(ctx context.Context, r ports.Record, mode ports.Mode) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	if err := ports.ValidateMode(mode); err != nil {
-		return err
-	}
-	if err := ports.ValidateRecord(r, s.space.Dimension); err != nil {
-		return err
-	}
-	// The caller may leave early and use its vector again.
-	r.Vector = slices.Clone(r.Vector)
-	return s.writer.do(ctx, change{mode, r})
-}
-
-// Remove implements ports.VectorStore. The vectors are overwritten in the
+// Remove implements ports.StoreDriver. The vectors and chips are overwritten in the
 // database at once, and gone from its write-ahead log some seconds later. Of an
 // ID a copy may, rarely, stay in the unused part of a page until that is used
 // again.
-func (s *Store) Remove(ctx context.Context, collection, userID, owner string) error {
-	return during("remove", s.remove(ctx, collection, userID, owner))
+func (d *Driver) Remove(ctx context.Context, removal ports.Removal, owners ports.Owners) error {
+	return d.writer.submit(ctx, deletion(removal, owners))
 }
 
-func (s *Store) remove(ctx context.Context, collection, userID, owner string) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	if err := ports.ValidateRemoval(collection, userID, owner); err != nil {
-		return err
-	}
-	mode := removal
-	if owner != "" {
-		mode |= ports.IfOwner
-	}
-	return s.writer.do(ctx, change{mode, ports.Record{Collection: collection, UserID: userID, Owner: owner}})
+// Expire implements ports.StoreDriver; what becomes of the bytes is said at Remove.
+func (d *Driver) Expire(ctx context.Context, user ports.UserKey, c ports.Cutoff) error {
+	return d.writer.submit(ctx, expiration(user, c))
 }
 
-// Get implements ports.VectorStore.
-func (s *Store) Get(ctx context.Context, collection, userID string) ([]ports.Record, error) {
-	records, err := s.get(ctx, collection, userID)
-	return records, during("get", err)
+// Expired implements ports.StoreDriver. It looks at every user.
+func (d *Driver) Expired(_ context.Context, collection string, c ports.Cutoff) iter.Seq2[string, error] {
+	return d.index.Expired(collection, c)
 }
 
-func (s *Store) get(ctx context.Context, collection, userID string) ([]ports.Record, error) {
-	if err := s.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err := ports.ValidateUser(collection, userID); err != nil {
-		return nil, err
-	}
-	records := s.index.get(collection, userID)
+// Get implements ports.StoreDriver.
+func (d *Driver) Get(_ context.Context, user ports.UserKey) ([]ports.Record, error) {
+	records := d.index.Get(user)
 	if len(records) == 0 {
 		return nil, ports.ErrNotFound
 	}
 	return records, nil
 }
 
-// Search implements ports.VectorStore. It is a comparison with every face of the
+// Search implements ports.StoreDriver. It is a comparison with every face of the
 // collection, on as many cores as the configuration allows; searches that come at the
 // same time share one.
-func (s *Store) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	matches, err := s.search(ctx, q)
-	return matches, during("search", err)
+func (d *Driver) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
+	return d.index.Search(ctx, q)
 }
 
-func (s *Store) search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	if err := s.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err := ports.ValidateQuery(q, s.space.Dimension); err != nil {
-		return nil, err
-	}
-	return s.index.search(ctx, q)
+// Count implements ports.StoreDriver.
+func (d *Driver) Count(_ context.Context, collection string) (int, error) {
+	return d.index.Count(collection), nil
 }
 
-// Count implements ports.VectorStore.
-func (s *Store) Count(ctx context.Context, collection string) (int, error) {
-	if err := s.readable(ctx, collection); err != nil {
-		return 0, during("count", err)
+// Scan implements ports.StoreDriver. It holds nothing while it yields. With chips it reads
+// the file.
+func (d *Driver) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
+	if f := d.writer.file; f != nil && selection.WithChips {
+		return f.Scan(ctx, selection)
 	}
-	return s.index.count(collection), nil
+	return d.index.Scan(selection)
 }
 
-// Scan implements ports.VectorStore. It copies a page at a time and holds
-// nothing while it yields.
-func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
-	return func(yield func(ports.Record, error) bool) {
-		at := cursor{user: selection.From}
-		for {
-			var page []ports.Record
-			err := s.ready(ctx)
-			if err == nil {
-				err = ports.ValidateSelection(selection)
-			}
-			if err == nil {
-				page, at = s.index.page(selection, at, scanPage)
-			}
-			for i := 0; i < len(page) && err == nil; i++ {
-				if err = ctx.Err(); err == nil && !yield(page[i], nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(ports.Record{}, during("scan", err))
-				return
-			}
-			if len(page) < scanPage {
-				return
-			}
-		}
+// Check implements ports.StoreDriver. A disk that refuses writes does not make the
+// store unhealthy as long as it can answer searches; a file that is gone does, because
+// nothing that is enrolled would be kept.
+func (d *Driver) Check(context.Context) error {
+	if f := d.writer.file; f != nil {
+		return f.CheckPresent()
 	}
-}
-
-// ready returns why a call cannot be answered now, nil when it can.
-func (s *Store) ready(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	switch s.state.Load() {
-	case open:
-		return nil
-	case closed:
-		return errClosed
-	default:
-		return errNotOpen
-	}
-}
-
-// readable is ready for a call about a collection.
-func (s *Store) readable(ctx context.Context, collection string) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	return ports.ValidateCollection(collection)
+	return nil
 }

@@ -2,10 +2,13 @@ package memstore
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"imago/adapters/memindex"
+	"imago/adapters/memstore/sqlite"
 	"imago/ports"
 )
 
@@ -16,118 +19,105 @@ const (
 	queueLength = 256
 )
 
-// write is a change on its way, with the channel of the caller who waits for
-// the answer.
+// file is the durable part of a store, a sqlite.File.
+type file interface {
+	// Commit makes all of the changes durable, or none of them.
+	Commit(changes []sqlite.Change) error
+	// TruncateLog removes the last copies of removed vectors from the disk. It fails
+	// while another process is reading the file.
+	TruncateLog() error
+	// CheckPresent returns an error if the file was moved, deleted or replaced. It may be
+	// called at any time.
+	CheckPresent() error
+	// Scan yields records with their chips; see sqlite.File.Scan.
+	Scan(ctx context.Context, s ports.Selection) iter.Seq2[ports.Record, error]
+	Close() error
+}
+
+// write is a change that waits for the writer, with the channel on which the caller waits
+// for the result.
 type write struct {
 	change
-	settled atomic.Bool // by the writer that took it or the caller that left
+	claimed atomic.Bool // by the writer that took it or the caller that left
 	answer  chan error
 }
 
 // writer is the only one that changes the index and the database. Its goroutine
 // commits what is waiting in one transaction, applies it to the index, answers,
-// and takes what has come to wait meanwhile.
+// and continues with the writes that have been queued meanwhile.
 type writer struct {
-	index    *index
-	database *database // nil for RAM only
-	log      *slog.Logger
+	index *memindex.Index
+	file  file // nil for RAM only
+	log   *slog.Logger
 
 	queue   chan *write
 	closing chan struct{} // closed to ask the writer to finish
 	stopped chan struct{} // closed when it has
 	failure error         // of closing the database; valid once stopped
 
-	// wipeDelay is how long the traces of a removal may stay in the
-	// write-ahead log, and wipe fires when it is over; nil when there are none.
+	// wipeDelay is how long removed vectors may stay in the write-ahead log; wipeTimer is nil
+	// while there are none in it.
 	wipeDelay time.Duration
-	wipe      <-chan time.Time
+	wipeTimer <-chan time.Time
 }
 
-// newWriter returns a writer that begins with run. What a crash has left in the
-// log of a database may be traces of a removal too, so it is wiped once anyway.
-func newWriter(x *index, db *database, wipeDelay time.Duration, log *slog.Logger) *writer {
+// newWriter returns a writer that starts with run. A crash may have left removed vectors in
+// the log too, so it is emptied once anyway.
+func newWriter(x *memindex.Index, f file, wipeDelay time.Duration, log *slog.Logger) *writer {
 	w := &writer{
-		index: x, database: db, log: log, wipeDelay: wipeDelay,
+		index: x, file: f, log: log, wipeDelay: wipeDelay,
 		queue:   make(chan *write, queueLength),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	if db != nil {
-		w.wipe = time.After(wipeDelay)
+	if f != nil {
+		w.wipeTimer = time.After(wipeDelay)
 	}
 	return w
 }
 
-// do has a change made and returns the answer. When the context ends before the
+// submit has a change made and returns the answer. When the context ends before the
 // writer has taken the change up, it is never made.
-func (w *writer) do(ctx context.Context, c change) error {
+func (w *writer) submit(ctx context.Context, c change) error {
 	op := &write{change: c, answer: make(chan error, 1)}
 	select {
 	case w.queue <- op:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.closing:
-		return errClosed
 	}
 	select {
 	case err := <-op.answer:
 		return err
 	case <-ctx.Done():
-		op.settled.Store(true)
+		op.claimed.Store(true)
 		return ctx.Err()
-	case <-w.stopped:
-		return op.late()
 	}
 }
 
-// late returns the answer of a write that the writer may have given before it
-// stopped.
-func (op *write) late() error {
-	select {
-	case err := <-op.answer:
-		return err
-	default:
-		return errClosed
-	}
-}
-
-// run works until the writer is asked to finish and nothing waits any more.
+// run works until the writer is asked to finish. Nobody waits for an answer then.
 func (w *writer) run() {
 	defer close(w.stopped)
 	for {
 		select {
 		case op := <-w.queue:
-			w.process(w.gather(op))
-		case <-w.wipe:
+			w.process(w.collectBatch(op))
+		case <-w.wipeTimer:
 			w.wipeLog()
 		case <-w.closing:
-			w.finish()
-			return
-		}
-	}
-}
-
-// finish answers what waits and closes the database.
-func (w *writer) finish() {
-	for {
-		select {
-		case op := <-w.queue:
-			w.process(w.gather(op))
-		default:
-			if w.database != nil {
-				w.failure = w.database.close()
+			if w.file != nil {
+				w.failure = w.file.Close()
 			}
 			return
 		}
 	}
 }
 
-// gather takes what is waiting behind a first write, up to a batch, and leaves
+// collectBatch takes what is waiting behind a first write, up to a batch, and leaves
 // out what its caller has given up.
-func (w *writer) gather(first *write) []*write {
+func (w *writer) collectBatch(first *write) []*write {
 	batch := make([]*write, 0, 1+len(w.queue))
 	for op := first; ; {
-		if op.settled.CompareAndSwap(false, true) {
+		if op.claimed.CompareAndSwap(false, true) {
 			batch = append(batch, op)
 		}
 		if len(batch) == maxBatch {
@@ -145,14 +135,14 @@ func (w *writer) gather(first *write) []*write {
 // answers all. When the commit fails nothing has happened, and that includes
 // the refusals, which may have counted on an earlier write of the batch.
 func (w *writer) process(batch []*write) {
-	d := newDraft(w.index)
+	p := newPlan(w.index)
 	answers := make([]error, len(batch))
 	for i, op := range batch {
-		answers[i] = d.admit(op.change)
+		answers[i] = p.accept(op.change)
 	}
-	if err := w.commit(d.changes); err != nil {
+	if err := w.commit(p.changes); err != nil {
 		for i := range answers {
-			answers[i] = unavailable(err)
+			answers[i] = err
 		}
 	}
 	for i, op := range batch {
@@ -161,26 +151,42 @@ func (w *writer) process(batch []*write) {
 }
 
 // commit makes changes durable and then visible.
-func (w *writer) commit(changes []change) error {
+func (w *writer) commit(changes []sqlite.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	if w.database != nil {
-		if err := w.database.commit(changes); err != nil {
+	if w.file != nil {
+		if err := w.file.Commit(changes); err != nil {
 			return err
 		}
-		w.planWipe(changes)
+		w.scheduleWipe(changes)
 	}
-	w.index.apply(changes)
+	w.apply(changes)
 	return nil
 }
 
-// planWipe sees to it that vectors which the changes made obsolete leave the
-// disk soon.
-func (w *writer) planWipe(changes []change) {
+// apply makes changes visible, all those of a collection at the same moment.
+func (w *writer) apply(changes []sqlite.Change) {
 	for _, c := range changes {
-		if w.wipe == nil && (c.mode == removal || c.mode == ports.Replacement) {
-			w.wipe = time.After(w.wipeDelay)
+		switch {
+		case c.OneFace, c.Renew:
+			w.index.RemoveFace(c.Face.User(), c.Face.FaceID)
+		case c.Remove:
+			w.index.RemoveUser(c.Face.User())
+		}
+		if c.Add || c.Renew {
+			w.index.Add(c.Face)
+		}
+	}
+	w.index.Publish()
+}
+
+// scheduleWipe sets the timer if changes have removed vectors, copies of which are in the
+// log now.
+func (w *writer) scheduleWipe(changes []sqlite.Change) {
+	for _, c := range changes {
+		if w.wipeTimer == nil && c.Remove {
+			w.wipeTimer = time.After(w.wipeDelay)
 		}
 	}
 }
@@ -188,10 +194,10 @@ func (w *writer) planWipe(changes []change) {
 // wipeLog empties the write-ahead log; when a backup that is being taken does
 // not let it, it tries again later.
 func (w *writer) wipeLog() {
-	w.wipe = nil
-	if err := w.database.truncateLog(); err != nil {
-		w.log.Warn("memstore: the write-ahead log could not be emptied, so traces of removed faces remain in it for now",
+	w.wipeTimer = nil
+	if err := w.file.TruncateLog(); err != nil {
+		w.log.Warn("cannot empty the write-ahead log, trying again; removed vectors stay in it until then",
 			"error", err)
-		w.wipe = time.After(w.wipeDelay)
+		w.wipeTimer = time.After(w.wipeDelay)
 	}
 }
