@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -10,16 +11,17 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // blocked opens a store with a user whose row somebody else has locked, and
 // returns a connection to watch from and what ends the lock.
-func blocked(t *testing.T, change func(*config.PGVectorStore)) (s *Store, release func()) {
+func blocked(t *testing.T, change func(*config.PGVectorStore)) (s *store, release func()) {
 	t.Helper()
 	cfg := settingsFor(t, dsn(t))
 	change(&cfg)
 	s = started(t, cfg, testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	other := inside(t, s, `SELECT FROM users WHERE user_id = 'ada' FOR UPDATE`)
 	return s, func() { require.NoError(t, other.Rollback(t.Context())) }
 }
@@ -31,23 +33,29 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	s, release := blocked(t, exact)
 	watch := outside(t, dsn(t))
 	for name, call := range map[string]func(context.Context) error{
-		"further":     func(ctx context.Context) error { return s.Add(ctx, record("ada", "g", north), ports.Further) },
-		"replacement": func(ctx context.Context) error { return s.Add(ctx, record("ada", "g", north), ports.Replacement) },
-		"remove":      func(ctx context.Context) error { return s.Remove(ctx, users, "ada", "") },
+		"further": func(ctx context.Context) error {
+			return s.Add(ctx, record("ada", "g", north), ports.FurtherFace(ports.Everybody()))
+		},
+		"replacement": func(ctx context.Context) error {
+			return s.Add(ctx, record("ada", "g", north), ports.Replacement(ports.Everybody()))
+		},
+		"remove": func(ctx context.Context) error {
+			return s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody())
+		},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error, 1)
 		go func() { answer <- call(ctx) }()
-		waits(t, watch, s.cfg)
+		waits(t, watch, s.driver.cfg)
 		cancel()
 		err := <-answer
 		require.ErrorIs(t, err, context.Canceled, name)
 		require.NotErrorIs(t, err, ports.ErrUnavailable, name)
-		eventually(t, name+" still waits in the server", func() bool { return waiting(t, watch, s.cfg) == 0 })
+		fixture.Until(t, name+" no longer waits in the server", func() bool { return waiting(t, watch, s.driver.cfg) == 0 })
 	}
 	release()
 	require.Equal(t, []string{"ada/f"}, contents(t, s))
-	require.NoError(t, s.Add(t.Context(), record("ada", "g", north), ports.Further))
+	require.NoError(t, s.Add(t.Context(), record("ada", "g", north), ports.FurtherFace(ports.Everybody())))
 }
 
 func TestDeadlineWhileWaiting(t *testing.T) {
@@ -55,7 +63,7 @@ func TestDeadlineWhileWaiting(t *testing.T) {
 	s, release := blocked(t, exact)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := s.Remove(ctx, users, "ada", "")
+	err := s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.NotErrorIs(t, err, ports.ErrUnavailable)
 	release()
@@ -66,8 +74,8 @@ func TestDeadlineWithoutConnection(t *testing.T) {
 	t.Parallel()
 	s, release := blocked(t, func(cfg *config.PGVectorStore) { cfg.MaxConns = 1 })
 	answer := make(chan error, 1)
-	go func() { answer <- s.Remove(t.Context(), users, "ada", "") }()
-	waits(t, outside(t, dsn(t)), s.cfg)
+	go func() { answer <- s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody()) }()
+	waits(t, outside(t, dsn(t)), s.driver.cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := s.Count(ctx, users)
@@ -84,12 +92,12 @@ func TestStatementTimeout(t *testing.T) {
 	s, release := blocked(t, func(cfg *config.PGVectorStore) {
 		cfg.DSN = with(cfg.DSN, "options", "-c statement_timeout=5000") // for setting up too
 	})
-	err := s.Remove(t.Context(), users, "ada", "")
+	err := s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody())
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	require.NotErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 	release()
-	require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody()))
 }
 
 // A server that accepts connections and says nothing is given up after the
@@ -109,5 +117,5 @@ func TestSilentServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	cfg.ConnectTimeout = time.Minute
-	require.ErrorIs(t, New(cfg, testSpace(2), nil).Start(ctx), context.DeadlineExceeded)
+	require.ErrorIs(t, guarded(New(cfg, testSpace(2), slog.New(slog.DiscardHandler))).Start(ctx), context.DeadlineExceeded)
 }

@@ -14,12 +14,13 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
-// What the README says of erasure: neither a removal nor VACUUM takes all
-// vectors out of the files of the table, VACUUM FULL does, and none of them
-// touches the write-ahead log.
+// What adapters/memstore/README.md says of erasure: neither a removal nor VACUUM takes all
+// vectors and chips out of the files of the table, VACUUM FULL does, but for vectors among the
+// statistics, and none of them touches the write-ahead log.
 func TestVacuumFullErases(t *testing.T) {
 	for _, index := range []string{config.IndexExact, config.IndexHNSW} {
 		t.Run(index, func(t *testing.T) {
@@ -29,20 +30,30 @@ func TestVacuumFullErases(t *testing.T) {
 			s := started(t, cfg, testSpace(128))
 			var records []ports.Record
 			for i := range 60 {
-				records = append(records, record(fmt.Sprintf("user-%02d", i), "f", unitVector(seeded(uint64(i)), 128)))
-				require.NoError(t, s.Add(t.Context(), records[i], ports.First))
+				records = append(records, record(fmt.Sprintf("user-%02d", i), "f", fixture.UnitVector(seeded(uint64(i)), 128)))
+				records[i].Chip = chip(uint64(i), 30_000)
+				require.NoError(t, s.Add(t.Context(), records[i], ports.NewUser()))
 			}
+			administer(t, server, "ANALYZE "+cfg.Schema+".faces")
 			gone := records[20:40]
 			for _, r := range gone {
-				require.NoError(t, s.Remove(t.Context(), users, r.UserID, ""))
+				require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey(r.UserID)), ports.Everybody()))
 			}
 			tables, log := dataFolder(t, server, "base"), dataFolder(t, server, "pg_wal")
+			parts := []func(ports.Record) []byte{vectorOf, chipOf}
 			administer(t, server, "VACUUM "+cfg.Schema+".faces")
-			require.Positive(t, traces(t, tables, gone), "VACUUM is enough, and the README says that it is not")
-			administer(t, server, "VACUUM FULL "+cfg.Schema+".faces")
-			require.Zero(t, traces(t, tables, gone))
-			require.Equal(t, 40, traces(t, tables, records))
-			require.Equal(t, 20, traces(t, log, gone), "the write-ahead log is rid of them, and the README says that it is not")
+			for _, part := range parts {
+				require.Positive(t, traces(t, tables, gone, part), "VACUUM is enough, and the page says that it is not")
+			}
+			administer(t, server, "VACUUM (FULL, ANALYZE) "+cfg.Schema+".faces")
+			require.Zero(t, traces(t, tables, gone, chipOf))
+			require.Positive(t, traces(t, tables, gone, vectorOf), "the statistics have none, and the page says that they have")
+			administer(t, server, "VACUUM FULL pg_statistic")
+			for _, part := range parts {
+				require.Zero(t, traces(t, tables, gone, part))
+				require.Equal(t, 40, traces(t, tables, records, part))
+				require.Equal(t, 20, traces(t, log, gone, part), "the write-ahead log is rid of them, and the page says that it is not")
+			}
 		})
 	}
 }
@@ -65,17 +76,22 @@ func dataFolder(t *testing.T, server *servers.PostgresServer, name string) strin
 	return filepath.Join(folder, name)
 }
 
-// traces counts the records of whose vectors four numbers in a row, which do not
-// occur by chance, are in the files below a folder.
-func traces(t *testing.T, folder string, records []ports.Record) int {
+// vectorOf returns a vector as the server stores it; chipOf does so of a chip.
+func vectorOf(r ports.Record) (data []byte) {
+	for _, x := range r.Vector {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	return data
+}
+
+// traces counts the records of a part of which 16 bytes in a row, which do not occur by chance, are in
+// the files below a folder.
+func traces(t *testing.T, folder string, records []ports.Record, part func(ports.Record) []byte) int {
 	t.Helper()
 	const window = 16
 	wanted := map[[window]byte]int{}
 	for i, r := range records {
-		var data []byte
-		for _, x := range r.Vector {
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
-		}
+		data := part(r)
 		for at := 0; at+window <= len(data); at += window {
 			wanted[[window]byte(data[at:])] = i
 		}

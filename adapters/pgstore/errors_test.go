@@ -70,15 +70,14 @@ func TestClassify(t *testing.T) {
 		"late":                   {late, os.ErrDeadlineExceeded, context.DeadlineExceeded},
 		"invalid":                {live, fmt.Errorf("%w: k", ports.ErrInvalid), ports.ErrInvalid},
 		"other space":            {live, fmt.Errorf("%w: a, b", ports.ErrSpaceMismatch), ports.ErrSpaceMismatch},
-		"unavailable and ending": {cancelled, errClosed, ports.ErrUnavailable},
+		"unavailable and ending": {cancelled, ports.Unavailable(io.EOF), ports.ErrUnavailable},
 	} {
-		got := classify(c.ctx, c.err)
+		got := ports.Classify(c.ctx, mapError(c.err))
 		for _, kind := range sentinels {
 			require.Equal(t, kind == c.want, errors.Is(got, kind), "%s: %v is %v", name, got, kind)
 		}
 	}
-	require.NoError(t, during(live, "get", nil))
-	require.EqualError(t, during(live, "get", ports.ErrNotFound), "pgstore: get: not found")
+	require.NoError(t, mapError(nil))
 }
 
 func TestRetry(t *testing.T) {
@@ -93,7 +92,7 @@ func TestRetry(t *testing.T) {
 		"at once":             {t.Context(), []error{nil}, 1, nil},
 		"serialization":       {t.Context(), []error{answered("40001"), nil}, 2, nil},
 		"deadlock":            {t.Context(), []error{answered("40P01"), answered("40001"), nil}, 3, nil},
-		"bounded":             {t.Context(), []error{answered("40P01"), answered("40P01"), answered("40P01")}, attempts, answered("40P01")},
+		"bounded":             {t.Context(), []error{answered("40P01"), answered("40P01"), answered("40P01")}, maxAttempts, answered("40P01")},
 		"cancelled":           {cancelled, []error{answered("40P01")}, 1, answered("40P01")},
 		"outcome unknown":     {t.Context(), []error{io.ErrUnexpectedEOF}, 1, io.ErrUnexpectedEOF},
 		"commit in doubt":     {t.Context(), []error{answered("40003")}, 1, answered("40003")},
@@ -103,6 +102,6 @@ func TestRetry(t *testing.T) {
 		tries := 0
 		err := retry(c.ctx, func() error { tries++; return c.errs[tries-1] })
 		require.Equal(t, c.tries, tries, name)
-		require.Equal(t, c.last, err, name)
+		require.Equal(t, mapError(c.last), err, name)
 	}
 }

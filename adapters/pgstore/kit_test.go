@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,8 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"imago/adapters/replica"
 	"imago/config"
+	"imago/core/vectorstore"
 	"imago/ports"
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
@@ -54,13 +55,14 @@ func dsn(tb testing.TB) string {
 var schemas atomic.Int64
 
 // settingsFor returns the configuration of a schema that does not exist yet and
-// is dropped with the test.
+// is dropped with the test. The database answers its searches.
 func settingsFor(tb testing.TB, dsn string) config.PGVectorStore {
 	tb.Helper()
 	cfg := config.Default().Store.PGVector
 	cfg.Schema = fmt.Sprintf("imago_test_%d_%d", os.Getpid(), schemas.Add(1))
 	cfg.DSN = with(config.Secret(dsn), "application_name", cfg.Schema)
-	cfg.MaxConns, cfg.ConnectTimeout = 8, time.Minute
+	cfg.DSN = with(cfg.DSN, "search_path", "nowhere") // no statement relies on it
+	cfg.MaxConns, cfg.ConnectTimeout, cfg.Search = 8, time.Minute, config.SearchDatabase
 	tb.Cleanup(func() {
 		_, err := outside(tb, dsn).Exec(context.WithoutCancel(tb.Context()), "DROP SCHEMA IF EXISTS "+cfg.Schema+" CASCADE")
 		require.NoError(tb, err)
@@ -93,20 +95,23 @@ func outside(tb testing.TB, dsn string) *pgx.Conn {
 
 // start opens a store and closes it with the test. It returns when an index
 // that is configured is in use.
-func start(tb testing.TB, cfg config.PGVectorStore, space ports.Space) (*Store, error) {
+func start(tb testing.TB, cfg config.PGVectorStore, space ports.Space) (*store, error) {
 	tb.Helper()
-	s := New(cfg, space, slog.New(slog.DiscardHandler))
+	s := guarded(New(cfg, space, slog.New(slog.DiscardHandler)))
 	if err := s.Start(tb.Context()); err != nil {
 		return nil, err
 	}
 	tb.Cleanup(func() { closeStore(tb, s) })
-	if s.graph != nil {
-		<-s.graph.ready
+	if s.driver.hnsw != nil {
+		<-s.driver.hnsw.ready
+	}
+	if s.replica != nil {
+		fixture.Until(tb, "the faces are in memory", func() bool { return s.replica.Stats().Usable })
 	}
 	return s, nil
 }
 
-func started(tb testing.TB, cfg config.PGVectorStore, space ports.Space) *Store {
+func started(tb testing.TB, cfg config.PGVectorStore, space ports.Space) *store {
 	tb.Helper()
 	s, err := start(tb, cfg, space)
 	require.NoError(tb, err)
@@ -114,12 +119,12 @@ func started(tb testing.TB, cfg config.PGVectorStore, space ports.Space) *Store 
 }
 
 // fresh opens a store in a schema of its own on the shared server.
-func fresh(tb testing.TB, dimension int) *Store {
+func fresh(tb testing.TB, dimension int) *store {
 	tb.Helper()
 	return started(tb, settingsFor(tb, dsn(tb)), testSpace(dimension))
 }
 
-func closeStore(tb testing.TB, s *Store) {
+func closeStore(tb testing.TB, s *store) {
 	tb.Helper()
 	require.NoError(tb, s.Close(context.WithoutCancel(tb.Context())))
 }
@@ -133,6 +138,23 @@ const users = "users"
 
 var east, north = []float32{1, 0}, []float32{0, 1}
 
+// store is the driver behind the guard, as it ships.
+type store struct {
+	*vectorstore.Store
+	driver  *Driver
+	replica *replica.Driver // nil where the database answers searches
+}
+
+// guarded puts the guard over a driver.
+func guarded(d *Driver) *store {
+	whole := Searched(d)
+	copied, _ := whole.(*replica.Driver)
+	return &store{vectorstore.New("pgstore", whole, d.space), d, copied}
+}
+
+// userKey names a user of the collection of the tests.
+func userKey(user string) ports.UserKey { return ports.UserKey{Collection: users, UserID: user} }
+
 // record returns a face of a user.
 func record(user, face string, vector []float32) ports.Record {
 	return ports.Record{
@@ -143,41 +165,9 @@ func record(user, face string, vector []float32) ports.Record {
 
 func seeded(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(20260103, stream)) }
 
-// unitVector returns a vector of random direction.
-func unitVector(rng *rand.Rand, dimension int) []float32 {
-	v := make([]float32, dimension)
-	for i := range v {
-		v[i] = float32(rng.NormFloat64())
-	}
-	return normalise(v)
-}
-
-func normalise(v []float32) []float32 {
-	var sum float64
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	for i := range v {
-		v[i] = float32(float64(v[i]) / math.Sqrt(sum))
-	}
-	return v
-}
-
-// together calls f(0) to f(n-1), each on its own goroutine, and returns the
-// errors by index.
-func together(n int, f func(i int) error) []error {
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs[i] = f(i) })
-	}
-	wg.Wait()
-	return errs
-}
-
 // pour writes records into the tables without the store, which is faster by
 // far, and has the database count them.
-func pour(tb testing.TB, s *Store, records []ports.Record) {
+func pour(tb testing.TB, s *store, records []ports.Record) {
 	tb.Helper()
 	ctx := tb.Context()
 	enrolled := map[string]bool{}
@@ -189,17 +179,21 @@ func pour(tb testing.TB, s *Store, records []ports.Record) {
 		}
 		rows = append(rows, columns(r))
 	}
-	_, err := s.pool.CopyFrom(ctx, pgx.Identifier{"users"}, []string{"collection", "user_id"}, pgx.CopyFromRows(names))
+	_, err := s.driver.pool.CopyFrom(ctx, pgx.Identifier{s.driver.cfg.Schema, "users"}, []string{"collection", "user_id"}, pgx.CopyFromRows(names))
 	require.NoError(tb, err)
-	_, err = s.pool.CopyFrom(ctx, pgx.Identifier{"faces"},
-		[]string{"collection", "user_id", "face_id", "owner", "enrolled_at", "vector"}, pgx.CopyFromRows(rows))
+	_, err = s.driver.pool.CopyFrom(ctx, pgx.Identifier{s.driver.cfg.Schema, "faces"},
+		[]string{"collection", "user_id", "face_id", "owner", "enrolled_at", "expires_at", "vector", "chip"}, pgx.CopyFromRows(rows))
 	require.NoError(tb, err)
-	_, err = s.pool.Exec(ctx, "ANALYZE faces")
+	_, err = s.driver.pool.Exec(ctx, s.driver.sql("ANALYZE {schema}.faces"))
 	require.NoError(tb, err)
+	if s.replica != nil && len(records) > 0 { // has it read them now
+		_, err = s.Search(ctx, ports.Query{Collection: records[0].Collection, Vector: records[0].Vector, K: 1})
+		require.NoError(tb, err)
+	}
 }
 
 // contents returns the IDs of all faces of the collection of the tests.
-func contents(tb testing.TB, s *Store) []string {
+func contents(tb testing.TB, s *store) []string {
 	tb.Helper()
 	var all []string
 	for r, err := range s.Scan(tb.Context(), ports.Everything(users, "")) {
@@ -207,12 +201,6 @@ func contents(tb testing.TB, s *Store) []string {
 		all = append(all, r.UserID+"/"+r.FaceID)
 	}
 	return all
-}
-
-// eventually waits for something that another process brings about.
-func eventually(tb testing.TB, what string, done func() bool) {
-	tb.Helper()
-	require.Eventually(tb, done, time.Minute, 10*time.Millisecond, what)
 }
 
 // waiting returns how many statements of a store wait for a lock.
@@ -227,16 +215,16 @@ func waiting(tb testing.TB, conn *pgx.Conn, cfg config.PGVectorStore) (n int) {
 // waits returns once a statement of a store waits for a lock.
 func waits(tb testing.TB, conn *pgx.Conn, cfg config.PGVectorStore) {
 	tb.Helper()
-	eventually(tb, "nothing waits for the lock", func() bool { return waiting(tb, conn, cfg) > 0 })
+	fixture.Until(tb, "a statement waits for the lock", func() bool { return waiting(tb, conn, cfg) > 0 })
 }
 
 // inside starts a transaction beside a store, in its schema, and runs
 // statements in it.
-func inside(tb testing.TB, s *Store, statements ...string) pgx.Tx {
+func inside(tb testing.TB, s *store, statements ...string) pgx.Tx {
 	tb.Helper()
-	tx, err := outside(tb, s.cfg.DSN.Reveal()).Begin(tb.Context())
+	tx, err := outside(tb, s.driver.cfg.DSN.Reveal()).Begin(tb.Context())
 	require.NoError(tb, err)
-	for _, statement := range append([]string{"SET search_path = " + s.cfg.Schema + ", public"}, statements...) {
+	for _, statement := range append([]string{"SET search_path = " + s.driver.cfg.Schema + ", public"}, statements...) {
 		_, err := tx.Exec(tb.Context(), statement)
 		require.NoError(tb, err)
 	}

@@ -12,15 +12,16 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // requireUnavailable checks that every call is refused.
-func requireUnavailable(t *testing.T, s *Store) {
+func requireUnavailable(t *testing.T, s *store) {
 	t.Helper()
 	ctx := t.Context()
-	require.ErrorIs(t, s.Add(ctx, record("ada", "f", east), ports.First), ports.ErrUnavailable)
-	require.ErrorIs(t, s.Remove(ctx, users, "ada", ""), ports.ErrUnavailable)
-	_, err := s.Get(ctx, users, "ada")
+	require.ErrorIs(t, s.Add(ctx, record("ada", "f", east), ports.NewUser()), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody()), ports.ErrUnavailable)
+	_, err := s.Get(ctx, userKey("ada"))
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	_, err = s.Search(ctx, ports.Query{Collection: users, Vector: east, K: 1})
 	require.ErrorIs(t, err, ports.ErrUnavailable)
@@ -34,32 +35,32 @@ func requireUnavailable(t *testing.T, s *Store) {
 
 func TestBeforeStartAndAfterClose(t *testing.T) {
 	t.Parallel()
-	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	s := guarded(New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler)))
 	requireUnavailable(t, s)
 	require.NoError(t, s.Start(t.Context()))
 	require.NoError(t, s.CheckHealth(t.Context()))
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	require.Error(t, s.Start(t.Context()), "a second start")
-	for _, err := range together(4, func(int) error { return s.Close(t.Context()) }) {
+	for _, err := range fixture.Together(4, func(int) error { return s.Close(t.Context()) }) {
 		require.NoError(t, err)
 	}
 	requireUnavailable(t, s)
 	require.Error(t, s.Start(t.Context()))
 	watcher := outside(t, dsn(t))
-	eventually(t, "a connection is left", func() bool { return connections(t, watcher, s) == 0 })
+	fixture.Until(t, "no connection is left", func() bool { return connections(t, watcher, s) == 0 })
 }
 
 // connections returns how many a store has to its server, as another one sees it.
-func connections(t *testing.T, watcher *pgx.Conn, s *Store) (n int) {
+func connections(t *testing.T, watcher *pgx.Conn, s *store) (n int) {
 	t.Helper()
 	require.NoError(t, watcher.QueryRow(t.Context(),
-		`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1`, s.cfg.Schema).Scan(&n))
+		`SELECT count(*) FROM pg_stat_activity WHERE application_name = $1`, s.driver.cfg.Schema).Scan(&n))
 	return n
 }
 
 func TestCloseWithoutStart(t *testing.T) {
 	t.Parallel()
-	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	s := guarded(New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler)))
 	require.NoError(t, s.Close(t.Context()))
 	require.NoError(t, s.Close(t.Context()))
 	require.Error(t, s.Start(t.Context()))
@@ -71,8 +72,8 @@ func TestCloseDuringCall(t *testing.T) {
 	t.Parallel()
 	s, release := blocked(t, exact)
 	answer := make(chan error, 1)
-	go func() { answer <- s.Remove(t.Context(), users, "ada", "") }()
-	waits(t, outside(t, dsn(t)), s.cfg)
+	go func() { answer <- s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody()) }()
+	waits(t, outside(t, dsn(t)), s.driver.cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Close(ctx), context.Canceled)
@@ -85,7 +86,7 @@ func TestCloseDuringCall(t *testing.T) {
 // A Start that fails leaves no connection behind.
 func TestStartCancelled(t *testing.T) {
 	t.Parallel()
-	s := New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler))
+	s := guarded(New(settingsFor(t, dsn(t)), testSpace(2), slog.New(slog.DiscardHandler)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Start(ctx), context.Canceled)
@@ -93,16 +94,20 @@ func TestStartCancelled(t *testing.T) {
 
 	// Somebody else is setting up.
 	holder := outside(t, dsn(t))
-	require.NoError(t, lock(t.Context(), holder, setupLock))
+	fixture.Until(t, "the lock is free", func() bool {
+		locked, err := lock(t.Context(), holder, setupLock)
+		require.NoError(t, err)
+		return locked
+	})
 	ctx, cancel = context.WithCancel(t.Context())
 	answer := make(chan error, 1)
 	go func() { answer <- s.Start(ctx) }()
 	watcher := outside(t, dsn(t))
-	eventually(t, "the start does not get as far as the lock", func() bool {
+	fixture.Until(t, "the start waits for the lock", func() bool {
 		var asked bool
 		require.NoError(t, watcher.QueryRow(t.Context(),
-			`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%pg_try_advisory_lock%')`,
-			s.cfg.Schema).Scan(&asked))
+			`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%pg_try_advisory_xact_lock%')`,
+			s.driver.cfg.Schema).Scan(&asked))
 		return asked
 	})
 	cancel()
@@ -110,7 +115,7 @@ func TestStartCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "waiting for another imago")
 	require.NoError(t, holder.Close(t.Context()))
-	eventually(t, "a connection is left", func() bool { return connections(t, watcher, s) == 0 })
+	fixture.Until(t, "no connection is left", func() bool { return connections(t, watcher, s) == 0 })
 	require.NoError(t, s.Start(t.Context()), "a start that failed can be repeated")
 	closeStore(t, s)
 }
@@ -132,7 +137,7 @@ func TestCheckIndex(t *testing.T) {
 			continue
 		}
 		require.ErrorIs(t, err, ports.ErrInvalid)
-		require.ErrorContains(t, err, fmt.Sprintf("vectors of %d numbers", c.dimension))
+		require.ErrorContains(t, err, fmt.Sprintf("dimension %d", c.dimension))
 	}
 	cfg := config.PGVectorStore{Index: config.IndexHNSW, HNSW: config.HNSW{M: 16, EfConstruction: 31}}
 	require.ErrorIs(t, checkIndex(cfg, 2), ports.ErrInvalid)
@@ -158,7 +163,7 @@ func TestPasswordStaysSecret(t *testing.T) {
 		var log strings.Builder
 		cfg := config.Default().Store.PGVector
 		cfg.DSN = dsn
-		err := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))).Start(t.Context())
+		err := guarded(New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))).Start(t.Context())
 		require.Error(t, err)
 		for _, text := range []string{err.Error(), fmt.Sprintf("%+v %#v", err, err), log.String()} {
 			require.NotContains(t, text, password)

@@ -11,7 +11,7 @@ import (
 	"imago/ports"
 )
 
-// A page of a scan has at most pageRows faces, and of long vectors as many as
+// A page of a scan has at most pageRows faces, and of long vectors or chips as many as
 // take pageBytes.
 const (
 	pageRows  = 1000
@@ -21,33 +21,32 @@ const (
 // The statements of a page. They continue behind a face; no face has an empty ID, so
 // that a user and "" stand for the place before all faces of the user.
 const (
-	behindFace = ` FROM faces WHERE collection = $1 AND (user_id, face_id) > ($2, $3)`
+	behindFace = ` FROM {schema}.faces WHERE collection = $1 AND (user_id, face_id) > ($2, $3)`
 	inOrder    = ` ORDER BY user_id, face_id LIMIT $4`
 	ofOwner    = ` AND owner = $5`
 
-	withVector    = `SELECT user_id, face_id, owner, enrolled_at, vector`
-	withoutVector = `SELECT user_id, face_id, owner, enrolled_at, NULL::vector`
+	withoutVector = `SELECT user_id, face_id, owner, enrolled_at, expires_at, NULL::{pgvector}.vector, `
+	withVector    = `SELECT user_id, face_id, owner, enrolled_at, expires_at, vector, `
+	withoutChip   = `NULL::bytea`
+	withChip      = `chip`
 )
 
-// Scan implements ports.VectorStore. It reads a page at a time, each with a
+// Scan implements ports.StoreDriver. It reads a page at a time, each with a
 // statement of its own, and holds neither a connection nor a lock while it
 // yields.
-func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
+func (d *Driver) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		limit := pageRows
-		if !selection.WithoutVectors {
-			limit = min(limit, max(1, pageBytes/(4*max(1, s.space.Dimension))))
-		}
+		limit := d.pageLimit(selection)
 		for user, face := selection.From, ""; ; {
-			page, err := s.page(ctx, selection, user, face, limit)
-			for i := 0; i < len(page) && err == nil; i++ {
-				if err = ports.Ended(ctx); err == nil && !yield(page[i], nil) {
+			page, err := d.page(ctx, selection, user, face, limit)
+			if err != nil {
+				yield(ports.Record{}, mapError(err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
 					return
 				}
-			}
-			if err != nil {
-				yield(ports.Record{}, during(ctx, "scan", err))
-				return
 			}
 			if len(page) < limit {
 				return
@@ -58,38 +57,44 @@ func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[p
 	}
 }
 
-func (s *Store) page(ctx context.Context, selection ports.Selection, user, face string, limit int) ([]ports.Record, error) {
-	if err := s.ready(ctx); err != nil {
-		return nil, err
+// pageLimit returns how many faces a page of a selection may have.
+func (d *Driver) pageLimit(selection ports.Selection) int {
+	bytes := 1
+	if !selection.WithoutVectors {
+		bytes += 4 * d.space.Dimension
 	}
-	if err := ports.ValidateSelection(selection); err != nil {
-		return nil, err
+	if selection.WithChips {
+		bytes += ports.MaxChipBytes
 	}
-	columns, condition, args := withVector, behindFace, []any{user, face, limit}
+	return min(pageRows, max(1, pageBytes/bytes))
+}
+
+func (d *Driver) page(ctx context.Context, selection ports.Selection, user, face string, limit int) ([]ports.Record, error) {
+	vector, chip, condition, args := withVector, withoutChip, behindFace, []any{user, face, limit}
 	if selection.WithoutVectors {
-		columns = withoutVector
+		vector = withoutVector
+	}
+	if selection.WithChips {
+		chip = withChip
 	}
 	if owner, one := selection.Owners.Only(); one {
 		condition, args = condition+ofOwner, append(args, owner)
 	}
-	return s.records(ctx, selection.Collection, columns+condition+inOrder, args...)
+	return d.records(ctx, selection.Collection, vector+chip+condition+inOrder, args...)
 }
 
 // records runs a query for faces of a collection, which is its $1.
-func (s *Store) records(ctx context.Context, collection, query string, args ...any) ([]ports.Record, error) {
-	rows, err := s.pool.Query(ctx, query, append([]any{collection}, args...)...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ports.Record, error) {
+func (d *Driver) records(ctx context.Context, collection, query string, args ...any) ([]ports.Record, error) {
+	return collect(ctx, d, readSettings, func(row pgx.CollectableRow) (ports.Record, error) {
 		r := ports.Record{Collection: collection}
 		var enrolledAt time.Time
+		var expiresAt *time.Time
 		var vector *pgvector.Vector
-		err := row.Scan(&r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &vector)
-		r.EnrolledAt = enrolledAt.UTC()
+		err := row.Scan(&r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &expiresAt, &vector, &r.Chip)
+		r.EnrolledAt, r.ExpiresAt = enrolledAt.UTC(), timeOf(expiresAt)
 		if vector != nil {
 			r.Vector = vector.Slice()
 		}
 		return r, err
-	})
+	}, query, append([]any{collection}, args...)...)
 }

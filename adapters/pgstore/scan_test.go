@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // A scan of many faces yields each once and in order, whatever user a page ends
@@ -19,7 +20,7 @@ func TestScanOfMany(t *testing.T) {
 	rng := seeded(1)
 	vectors := make([][]float32, 100)
 	for i := range vectors {
-		vectors[i] = unitVector(rng, dimension)
+		vectors[i] = fixture.UnitVector(rng, dimension)
 	}
 	pour(t, s, manyFaces(records, vectors))
 	before, most := heap(), uint64(0)

@@ -6,16 +6,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgvector/pgvector-go"
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // plan returns how the database runs a query of a store.
-func plan(t *testing.T, s *Store, query string, args ...any) string {
+func plan(t *testing.T, s *store, query string, args ...any) string {
 	t.Helper()
-	rows, err := s.pool.Query(t.Context(), "EXPLAIN "+query, args...)
+	rows, err := s.driver.pool.Query(t.Context(), s.driver.sql("EXPLAIN "+query), args...)
 	require.NoError(t, err)
 	var lines []string
 	for rows.Next() {
@@ -36,10 +38,10 @@ func TestExactUsesNoIndex(t *testing.T) {
 		always(&cfg)
 		cfg.HalfVec = half
 		s := started(t, cfg, testSpace(2))
-		vector := columns(record("", "", east))[5]
-		require.Contains(t, plan(t, s, s.graph.search, users, vector, 10), s.graph.name)
+		vector := pgvector.NewVector(east)
+		require.Contains(t, plan(t, s, s.driver.hnsw.search, users, vector, 10), s.driver.hnsw.name)
 		for _, query := range []string{searchFaces, searchUsers} {
-			require.NotContains(t, plan(t, s, query, users, vector, 0.5, 10), graphPrefix)
+			require.NotContains(t, plan(t, s, query, users, vector, 0.5, 10), hnswPrefix)
 		}
 	}
 }
@@ -50,7 +52,7 @@ func TestScanUsesTheKey(t *testing.T) {
 	cfg := settingsFor(t, dsn(t))
 	always(&cfg)
 	s := started(t, cfg, testSpace(2))
-	require.Contains(t, plan(t, s, withVector+behindFace+inOrder, users, "ada", "f", 10),
+	require.Contains(t, plan(t, s, withVector+withChip+behindFace+inOrder, users, "ada", "f", 10),
 		"Index Cond: ((collection = 'users'::text) AND (ROW(user_id, face_id) > ROW('ada'::text, 'f'::text)))")
 }
 
@@ -60,7 +62,7 @@ func TestScanOfOwnerUsesItsIndex(t *testing.T) {
 	cfg := settingsFor(t, dsn(t))
 	always(&cfg)
 	s := started(t, cfg, testSpace(2))
-	require.Contains(t, plan(t, s, withoutVector+behindFace+ofOwner+inOrder, users, "ada", "f", 10, "gateway"),
+	require.Contains(t, plan(t, s, withoutVector+withChip+behindFace+ofOwner+inOrder, users, "ada", "f", 10, "gateway"),
 		"Index Cond: ((collection = 'users'::text) AND (owner = 'gateway'::text) AND (ROW(user_id, face_id) > ROW('ada'::text, 'f'::text)))")
 }
 
@@ -119,7 +121,7 @@ func TestFinerThanTheGraph(t *testing.T) {
 }
 
 // found returns user/face of the matches.
-func found(t *testing.T, s *Store, q ports.Query) (keys []string) {
+func found(t *testing.T, s *store, q ports.Query) (keys []string) {
 	t.Helper()
 	q.Collection = users
 	matches, err := s.Search(t.Context(), q)
@@ -139,12 +141,12 @@ func TestLongVectors(t *testing.T) {
 		rng := seeded(uint64(dimension))
 		var records []ports.Record
 		for _, user := range []string{"ada", strings.Repeat("b", 256)} {
-			r := record(user, strings.Repeat("f", 256), unitVector(rng, dimension))
-			require.NoError(t, s.Add(t.Context(), r, ports.First))
+			r := record(user, strings.Repeat("f", 256), fixture.UnitVector(rng, dimension))
+			require.NoError(t, s.Add(t.Context(), r, ports.NewUser()))
 			records = append(records, r)
 		}
 		for _, r := range records {
-			got, err := s.Get(t.Context(), users, r.UserID)
+			got, err := s.Get(t.Context(), userKey(r.UserID))
 			require.NoError(t, err)
 			require.Equal(t, []ports.Record{r}, got)
 			require.Equal(t, []string{r.UserID + "/" + r.FaceID}, found(t, s, ports.Query{Vector: r.Vector, K: 5, MinScore: 0.9}))

@@ -14,6 +14,7 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
@@ -75,19 +76,19 @@ func TestStartTogether(t *testing.T) {
 	t.Parallel()
 	cfg := database(t, "")
 	cfg.Index = config.IndexHNSW
-	stores := make([]*Store, 8)
+	stores := make([]*store, 8)
 	for i := range stores {
-		stores[i] = New(cfg, testSpace(2), slog.New(slog.DiscardHandler))
+		stores[i] = guarded(New(cfg, testSpace(2), slog.New(slog.DiscardHandler)))
 	}
-	for _, err := range together(len(stores), func(i int) error { return stores[i].Start(t.Context()) }) {
+	for _, err := range fixture.Together(len(stores), func(i int) error { return stores[i].Start(t.Context()) }) {
 		require.NoError(t, err)
 	}
 	for i, s := range stores {
 		defer closeStore(t, s)
-		require.NoError(t, s.Add(t.Context(), record(fmt.Sprint(i), "f", east), ports.First))
+		require.NoError(t, s.Add(t.Context(), record(fmt.Sprint(i), "f", east), ports.NewUser()))
 	}
 	for _, s := range stores {
-		<-s.graph.ready
+		<-s.driver.hnsw.ready
 		n, err := s.Count(t.Context(), users)
 		require.NoError(t, err)
 		require.Equal(t, len(stores), n)
@@ -99,9 +100,9 @@ func TestStartTogetherWithTwoSpaces(t *testing.T) {
 	t.Parallel()
 	cfg := settingsFor(t, dsn(t))
 	spaces := []ports.Space{testSpace(2), testSpace(3)}
-	stores := make([]*Store, 8)
-	errs := together(len(stores), func(i int) error {
-		stores[i] = New(cfg, spaces[i%2], slog.New(slog.DiscardHandler))
+	stores := make([]*store, 8)
+	errs := fixture.Together(len(stores), func(i int) error {
+		stores[i] = guarded(New(cfg, spaces[i%2], slog.New(slog.DiscardHandler)))
 		return stores[i].Start(t.Context())
 	})
 	winner := 0
@@ -144,9 +145,9 @@ func TestPlainRole(t *testing.T) {
 	cfg.Index = config.IndexHNSW
 	for range 2 {
 		s := started(t, cfg, testSpace(2))
-		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 		require.Equal(t, []string{"ada/f"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.5}))
-		require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody()))
 	}
 }
 
@@ -161,7 +162,7 @@ func TestNoSchemaInTheSearchPath(t *testing.T) {
 	require.ErrorContains(t, err, "run CREATE SCHEMA public")
 	run(t, admin, "CREATE SCHEMA public")
 	s := started(t, cfg, testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	require.Equal(t, []string{"ada/f"}, contents(t, s))
 	started(t, admin, testSpace(2)) // finds the extension there
 }
@@ -178,27 +179,8 @@ func TestSessionSettings(t *testing.T) {
 		require.NoError(t, err)
 	})
 	s := started(t, cfg, testSpace(2))
-	for setting, want := range map[string]string{
-		"synchronous_commit": "on", "transaction_isolation": "read committed", "hnsw.iterative_scan": "relaxed_order",
-		"hnsw.ef_search": "200", "search_path": `"` + cfg.Schema + `", "public"`,
-	} {
-		var got string
-		require.NoError(t, s.pool.QueryRow(t.Context(), "SHOW "+setting).Scan(&got))
-		require.Equal(t, want, got, setting)
-	}
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	require.Equal(t, []string{"ada/f"}, contents(t, s))
-}
-
-// A server that takes no writes is no place to read from either.
-func TestReadOnlyServer(t *testing.T) {
-	t.Parallel()
-	cfg := settingsFor(t, dsn(t))
-	started(t, cfg, testSpace(2))
-	cfg.DSN = with(cfg.DSN, "options", "-c default_transaction_read_only=on")
-	_, err := start(t, cfg, testSpace(2))
-	require.ErrorIs(t, err, ports.ErrUnavailable)
-	require.ErrorContains(t, err, "read only")
 }
 
 func TestTablesOfNewerImago(t *testing.T) {
@@ -207,7 +189,7 @@ func TestTablesOfNewerImago(t *testing.T) {
 	started(t, cfg, testSpace(2))
 	run(t, cfg, "INSERT INTO "+cfg.Schema+".migrations (version_id, is_applied) VALUES (99, true)")
 	_, err := start(t, cfg, testSpace(2))
-	require.ErrorContains(t, err, "they were made by a newer imago (version 99, this imago knows 3)")
+	require.ErrorContains(t, err, "they were created by a newer imago (version 99, this imago knows 6)")
 }
 
 // A schema that is dropped or made anew under a running store makes it
@@ -221,6 +203,27 @@ func TestSchemaTakenAway(t *testing.T) {
 	requireUnavailable(t, s)
 	started(t, cfg, testSpace(3))
 	require.ErrorIs(t, s.CheckHealth(t.Context()), ports.ErrSpaceMismatch)
+}
+
+// A pgvector whose vacuum damages the index is named in the log, with what to do, where
+// the index is used.
+func TestVacuumDamages(t *testing.T) {
+	t.Parallel()
+	cfg := database(t, "")
+	run(t, cfg, "CREATE EXTENSION vector")
+	for version, damages := range map[string]bool{"0.8.0": true, "0.8.3": true, "0.8.4": false, "0.8.10": false, "0.9.0": false, "1.0.1": false} {
+		run(t, cfg, "UPDATE pg_extension SET extversion = '"+version+"' WHERE extname = 'vector'")
+		for _, index := range []string{config.IndexExact, config.IndexHNSW} {
+			var log journal
+			cfg.Index = index
+			s := guarded(New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))))
+			require.NoError(t, s.Start(t.Context()))
+			closeStore(t, s)
+			warned := strings.Contains(log.String(), `REINDEX INDEX CONCURRENTLY \"imago\".\"faces_hnsw_half_m16_ef128\"`) &&
+				strings.Contains(log.String(), "version="+version)
+			require.Equal(t, damages && index == config.IndexHNSW, warned, "%s %s: %s", version, index, log.String())
+		}
+	}
 }
 
 func TestCheckVersion(t *testing.T) {

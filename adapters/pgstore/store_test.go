@@ -16,59 +16,81 @@ import (
 // by change.
 func harness(change func(*config.PGVectorStore)) contract.StoreHarness {
 	return contract.StoreHarness{
+		Chips: true,
 		Open: func(tb testing.TB, space ports.Space) ports.VectorStore {
 			cfg := settingsFor(tb, dsn(tb))
 			change(&cfg)
 			return started(tb, cfg, space)
 		},
 		Reopen: func(tb testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
-			closeStore(tb, s.(*Store))
-			again, err := start(tb, s.(*Store).cfg, space)
+			closeStore(tb, s.(*store))
+			again, err := start(tb, s.(*store).driver.cfg, space)
 			if err != nil {
-				return nil, err // not a *Store that is nil
+				return nil, err // not a *store that is nil
 			}
 			return again, nil
 		},
 		Fill: func(tb testing.TB, s ports.VectorStore, records []ports.Record) {
-			pour(tb, s.(*Store), records)
+			pour(tb, s.(*store), records)
 		},
 		Second: func(tb testing.TB, s ports.VectorStore) ports.VectorStore {
-			return started(tb, s.(*Store).cfg, s.(*Store).space)
+			return started(tb, s.(*store).driver.cfg, s.(*store).driver.space)
 		},
 	}
 }
 
 func exact(*config.PGVectorStore) {}
 
-// always makes the database use the graph index wherever it can, even for the
+// copied has searches answered in memory.
+func copied(cfg *config.PGVectorStore) { cfg.Search = config.SearchReplica }
+
+// always makes the database use the HNSW index wherever it can, even for the
 // few faces of a test, which it would rather sort.
 func always(cfg *config.PGVectorStore) {
 	cfg.Index = config.IndexHNSW
 	cfg.DSN = with(cfg.DSN, "options", "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off")
 }
 
+// searches are the places where searches are answered.
+var searches = map[string]func(*config.PGVectorStore){"database": exact, "replica": copied}
+
 func TestVectorStore(t *testing.T) {
 	dsn(t) // skips all at once
 	t.Parallel()
-	contract.VectorStore(t, harness(exact))
+	for name, change := range searches {
+		t.Run(name, func(t *testing.T) { contract.VectorStore(t, harness(change)) })
+	}
+}
+
+// All promises hold when one instance writes and another one reads.
+func TestVectorStoreOfTwoInstances(t *testing.T) {
+	dsn(t)
+	t.Parallel()
+	h := contract.TwoInstances(harness(copied))
+	contract.VectorStore(t, h)
+	contract.VectorStoreConcurrency(t, h)
 }
 
 func TestVectorStoreConcurrency(t *testing.T) {
 	dsn(t)
 	t.Parallel()
-	contract.VectorStoreConcurrency(t, harness(exact))
+	for name, change := range searches {
+		t.Run(name, func(t *testing.T) { contract.VectorStoreConcurrency(t, harness(change)) })
+	}
 }
 
 // This one must not run beside others.
 func TestVectorStoreScale(t *testing.T) {
 	dsn(t)
-	contract.VectorStoreScale(t, harness(exact))
+	for name, change := range searches {
+		t.Run(name, func(t *testing.T) { contract.VectorStoreScale(t, harness(change)) })
+	}
 }
 
-// With so few faces and so many candidates the graph misses nobody: what is
+// With so few faces and so many candidates the index misses nobody: what is
 // tested is that grouping, minima, ties, removals and replacements are right
 // when it is used.
-func TestVectorStoreWithGraph(t *testing.T) {
+func TestVectorStoreWithHNSW(t *testing.T) {
 	dsn(t)
 	t.Parallel()
 	h := harness(func(cfg *config.PGVectorStore) {
@@ -84,18 +106,24 @@ func TestVectorStoreWithGraph(t *testing.T) {
 // IMAGO_TEST_RECORDS.
 func BenchmarkVectorStore(b *testing.B) {
 	dsn(b)
-	records := 10000
-	if set := os.Getenv("IMAGO_TEST_RECORDS"); set != "" {
-		var err error
-		records, err = strconv.Atoi(set)
-		require.NoError(b, err)
-	}
-	graph := func(cfg *config.PGVectorStore) { cfg.Index = config.IndexHNSW }
-	for name, change := range map[string]func(*config.PGVectorStore){"exact": exact, "hnsw": graph} {
+	records := benchRecords(b)
+	hnsw := func(cfg *config.PGVectorStore) { cfg.Index = config.IndexHNSW }
+	for name, change := range map[string]func(*config.PGVectorStore){"exact": exact, "hnsw": hnsw, "replica": copied} {
 		b.Run(name, func(b *testing.B) {
 			h := harness(change)
 			h.Records = records
 			contract.BenchmarkVectorStore(b, h)
 		})
 	}
+}
+
+// benchRecords returns IMAGO_TEST_RECORDS, or 10,000.
+func benchRecords(b *testing.B) int {
+	set := os.Getenv("IMAGO_TEST_RECORDS")
+	if set == "" {
+		return 10000
+	}
+	records, err := strconv.Atoi(set)
+	require.NoError(b, err)
+	return records
 }

@@ -12,10 +12,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgvector/pgvector-go"
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // withGraph returns the configuration of a schema with the index.
@@ -26,14 +28,14 @@ func withGraph(t *testing.T) config.PGVectorStore {
 	return cfg
 }
 
-// indexes returns the graph indexes of a schema with whether they are complete.
+// indexes returns the HNSW indexes of a schema with whether they are complete.
 func indexes(t *testing.T, cfg config.PGVectorStore) map[string]bool {
 	t.Helper()
 	conn := outside(t, cfg.DSN.Reveal())
 	defer func() { _ = conn.Close(t.Context()) }() // some ask many times
 	rows, err := conn.Query(t.Context(), `
 		SELECT relname::text, indisvalid FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-		WHERE relnamespace = $1::regnamespace AND starts_with(relname, $2)`, cfg.Schema, graphPrefix)
+		WHERE relnamespace = $1::regnamespace AND starts_with(relname, $2)`, cfg.Schema, hnswPrefix)
 	require.NoError(t, err)
 	complete := map[string]bool{}
 	for rows.Next() {
@@ -51,7 +53,7 @@ func TestGraphOfExistingFaces(t *testing.T) {
 	t.Parallel()
 	cfg := settingsFor(t, dsn(t))
 	s := started(t, cfg, testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	require.Empty(t, indexes(t, cfg))
 	cfg.Index = config.IndexHNSW
 	for range 2 {
@@ -60,7 +62,7 @@ func TestGraphOfExistingFaces(t *testing.T) {
 		require.Equal(t, []string{"ada/f"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.9}))
 	}
 	// It is really asked: a search cannot do without the answer.
-	s.graph.search = `SELECT FROM nowhere WHERE $1 = $2 OR $3`
+	s.driver.hnsw.search = `SELECT FROM nowhere WHERE $1 = $2 OR $3`
 	_, err := s.Search(t.Context(), ports.Query{Collection: users, Vector: east, K: 1})
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 }
@@ -74,19 +76,19 @@ func TestGraphBuiltOnce(t *testing.T) {
 	bystander := started(t, plain, testSpace(2))
 	other := inside(t, bystander, otherEnrols) // which the build has to wait for
 	watcher := outside(t, dsn(t))
-	eventually(t, "a connection of the set-up is left", func() bool { return connections(t, watcher, bystander) == 2 })
+	fixture.Until(t, "no connection of the set-up is left", func() bool { return connections(t, watcher, bystander) == 2 })
 
 	var log journal
-	stores := make([]*Store, 3)
+	stores := make([]*store, 3)
 	for i := range stores {
-		stores[i] = New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))
+		stores[i] = guarded(New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))))
 		require.NoError(t, stores[i].Start(t.Context()))
 		defer closeStore(t, stores[i])
 	}
-	eventually(t, "not every store has a pool and a builder", func() bool { return connections(t, watcher, bystander) == 2+6 })
+	fixture.Until(t, "every store has a pool, a builder and what waits for the lock", func() bool { return connections(t, watcher, bystander) == 2+9 })
 	require.NoError(t, other.Rollback(t.Context()))
 	for _, s := range stores {
-		<-s.graph.ready
+		<-s.driver.hnsw.ready
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "building the index"), log.String())
 	require.NotContains(t, log.String(), "could not")
@@ -101,18 +103,18 @@ func TestGraphInterrupted(t *testing.T) {
 	plain.Index = config.IndexExact
 	other := inside(t, started(t, plain, testSpace(2)), otherEnrols) // which the build has to wait for
 
-	s := New(cfg, testSpace(2), slog.New(slog.DiscardHandler))
+	s := guarded(New(cfg, testSpace(2), slog.New(slog.DiscardHandler)))
 	require.NoError(t, s.Start(t.Context()))
-	eventually(t, "the build does not begin", func() bool { return len(indexes(t, cfg)) == 1 })
-	require.False(t, s.graph.usable())
-	require.NoError(t, s.Add(t.Context(), record("bob", "f", north), ports.First))
+	fixture.Until(t, "the build begins", func() bool { return len(indexes(t, cfg)) == 1 })
+	require.False(t, s.driver.hnsw.usable())
+	require.NoError(t, s.Add(t.Context(), record("bob", "f", north), ports.NewUser()))
 	require.Equal(t, []string{"bob/f"}, found(t, s, ports.Query{Vector: north, K: 1, MinScore: 0.9}))
 	closeStore(t, s)
-	require.Equal(t, map[string]bool{s.graph.name: false}, indexes(t, cfg))
+	require.Equal(t, map[string]bool{s.driver.hnsw.name: false}, indexes(t, cfg))
 
 	require.NoError(t, other.Rollback(t.Context()))
 	s = started(t, cfg, testSpace(2))
-	require.Equal(t, map[string]bool{s.graph.name: true}, indexes(t, cfg))
+	require.Equal(t, map[string]bool{s.driver.hnsw.name: true}, indexes(t, cfg))
 	require.Equal(t, []string{"bob/f"}, found(t, s, ports.Query{Vector: north, K: 1, MinScore: 0.9}))
 }
 
@@ -142,9 +144,9 @@ func TestGraphUnused(t *testing.T) {
 	started(t, cfg, testSpace(2))
 	cfg.HalfVec, cfg.HNSW.M = false, 8
 	var log journal
-	s := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))
+	s := guarded(New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))))
 	require.NoError(t, s.Start(t.Context()))
-	<-s.graph.ready
+	<-s.driver.hnsw.ready
 	closeStore(t, s)
 	require.Equal(t, map[string]bool{"faces_hnsw_half_m16_ef128": true, "faces_hnsw_full_m8_ef128": true}, indexes(t, cfg))
 	require.Contains(t, log.String(), `faces_hnsw_half_m16_ef128`)
@@ -158,13 +160,13 @@ func TestGraphFails(t *testing.T) {
 	cfg := withGraph(t)
 	cfg.HNSW.M = 1 // pgvector wants at least 2
 	var log journal
-	s := New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil)))
+	s := guarded(New(cfg, testSpace(2), slog.New(slog.NewTextHandler(&log, nil))))
 	require.NoError(t, s.Start(t.Context()))
 	defer closeStore(t, s)
-	eventually(t, "the failure is not reported", func() bool {
-		return bytes.Contains([]byte(log.String()), []byte("the index could not be built"))
+	fixture.Until(t, "the failure is reported", func() bool {
+		return bytes.Contains([]byte(log.String()), []byte("index build failed"))
 	})
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 	require.Equal(t, []string{"ada/f"}, found(t, s, ports.Query{Vector: east, K: 1, MinScore: 0.9}))
 }
 
@@ -175,16 +177,16 @@ func crowd(n, dimension int, clustered bool) []ports.Record {
 	rng := seeded(uint64(n))
 	centres := make([][]float32, n/50)
 	for i := range centres {
-		centres[i] = unitVector(rng, dimension)
+		centres[i] = fixture.UnitVector(rng, dimension)
 	}
 	records := make([]ports.Record, n)
 	for i := range records {
-		v := unitVector(rng, dimension)
+		v := fixture.UnitVector(rng, dimension)
 		if clustered {
 			for j, x := range centres[i%len(centres)] {
 				v[j] = 1.2247*x + v[j]
 			}
-			v = normalise(v)
+			v = fixture.Normalise(v)
 		}
 		records[i] = record(fmt.Sprintf("user-%06d", i), "f", v)
 	}
@@ -213,7 +215,7 @@ func TestGraphRecall(t *testing.T) {
 				always(&cfg)
 				cfg.HalfVec = half
 				s := started(t, cfg, testSpace(128))
-				require.True(t, strings.Contains(plan(t, s, s.graph.search, users, columns(people[0])[5], rowsFor(10)), s.graph.name))
+				require.True(t, strings.Contains(plan(t, s, s.driver.hnsw.search, users, pgvector.NewVector(people[0].Vector), rowsFor(10)), s.driver.hnsw.name))
 				first, ten, sure := recall(t, s, people)
 				t.Logf("%d faces: found %.3f of the best and %.3f of the ten best; %.3f of the searches needed the index alone",
 					records, first, ten, sure)
@@ -228,17 +230,17 @@ func TestGraphRecall(t *testing.T) {
 // recall returns which part of the best match and of the ten best a search
 // finds, and for which part of the searches the index sufficed. It looks for 200
 // faces that are like one that is enrolled, with a cosine of about 0.9.
-func recall(t *testing.T, s *Store, people []ports.Record) (first, ten, sure float64) {
+func recall(t *testing.T, s *store, people []ports.Record) (first, ten, sure float64) {
 	t.Helper()
 	rng := seeded(99)
 	const queries = 200
 	for range queries {
-		v := unitVector(rng, s.space.Dimension)
+		v := fixture.UnitVector(rng, s.driver.space.Dimension)
 		for i, x := range people[rng.IntN(len(people))].Vector {
 			v[i] = x + 0.5*v[i]
 		}
-		q := ports.Query{Collection: users, Vector: normalise(v), K: 10, MinScore: -1}
-		want, err := s.searchExact(t.Context(), q)
+		q := ports.Query{Collection: users, Vector: fixture.Normalise(v), K: 10, MinScore: -1}
+		want, err := s.driver.searchExact(t.Context(), q)
 		require.NoError(t, err)
 		got, err := s.Search(t.Context(), q)
 		require.NoError(t, err)
@@ -250,7 +252,7 @@ func recall(t *testing.T, s *Store, people []ports.Record) (first, ten, sure flo
 				ten++
 			}
 		}
-		if _, enough, err := s.searchGraph(t.Context(), q); err == nil && enough {
+		if _, enough, err := s.driver.searchHNSW(t.Context(), q); err == nil && enough {
 			sure++
 		}
 	}
@@ -263,10 +265,10 @@ func TestGraphOutlivesStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg := withGraph(t)
 	other := inside(t, fresh(t, 2), otherEnrols)
-	s := New(cfg, testSpace(2), slog.New(slog.DiscardHandler))
+	s := guarded(New(cfg, testSpace(2), slog.New(slog.DiscardHandler)))
 	require.NoError(t, s.Start(ctx))
 	defer closeStore(t, s)
 	cancel()
 	require.NoError(t, other.Rollback(t.Context()))
-	<-s.graph.ready
+	<-s.driver.hnsw.ready
 }
