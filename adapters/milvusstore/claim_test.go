@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // The tests of this file run in bubbles whose clock jumps ahead while everybody
@@ -26,8 +27,8 @@ func TestOneInstanceWins(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := newFakeServer()
 			stores := instances(t, server, 4, seed)
-			errs := together(12, func(i int) error {
-				return stores[i%len(stores)].Add(t.Context(), record("ada", fmt.Sprintf("face-%02d", i), east), ports.First)
+			errs := fixture.Together(12, func(i int) error {
+				return stores[i%len(stores)].Add(t.Context(), record("ada", fmt.Sprintf("face-%02d", i), east), ports.NewUser())
 			})
 			winner := slices.Index(errs, nil)
 			require.GreaterOrEqual(t, winner, 0, "nobody won: %v", errs[0])
@@ -51,7 +52,7 @@ func TestInstancesChangeOneUser(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := newFakeServer()
 			stores := instances(t, server, 3, seed)
-			errs := together(3, func(i int) error {
+			errs := fixture.Together(3, func(i int) error {
 				rng := seeded(1000*seed + uint64(i))
 				for step := range 8 {
 					err := changeAtRandom(t.Context(), stores[i], rng.IntN(4), fmt.Sprintf("face-%d-%d", i, step))
@@ -69,11 +70,13 @@ func TestInstancesChangeOneUser(t *testing.T) {
 	}
 }
 
-func changeAtRandom(ctx context.Context, s *Store, what int, face string) error {
+var anyMode = []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody()), ports.Replacement(ports.Everybody())}
+
+func changeAtRandom(ctx context.Context, s *store, what int, face string) error {
 	if what == 0 {
-		return s.Remove(ctx, users, "ada", "")
+		return s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody())
 	}
-	return s.Add(ctx, record("ada", face, east), ports.Mode(what))
+	return s.Add(ctx, record("ada", face, east), anyMode[what-1])
 }
 
 // requireOneGeneration checks that no face is left that was replaced.
@@ -109,9 +112,9 @@ func requireSerial(t *testing.T, server *fakeServer) {
 }
 
 // instances opens stores over a server whose calls take up to 40 ms each way.
-func instances(t *testing.T, server *fakeServer, n int, seed uint64) []*Store {
+func instances(t *testing.T, server *fakeServer, n int, seed uint64) []*store {
 	t.Helper()
-	stores := make([]*Store, n)
+	stores := make([]*store, n)
 	for i := range stores {
 		s, table := instance(t, server, 2)
 		slow(table, seeded(seed*10+uint64(i)), 40*time.Millisecond)
@@ -125,21 +128,27 @@ func withAda(t *testing.T) *fakeServer {
 	t.Helper()
 	server := newFakeServer()
 	s, _ := instance(t, server, 2)
-	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
-	require.NoError(t, s.Add(t.Context(), record("ada", "g", east), ports.Further))
+	require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
+	require.NoError(t, s.Add(t.Context(), record("ada", "g", east), ports.FurtherFace(ports.Everybody())))
 	return server
 }
 
 // TestCrashAtEachStep kills an instance at each of its calls, before or after that
 // took effect, and then has another do the same and look.
 func TestCrashAtEachStep(t *testing.T) {
-	changes := map[string]func(ctx context.Context, s *Store) error{
-		"first":   func(ctx context.Context, s *Store) error { return s.Add(ctx, record("bob", "h", north), ports.First) },
-		"further": func(ctx context.Context, s *Store) error { return s.Add(ctx, record("ada", "h", north), ports.Further) },
-		"replacement": func(ctx context.Context, s *Store) error {
-			return s.Add(ctx, record("ada", "h", north), ports.Replacement)
+	changes := map[string]func(ctx context.Context, s *store) error{
+		"first": func(ctx context.Context, s *store) error {
+			return s.Add(ctx, record("bob", "h", north), ports.NewUser())
 		},
-		"remove": func(ctx context.Context, s *Store) error { return s.Remove(ctx, users, "ada", "") },
+		"further": func(ctx context.Context, s *store) error {
+			return s.Add(ctx, record("ada", "h", north), ports.FurtherFace(ports.Everybody()))
+		},
+		"replacement": func(ctx context.Context, s *store) error {
+			return s.Add(ctx, record("ada", "h", north), ports.Replacement(ports.Everybody()))
+		},
+		"remove": func(ctx context.Context, s *store) error {
+			return s.Remove(ctx, ports.WholeUser(userKey("ada")), ports.Everybody())
+		},
 	}
 	for name, change := range changes {
 		for step := range 5 {
@@ -152,7 +161,7 @@ func TestCrashAtEachStep(t *testing.T) {
 	}
 }
 
-func crash(t *testing.T, change func(context.Context, *Store) error, step int, late bool) {
+func crash(t *testing.T, change func(context.Context, *store) error, step int, late bool) {
 	server := withAda(t)
 	before := server.of(facesPartition)
 	dying, table := instance(t, server, 2)
@@ -167,7 +176,7 @@ func crash(t *testing.T, change func(context.Context, *Store) error, step int, l
 	}
 
 	survivor, _ := instance(t, server, 2)
-	go (&sweeper{store: survivor}).run(t.Context())
+	go (&claimCleaner{driver: survivor.driver}).run(t.Context())
 	began := time.Now()
 	second := change(t.Context(), survivor)
 	require.Less(t, time.Since(began), 20*time.Second, "a dead claim keeps the user from being changed")
@@ -213,14 +222,14 @@ func TestUnknownOutcomeKeepsOthersAway(t *testing.T) {
 			return ctx.Err()
 		}
 		other, _ := instance(t, server, 2)
-		go (&sweeper{store: other}).run(t.Context())
+		go (&claimCleaner{driver: other.driver}).run(t.Context())
 
-		errs := together(2, func(i int) error {
+		errs := fixture.Together(2, func(i int) error {
 			if i == 0 {
-				return slowpoke.Add(t.Context(), record("ada", "late", east), ports.First)
+				return slowpoke.Add(t.Context(), record("ada", "late", east), ports.NewUser())
 			}
 			time.Sleep(time.Second)
-			return other.Add(t.Context(), record("ada", "other", north), ports.First)
+			return other.Add(t.Context(), record("ada", "other", north), ports.NewUser())
 		})
 		late.Wait()
 
@@ -243,7 +252,7 @@ func TestSlowClaimIsNotUsed(t *testing.T) {
 			}
 			return nil
 		}
-		err := s.Add(t.Context(), record("ada", "f", east), ports.First)
+		err := s.Add(t.Context(), record("ada", "f", east), ports.NewUser())
 		require.ErrorIs(t, err, ports.ErrUnavailable)
 		require.Empty(t, server.inserted)
 		require.Empty(t, server.of(claimsPartition))
@@ -299,7 +308,7 @@ func requireWaits(t *testing.T, other string) {
 			time.Sleep(time.Second)
 			_ = (&fakeTable{fakeServer: server}).remove(context.Background(), []string{other})
 		}()
-		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 		require.GreaterOrEqual(t, time.Since(began), time.Second)
 		require.Empty(t, server.of(claimsPartition))
 	})
@@ -314,10 +323,10 @@ func TestRefusedBesideAClaim(t *testing.T) {
 		for _, user := range []string{"ada", "bob"} {
 			require.NoError(t, table.insert(t.Context(), claimsPartition, row{id: claimID(key{users, user}), vector: east}))
 		}
-		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.First), ports.ErrExists)
-		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.Further), ports.ErrExists)
-		require.ErrorIs(t, s.Add(t.Context(), record("bob", "f", east), ports.Replacement), ports.ErrNotFound)
-		require.ErrorIs(t, s.Remove(t.Context(), users, "bob", ""), ports.ErrNotFound)
+		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()), ports.ErrExists)
+		require.ErrorIs(t, s.Add(t.Context(), record("ada", "f", east), ports.FurtherFace(ports.Everybody())), ports.ErrExists)
+		require.ErrorIs(t, s.Add(t.Context(), record("bob", "f", east), ports.Replacement(ports.Everybody())), ports.ErrNotFound)
+		require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(userKey("bob")), ports.Everybody()), ports.ErrNotFound)
 		require.Len(t, server.of(claimsPartition), 2)
 	})
 }
@@ -329,13 +338,13 @@ func TestPatienceEnds(t *testing.T) {
 		s, table := instance(t, server, 2)
 		require.NoError(t, table.insert(t.Context(), claimsPartition, row{id: claimID(key{users, "ada"}), vector: east}))
 		began := time.Now()
-		errs := together(2, func(int) error {
-			return s.Add(t.Context(), record("ada", "f", east), ports.First)
+		errs := fixture.Together(2, func(int) error {
+			return s.Add(t.Context(), record("ada", "f", east), ports.NewUser())
 		})
 		require.ErrorIs(t, errs[0], ports.ErrUnavailable)
 		require.ErrorIs(t, errs[1], ports.ErrUnavailable)
 		require.Less(t, time.Since(began), 3*writePatience)
-		require.Empty(t, s.turns.held)
+		require.Empty(t, s.driver.locks.locks)
 		require.Len(t, server.of(claimsPartition), 1)
 	})
 }
@@ -356,7 +365,7 @@ func TestCallerLeaves(t *testing.T) {
 				n++
 				return nil
 			}
-			err := s.Add(ctx, record("ada", "f", east), ports.First)
+			err := s.Add(ctx, record("ada", "f", east), ports.NewUser())
 			if err != nil {
 				require.ErrorIs(t, err, context.Canceled)
 				require.NotErrorIs(t, err, ports.ErrUnavailable)
@@ -375,13 +384,13 @@ func TestWaitingCallersShareTheAnswer(t *testing.T) {
 		server := newFakeServer()
 		s, table := instance(t, server, 2)
 		slow(table, seeded(1), 10*time.Millisecond)
-		errs := together(100, func(i int) error {
-			return s.Add(t.Context(), record("ada", fmt.Sprintf("face-%d", i), east), ports.First)
+		errs := fixture.Together(100, func(i int) error {
+			return s.Add(t.Context(), record("ada", fmt.Sprintf("face-%d", i), east), ports.NewUser())
 		})
 		require.Equal(t, 99, strings.Count(fmt.Sprint(errors.Join(errs...)), ports.ErrExists.Error()))
 		require.Len(t, server.used, 2, "one claim and one face")
-		require.NoError(t, s.Remove(t.Context(), users, "ada", ""))
-		require.NoError(t, s.Add(t.Context(), record("ada", "again", east), ports.First), "the answer is shared for too long")
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey("ada")), ports.Everybody()))
+		require.NoError(t, s.Add(t.Context(), record("ada", "again", east), ports.NewUser()), "the answer is shared for too long")
 	})
 }
 
@@ -390,27 +399,27 @@ func TestSweeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newFakeServer()
 		s, table := instance(t, server, 2)
-		w := &sweeper{store: s}
+		w := &claimCleaner{driver: s.driver}
 		dead := claimID(key{users, "ada"})
 		require.NoError(t, table.insert(t.Context(), claimsPartition, row{id: dead, vector: east}))
-		require.NoError(t, w.sweep(t.Context()))
+		require.NoError(t, w.clean(t.Context()))
 		for range 3 {
 			time.Sleep(claimLease/3 - time.Millisecond)
 			// Other claims come and go on the same user.
 			passing := claimID(key{users, "ada"})
 			require.NoError(t, table.insert(t.Context(), claimsPartition, row{id: passing, vector: east}))
-			require.NoError(t, w.sweep(t.Context()))
+			require.NoError(t, w.clean(t.Context()))
 			require.Contains(t, server.of(claimsPartition), dead, "removed too early")
 			require.NoError(t, table.remove(t.Context(), []string{passing}))
 		}
 		time.Sleep(4 * time.Millisecond)
-		require.NoError(t, w.sweep(t.Context()))
+		require.NoError(t, w.clean(t.Context()))
 		require.Empty(t, server.of(claimsPartition))
-		require.NoError(t, w.sweep(t.Context()))
-		require.Empty(t, w.seen)
+		require.NoError(t, w.clean(t.Context()))
+		require.Empty(t, w.firstSeen)
 
 		table.before = failing(0)
-		require.ErrorIs(t, w.sweep(t.Context()), errDown)
+		require.ErrorIs(t, w.clean(t.Context()), errDown)
 	})
 }
 
@@ -420,16 +429,16 @@ func TestSweeperFinishesReplacements(t *testing.T) {
 		server := withAda(t)
 		dying, table := instance(t, server, 2)
 		table.before = failing(3)
-		err := dying.Add(t.Context(), record("ada", "new", north), ports.Replacement)
+		err := dying.Add(t.Context(), record("ada", "new", north), ports.Replacement(ports.Everybody()))
 		require.ErrorIs(t, err, ports.ErrUnavailable)
 		require.Len(t, server.of(facesPartition), 3)
 
 		s, _ := instance(t, server, 2)
 		require.Equal(t, []string{"new"}, faceIDs(t, s, "ada"), "the old faces still count")
-		w := &sweeper{store: s}
-		require.NoError(t, w.sweep(t.Context()))
+		w := &claimCleaner{driver: s.driver}
+		require.NoError(t, w.clean(t.Context()))
 		time.Sleep(claimLease)
-		require.NoError(t, w.sweep(t.Context()))
+		require.NoError(t, w.clean(t.Context()))
 		require.Empty(t, server.of(claimsPartition))
 		require.Len(t, server.of(facesPartition), 1)
 	})

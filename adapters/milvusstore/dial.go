@@ -31,12 +31,12 @@ func dial(ctx context.Context, cfg config.MilvusStore, log *slog.Logger) (sdk, e
 	if cfg.Address == "" {
 		return nil, fmt.Errorf("%w: store.milvus.address is empty: set it to host:port of the Milvus server", ports.ErrInvalid)
 	}
-	transport, err := transportOf(cfg)
+	transport, err := transportCredentials(cfg)
 	if err != nil {
 		return nil, err
 	}
 	if !encrypted(cfg) && (cfg.Password.Reveal() != "" || cfg.Token.Reveal() != "") {
-		log.Warn("milvusstore: the password or token crosses the network in clear; set store.milvus.tls")
+		log.Warn("the password or token is sent unencrypted; set store.milvus.tls")
 	}
 	return client.NewClient(ctx, client.Config{
 		Address:  cfg.Address,
@@ -58,7 +58,7 @@ func dial(ctx context.Context, cfg config.MilvusStore, log *slog.Logger) (sdk, e
 func dialOptions(transport credentials.TransportCredentials) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
-		grpc.WithChainUnaryInterceptor(checkAnswer),
+		grpc.WithChainUnaryInterceptor(checkStatus),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpcretry.Disable()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 10 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true,
@@ -81,8 +81,8 @@ func encrypted(cfg config.MilvusStore) bool {
 // maxCAFile bounds the file of authorities, in bytes.
 const maxCAFile = 1 << 20
 
-// transportOf returns how to secure the connection.
-func transportOf(cfg config.MilvusStore) (credentials.TransportCredentials, error) {
+// transportCredentials returns how to secure the connection.
+func transportCredentials(cfg config.MilvusStore) (credentials.TransportCredentials, error) {
 	if !encrypted(cfg) {
 		return insecure.NewCredentials(), nil
 	}
@@ -100,10 +100,10 @@ func transportOf(cfg config.MilvusStore) (credentials.TransportCredentials, erro
 	return credentials.NewTLS(settings), nil
 }
 
-// checkAnswer turns an answer that reports a failure into an error. The client
+// checkStatus turns an answer that reports a failure into an error. The client
 // does so too, but without the code, and it looks only at the code that servers
 // before 2.3 used.
-func checkAnswer(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+func checkStatus(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
 	if err := invoke(ctx, method, request, reply, conn, options...); err != nil {
@@ -120,7 +120,7 @@ func checkAnswer(ctx context.Context, method string, request, reply any, conn *g
 	if status.GetCode() == 0 && status.GetErrorCode() == commonpb.ErrorCode_Success {
 		return nil
 	}
-	return &answer{code: status.GetCode(), reason: status.GetReason()}
+	return &serverError{code: status.GetCode(), reason: status.GetReason()}
 }
 
 // indexMissing is the code with which a server says that there is no index.
@@ -128,6 +128,6 @@ func checkAnswer(ctx context.Context, method string, request, reply any, conn *g
 const indexMissing = 700
 
 func isMissingIndex(err error) bool {
-	var a *answer
+	var a *serverError
 	return errors.As(err, &a) && a.code == indexMissing
 }

@@ -1,6 +1,11 @@
 package milvusstore
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+
+	"imago/ports"
+)
 
 // The fields of the Milvus collection.
 const (
@@ -8,9 +13,11 @@ const (
 	collectionField = "collection"
 	ownerField      = "owner"
 	enrolledAtField = "enrolled_at"
+	expiresAtField  = "expires_at"
 	generationField = "generation"
 	headField       = "head"
 	vectorField     = "vector"
+	chipField       = "chip"
 )
 
 // quote returns a string literal of Milvus' expression language. Everything that
@@ -24,9 +31,9 @@ func quote(text string) string {
 
 var escapes = strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
 
-// expression returns the condition that a row lies in the span. One with both ends
+// expression returns the condition that a row lies in the idRange. One with both ends
 // has the server go through its rows once, where two conditions have it do so twice.
-func (s span) expression() string {
+func (s idRange) expression() string {
 	condition := idField + " >= " + quote(s.from)
 	if s.to != "" {
 		condition = quote(s.from) + " <= " + idField + " < " + quote(s.to)
@@ -34,7 +41,23 @@ func (s span) expression() string {
 	if s.owner != "" {
 		condition = "(" + condition + ") and " + ownerField + " == " + quote(s.owner)
 	}
+	if c := s.expired; c != (ports.Cutoff{}) {
+		condition = "(" + condition + ") and (" + expiredBy(c, s.expiries) + ")"
+	}
 	return condition
+}
+
+// expiredBy returns the condition that a row alone would make its user expired, where rows
+// have expiries.
+func expiredBy(c ports.Cutoff, expiries bool) string {
+	var conditions []string
+	if !c.EnrolledAt.IsZero() {
+		conditions = append(conditions, enrolledAtField+" <= "+strconv.FormatInt(c.EnrolledAt.UnixMicro(), 10))
+	}
+	if expiries {
+		conditions = append(conditions, "("+expiresAtField+" > 0 and "+expiresAtField+" <= "+strconv.FormatInt(c.At.UnixMicro(), 10)+")")
+	}
+	return strings.Join(conditions, " or ")
 }
 
 // ofAny returns the condition that a row is of one of some users. It nests no deeper
@@ -43,7 +66,7 @@ func ofAny(keys []key) string {
 	if n := len(keys); n > 1 {
 		return "(" + ofAny(keys[:n/2]) + ") or (" + ofAny(keys[n/2:]) + ")"
 	}
-	return keys[0].span().expression()
+	return keys[0].idRange().expression()
 }
 
 // inCollection returns the condition that a row is a face of a collection.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/stretchr/testify/require"
@@ -48,8 +49,8 @@ func FuzzQuote(f *testing.F) {
 }
 
 func TestExpressions(t *testing.T) {
-	require.Equal(t, `"a\tb\t" <= id < "a\tb\n"`, key{"a", "b"}.span().expression())
-	require.Equal(t, `id >= ""`, span{}.expression())
+	require.Equal(t, `"a\tb\t" <= id < "a\tb\n"`, key{"a", "b"}.idRange().expression())
+	require.Equal(t, `id >= ""`, idRange{}.expression())
 	require.Equal(t, `("a\tb\t" <= id < "a\tb\n") or (("a\tc\t" <= id < "a\tc\n") or ("a\td\t" <= id < "a\td\n"))`,
 		ofAny([]key{{"a", "b"}, {"a", "c"}, {"a", "d"}}))
 	require.Equal(t, `collection == "people"`, inCollection("people"))
@@ -79,10 +80,10 @@ func TestQuotedIDs(t *testing.T) {
 	require.IsIncreasing(t, seen)
 	require.Len(t, seen, len(ids))
 	for _, r := range records[:40] {
-		got, err := s.Get(t.Context(), users, r.UserID)
+		got, err := s.Get(t.Context(), userKey(r.UserID))
 		require.NoError(t, err, "%q", r.UserID)
 		require.Equal(t, []ports.Record{r}, got)
-		require.NoError(t, s.Remove(t.Context(), users, r.UserID, ""), "%q", r.UserID)
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey(r.UserID)), ports.Everybody()), "%q", r.UserID)
 	}
 	n, err := s.Count(t.Context(), users)
 	require.NoError(t, err)
@@ -110,11 +111,21 @@ func TestInjection(t *testing.T) {
 	s := fresh(t, 2)
 	enrol(t, s, []ports.Record{record("ada", "f", east)})
 	for _, name := range []string{`x" or collection == "users`, `users" or "" == "`, `\`, `"`} {
-		rows, err := s.table.nearest(t.Context(), name, east, 10)
+		rows, err := s.driver.table.nearest(t.Context(), name, east, 10)
 		require.NoError(t, err)
 		require.Empty(t, rows)
-		n, err := s.table.heads(t.Context(), name)
+		n, err := s.driver.table.countUsers(t.Context(), name)
 		require.NoError(t, err)
 		require.Zero(t, n)
 	}
+}
+
+func TestExpiredExpression(t *testing.T) {
+	at := time.UnixMicro(1700000000000000)
+	ids := idRange{from: "a", to: "b", expired: ports.Cutoff{At: at}, expiries: true}
+	require.Equal(t, `("a" <= id < "b") and ((expires_at > 0 and expires_at <= 1700000000000000))`, ids.expression())
+	ids.expired.EnrolledAt = at.Add(-time.Second)
+	require.Equal(t, `("a" <= id < "b") and (enrolled_at <= 1699999999000000 or (expires_at > 0 and expires_at <= 1700000000000000))`, ids.expression())
+	ids.expiries = false
+	require.Equal(t, `("a" <= id < "b") and (enrolled_at <= 1699999999000000)`, ids.expression())
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
@@ -63,6 +64,7 @@ type fakeTable struct {
 	*fakeServer
 	before, after func(ctx context.Context, call, about string) error
 	noise         float64 // how far scores may be off when rows are ranked
+	old           bool    // rows have neither expiry nor chip
 }
 
 func (f *fakeTable) do(ctx context.Context, call, about string, effect func()) error {
@@ -90,7 +92,7 @@ func (f *fakeTable) insert(ctx context.Context, partition string, rows ...row) e
 		for _, r := range rows {
 			again = again || f.used[r.id]
 			f.used[r.id] = true
-			r.vector = slices.Clone(r.vector)
+			r.vector, r.chip = slices.Clone(r.vector), slices.Clone(r.chip)
 			f.rows[r.id] = fakeRow{r, partition}
 			if partition == facesPartition {
 				f.inserted = append(f.inserted, r.id)
@@ -112,10 +114,11 @@ func (f *fakeTable) remove(ctx context.Context, ids []string) error {
 	})
 }
 
-func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, err error) {
+func (f *fakeTable) read(ctx context.Context, s idRange, limit int) (rows []row, err error) {
 	err = f.do(ctx, "read", s.from, func() {
 		for id, r := range f.rows {
-			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) && (s.owner == "" || s.owner == r.owner) {
+			if id >= s.from && (s.to == "" || id < s.to) && slices.Contains(s.partitions, r.partition) && (s.owner == "" || s.owner == r.owner) &&
+				(s.expired == ports.Cutoff{} || s.expired.Expired([]ports.Record{r.record()})) {
 				rows = append(rows, wanted(r.row, s))
 			}
 		}
@@ -125,23 +128,40 @@ func (f *fakeTable) read(ctx context.Context, s span, limit int) (rows []row, er
 	return rows, err
 }
 
-// wanted returns of a row what a span asks for.
-func wanted(r row, s span) row {
-	switch s.wanted {
-	case faces:
+// wanted returns of a row what a idRange asks for.
+func wanted(r row, s idRange) row {
+	if !s.chips {
+		r.chip = nil
+	}
+	switch s.fields {
+	case allFields:
 		return r
-	case faceNames:
+	case withoutVector:
 		r.vector = nil
 		return r
 	}
-	return row{id: r.id, generation: r.generation}
+	return row{id: r.id, generation: r.generation, chip: r.chip}
+}
+
+func (f *fakeTable) chipsOf(ctx context.Context, ids []string) (chips map[string][]byte, err error) {
+	chips = map[string][]byte{}
+	err = f.do(ctx, "chips", strings.Join(ids, " "), func() {
+		for _, id := range ids {
+			if r, there := f.rows[id]; there {
+				chips[id] = r.chip
+			}
+		}
+	})
+	return chips, err
 }
 
 func (f *fakeTable) users(ctx context.Context, keys ...key) (rows []row, err error) {
 	err = f.do(ctx, "read", fmt.Sprint(keys), func() {
 		for _, r := range f.rows {
 			if slices.Contains(keys, r.key()) {
-				rows = append(rows, row{id: r.id, generation: r.generation, owner: r.owner})
+				rows = append(rows, row{
+					id: r.id, generation: r.generation, owner: r.owner, head: r.head, enrolledAt: r.enrolledAt, expiresAt: r.expiresAt,
+				})
 			}
 		}
 		slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.id, b.id) })
@@ -152,10 +172,10 @@ func (f *fakeTable) users(ctx context.Context, keys ...key) (rows []row, err err
 	return rows, err
 }
 
-func (f *fakeTable) heads(ctx context.Context, collection string) (n int, err error) {
+func (f *fakeTable) countUsers(ctx context.Context, collection string) (n int, err error) {
 	err = f.do(ctx, "heads", collection, func() {
 		for _, r := range f.rows {
-			if r.partition == facesPartition && r.head && r.key().collection == collection {
+			if r.partition == facesPartition && r.head && r.key().Collection == collection {
 				n++
 			}
 		}
@@ -173,7 +193,7 @@ func (f *fakeTable) nearest(ctx context.Context, collection string, vector []flo
 	var all []ranked
 	err = f.do(ctx, "nearest", collection, func() {
 		for _, r := range f.rows {
-			if r.partition == facesPartition && r.key().collection == collection {
+			if r.partition == facesPartition && r.key().Collection == collection {
 				all = append(all, ranked{r.row, cosine(vector, r.vector) + f.noise*(2*rand.Float64()-1)})
 			}
 		}
@@ -182,22 +202,32 @@ func (f *fakeTable) nearest(ctx context.Context, collection string, vector []flo
 		return cmp.Or(cmp.Compare(b.score, a.score), strings.Compare(b.id, a.id))
 	})
 	for _, r := range all[:min(limit, len(all))] {
-		rows = append(rows, r.row)
+		rows = append(rows, wanted(r.row, idRange{fields: allFields}))
 	}
 	return rows, err
 }
 
 func (f *fakeTable) check(ctx context.Context) error { return f.do(ctx, "check", "", func() {}) }
 
+func (f *fakeTable) keepsExpiry() bool { return !f.old }
+
+func (f *fakeTable) keepsChips() bool { return !f.old }
+
 func (f *fakeTable) close() error { return nil }
 
-// instance opens a store over a fake server, without a sweeper.
-func instance(tb testing.TB, server *fakeServer, dimension int) (*Store, *fakeTable) {
+// unopened is a driver that the test sets up by itself.
+type unopened struct{ *Driver }
+
+func (unopened) Open(context.Context) error { return nil }
+
+// instance opens a store over a fake server, without a claimCleaner.
+func instance(tb testing.TB, server *fakeServer, dimension int) (*store, *fakeTable) {
 	tb.Helper()
-	s := New(config.MilvusStore{Index: config.IndexExact}, testSpace(dimension), discard())
+	d := New(config.MilvusStore{Index: config.IndexExact}, testSpace(dimension), discard())
 	t := &fakeTable{fakeServer: server}
-	s.table = t
-	s.state.Store(open)
+	d.table = t
+	s := &store{vectorstore.New("milvusstore", unopened{d}, d.space), d}
+	require.NoError(tb, s.Start(tb.Context()))
 	return s, t
 }
 
@@ -227,9 +257,9 @@ func failing(n int) func(context.Context, string, string) error {
 }
 
 // faceIDs returns the faces of a user of the collection of the tests.
-func faceIDs(tb testing.TB, s *Store, user string) []string {
+func faceIDs(tb testing.TB, s *store, user string) []string {
 	tb.Helper()
-	records, err := s.Get(tb.Context(), users, user)
+	records, err := s.Get(tb.Context(), userKey(user))
 	if errors.Is(err, ports.ErrNotFound) {
 		return nil
 	}

@@ -17,15 +17,7 @@ import (
 // Milvus would divide by the lengths once more.
 const metric = entity.IP
 
-// index returns the index that is configured: FLAT compares with every face.
-func (t *remote) index() (entity.Index, error) {
-	if t.cfg.Index == config.IndexHNSW {
-		return entity.NewIndexHNSW(metric, t.cfg.HNSW.M, t.cfg.HNSW.EfConstruction)
-	}
-	return entity.NewIndexFlat(metric)
-}
-
-// searchParameters returns how the index is to be searched. A graph must keep at
+// searchParameters returns how the index is to be searched. HNSW must keep at
 // least as many candidates as it is to return.
 func searchParameters(cfg config.MilvusStore, limit int) (entity.SearchParam, error) {
 	if cfg.Index == config.IndexHNSW {
@@ -37,11 +29,7 @@ func searchParameters(cfg config.MilvusStore, limit int) (entity.SearchParam, er
 // ensureIndex makes the index, in place of one of another kind if need be. It is
 // built in the background by the server, and searches are right meanwhile.
 func (t *remote) ensureIndex(ctx context.Context) error {
-	found, err := t.foundIndex(ctx)
-	if err != nil {
-		return err
-	}
-	wanted, err := t.index()
+	wanted, found, err := t.indexes(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,35 +50,37 @@ func (t *remote) ensureIndex(ctx context.Context) error {
 // checkIndex returns an error unless the index is the one that is configured: with
 // another one, searches would not be what was promised.
 func (t *remote) checkIndex(ctx context.Context) error {
-	found, err := t.foundIndex(ctx)
-	if err != nil {
-		return err
-	}
-	wanted, err := t.index()
-	if err != nil {
-		return err
-	}
-	if found == nil || !sameIndex(found.Params(), wanted.Params()) {
-		return fmt.Errorf("%w: the collection has another index than store.milvus.index says: "+
+	wanted, found, err := t.indexes(ctx)
+	if err == nil && (found == nil || !sameIndex(found.Params(), wanted.Params())) {
+		err = fmt.Errorf("%w: the collection has another index than store.milvus.index says: "+
 			"configure all instances alike, and restart this one", ports.ErrUnavailable)
 	}
-	return nil
+	return err
 }
 
-// foundIndex returns the index that is there, nil for none.
-func (t *remote) foundIndex(ctx context.Context) (entity.Index, error) {
-	indexes, err := t.sdk.DescribeIndex(ctx, t.collection, vectorField)
-	if isMissingIndex(err) || err == nil && len(indexes) == 0 {
-		return nil, nil
+// indexes returns the index that is configured (FLAT compares with every face) and the
+// one that is there, nil for none.
+func (t *remote) indexes(ctx context.Context) (wanted, found entity.Index, err error) {
+	if t.cfg.Index == config.IndexHNSW {
+		wanted, err = entity.NewIndexHNSW(metric, t.cfg.HNSW.M, t.cfg.HNSW.EfConstruction)
+	} else {
+		wanted, err = entity.NewIndexFlat(metric)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return indexes[0], nil
+	there, err := t.sdk.DescribeIndex(ctx, t.collection, vectorField)
+	switch {
+	case isMissingIndex(err) || err == nil && len(there) == 0:
+		return wanted, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return wanted, there[0], nil
 }
 
 // sameIndex compares the parameters that both sides know of. Servers differ in
-// what they add, and in whether the parameters of a graph are JSON in a parameter
+// what they add, and in whether the parameters of HNSW are JSON in a parameter
 // of their own.
 func sameIndex(found, wanted map[string]string) bool {
 	a, b := flattened(found), flattened(wanted)

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -20,7 +19,9 @@ import (
 	"go.uber.org/goleak"
 
 	"imago/config"
+	"imago/core/vectorstore"
 	"imago/ports"
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
@@ -154,12 +155,17 @@ func outside(tb testing.TB, cfg config.MilvusStore) sdk {
 	return connection
 }
 
-// start opens a store and closes it with the test. A change has more time than in
-// production, since several Milvuses share the machine.
-func start(tb testing.TB, cfg config.MilvusStore, space ports.Space) (*Store, error) {
+// slowed gives a driver more time for a change than in production, since several Milvuses
+// share the machine.
+func slowed(d *Driver) {
+	d.timing.window, d.timing.lease, d.timing.cleanup = 6*claimWindow, 6*claimLease, 6*d.timing.cleanup
+}
+
+// start opens a store and closes it with the test.
+func start(tb testing.TB, cfg config.MilvusStore, space ports.Space) (*store, error) {
 	tb.Helper()
-	s := New(cfg, space, discard())
-	s.timing.window, s.timing.lease, s.timing.sweep = 6*claimWindow, 6*claimLease, 6*s.timing.sweep
+	s := guarded(New(cfg, space, discard()))
+	slowed(s.driver)
 	if err := s.Start(tb.Context()); err != nil {
 		return nil, err
 	}
@@ -167,7 +173,7 @@ func start(tb testing.TB, cfg config.MilvusStore, space ports.Space) (*Store, er
 	return s, nil
 }
 
-func started(tb testing.TB, cfg config.MilvusStore, space ports.Space) *Store {
+func started(tb testing.TB, cfg config.MilvusStore, space ports.Space) *store {
 	tb.Helper()
 	s, err := start(tb, cfg, space)
 	require.NoError(tb, err)
@@ -175,13 +181,13 @@ func started(tb testing.TB, cfg config.MilvusStore, space ports.Space) *Store {
 }
 
 // fresh opens a store in an empty collection of the shared server.
-func fresh(tb testing.TB, dimension int) *Store {
+func fresh(tb testing.TB, dimension int) *store {
 	tb.Helper()
 	space := testSpace(dimension)
 	return started(tb, shared.settings(tb, space, config.IndexExact), space)
 }
 
-func closeStore(tb testing.TB, s *Store) {
+func closeStore(tb testing.TB, s *store) {
 	tb.Helper()
 	require.NoError(tb, s.Close(context.WithoutCancel(tb.Context())))
 }
@@ -201,6 +207,18 @@ var (
 	north = []float32{0, 1}
 )
 
+// store is the driver behind the guard, as it ships.
+type store struct {
+	*vectorstore.Store
+	driver *Driver
+}
+
+// guarded puts the guard over a driver.
+func guarded(d *Driver) *store { return &store{vectorstore.New("milvusstore", d, d.space), d} }
+
+// userKey names a user of the collection of the tests.
+func userKey(user string) ports.UserKey { return ports.UserKey{Collection: users, UserID: user} }
+
 // record returns a face of the collection of the tests.
 func record(user, face string, vector []float32) ports.Record {
 	return ports.Record{
@@ -211,39 +229,13 @@ func record(user, face string, vector []float32) ports.Record {
 
 func seeded(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(20260103, stream)) }
 
-// unitVector returns a vector of random direction.
-func unitVector(rng *rand.Rand, dimension int) []float32 {
-	v := make([]float32, dimension)
-	var sum float64
-	for i := range v {
-		v[i] = float32(rng.NormFloat64())
-		sum += float64(v[i]) * float64(v[i])
-	}
-	for i := range v {
-		v[i] = float32(float64(v[i]) / math.Sqrt(sum))
-	}
-	return v
-}
-
-// together calls f(0) to f(n-1), each on its own goroutine, and returns the errors
-// by index.
-func together(n int, f func(i int) error) []error {
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { errs[i] = f(i) })
-	}
-	wg.Wait()
-	return errs
-}
-
 // enrol adds records many at a time.
-func enrol(tb testing.TB, s *Store, records []ports.Record) {
+func enrol(tb testing.TB, s *store, records []ports.Record) {
 	tb.Helper()
 	const callers = 64
-	require.NoError(tb, errors.Join(together(callers, func(caller int) error {
+	require.NoError(tb, errors.Join(fixture.Together(callers, func(caller int) error {
 		for i := caller; i < len(records); i += callers {
-			if err := s.Add(tb.Context(), records[i], ports.First); err != nil {
+			if err := s.Add(tb.Context(), records[i], ports.NewUser()); err != nil {
 				return err
 			}
 		}
@@ -253,15 +245,15 @@ func enrol(tb testing.TB, s *Store, records []ports.Record) {
 
 // pour inserts users with one face each, a thousand at a time and without the
 // claims that keep other writers away.
-func pour(tb testing.TB, s *Store, records []ports.Record) {
+func pour(tb testing.TB, s *store, records []ports.Record) {
 	tb.Helper()
-	connection := outside(tb, s.cfg)
+	connection := outside(tb, s.driver.cfg)
 	for batch := range slices.Chunk(records, 1000) {
 		rows := make([]row, len(batch))
 		for i, r := range batch {
 			rows[i] = faceRow(r, 1, true)
 		}
-		_, err := connection.Insert(tb.Context(), s.cfg.Collection, facesPartition, columnsOf(rows, s.space.Dimension)...)
+		_, err := connection.Insert(tb.Context(), s.driver.cfg.Collection, facesPartition, columnsOf(rows, s.driver.space.Dimension)...)
 		require.NoError(tb, err)
 	}
 }

@@ -9,13 +9,10 @@ import (
 	"imago/ports"
 )
 
-// Module provides the ports.VectorStore, which is a ports.HealthChecker too,
-// opened and closed with the application. The application supplies
+// Module provides the ports.StoreDriver. The application supplies
 // config.MilvusStore, ports.Space and *slog.Logger.
-var Module = fx.Module("milvusstore", fx.Provide(provide))
-
-func provide(lc fx.Lifecycle, cfg config.MilvusStore, space ports.Space, log *slog.Logger) ports.VectorStore {
-	s := New(cfg, space, log)
-	lc.Append(fx.StartStopHook(s.Start, s.Close))
-	return s
-}
+var Module = fx.Module("milvusstore", fx.Provide(
+	func(cfg config.MilvusStore, space ports.Space, log *slog.Logger) ports.StoreDriver {
+		return New(cfg, space, log)
+	},
+))

@@ -50,6 +50,8 @@ type remote struct {
 	cfg        config.MilvusStore
 	dimension  int
 	collection string
+	expiries   bool // rows have a field for it; set by setUp
+	chips      bool // likewise
 }
 
 var _ table = (*remote)(nil)
@@ -67,8 +69,25 @@ func strong() client.SearchQueryOptionFunc {
 func (t *remote) insert(ctx context.Context, partition string, rows ...row) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	_, err := t.sdk.Insert(ctx, t.collection, partition, columnsOf(rows, t.dimension)...)
+	columns := columnsOf(rows, t.dimension)
+	columns = slices.DeleteFunc(columns, func(c entity.Column) bool {
+		return c.Name() == expiresAtField && !t.expiries || c.Name() == chipField && !t.chips
+	})
+	_, err := t.sdk.Insert(ctx, t.collection, partition, columns...)
 	return err
+}
+
+func (t *remote) keepsExpiry() bool { return t.expiries }
+
+func (t *remote) keepsChips() bool { return t.chips }
+
+// metadataFields are what is read of a row beside its vector.
+func (t *remote) metadataFields() []string {
+	fields := []string{idField, generationField, ownerField, enrolledAtField}
+	if t.expiries {
+		fields = append(fields, expiresAtField)
+	}
+	return fields
 }
 
 // columnsOf returns rows as Milvus takes them.
@@ -78,9 +97,11 @@ func columnsOf(rows []row, dimension int) []entity.Column {
 		entity.NewColumnVarChar(collectionField, each(rows, row.collection)),
 		entity.NewColumnVarChar(ownerField, each(rows, func(r row) string { return r.owner })),
 		entity.NewColumnInt64(enrolledAtField, each(rows, func(r row) int64 { return r.enrolledAt })),
+		entity.NewColumnInt64(expiresAtField, each(rows, func(r row) int64 { return r.expiresAt })),
 		entity.NewColumnInt64(generationField, each(rows, func(r row) int64 { return r.generation })),
 		entity.NewColumnBool(headField, each(rows, func(r row) bool { return r.head })),
 		entity.NewColumnFloatVector(vectorField, dimension, each(rows, func(r row) []float32 { return r.vector })),
+		entity.NewColumnVarChar(chipField, each(rows, row.chipText)),
 	}
 }
 
@@ -97,7 +118,7 @@ func (r row) collection() string {
 	if r.isClaim() {
 		return ""
 	}
-	return r.key().collection
+	return r.key().Collection
 }
 
 func (t *remote) remove(ctx context.Context, ids []string) error {
@@ -106,15 +127,19 @@ func (t *remote) remove(ctx context.Context, ids []string) error {
 	return t.sdk.Delete(ctx, t.collection, "", anyOf(ids))
 }
 
-func (t *remote) read(ctx context.Context, s span, limit int) ([]row, error) {
+func (t *remote) read(ctx context.Context, s idRange, limit int) ([]row, error) {
+	s.expiries = t.expiries
 	fields := []string{idField, generationField}
-	if s.wanted >= faceNames {
-		fields = append(fields, ownerField, enrolledAtField)
+	if s.fields >= withoutVector {
+		fields = t.metadataFields()
 	}
-	if s.wanted == faces {
+	if s.fields == allFields {
 		fields = append(fields, vectorField)
 	}
-	return t.query(ctx, s.partitions, s.expression(), fields, limit)
+	if s.chips && t.chips {
+		fields = append(fields, chipField)
+	}
+	return t.query(ctx, s.partitions, s.expression(), fields, limit, entity.ClStrong)
 }
 
 func (t *remote) users(ctx context.Context, keys ...key) ([]row, error) {
@@ -122,14 +147,17 @@ func (t *remote) users(ctx context.Context, keys ...key) ([]row, error) {
 	if len(keys) == 1 {
 		limit = maxUserRows
 	}
-	return t.query(ctx, []string{facesPartition, claimsPartition}, ofAny(keys), []string{idField, generationField, ownerField}, limit)
+	return t.query(ctx, []string{facesPartition, claimsPartition}, ofAny(keys), append(t.metadataFields(), headField), limit, entity.ClStrong)
 }
 
 // query returns rows in the order of their IDs.
-func (t *remote) query(ctx context.Context, partitions []string, expression string, fields []string, limit int) ([]row, error) {
+func (t *remote) query(ctx context.Context, partitions []string, expression string, fields []string, limit int,
+	level entity.ConsistencyLevel,
+) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	columns, err := t.sdk.Query(ctx, t.collection, partitions, expression, fields, strong(), client.WithLimit(int64(limit)))
+	columns, err := t.sdk.Query(ctx, t.collection, partitions, expression, fields,
+		client.WithSearchQueryConsistencyLevel(level), client.WithLimit(int64(limit)))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +166,7 @@ func (t *remote) query(ctx context.Context, partitions []string, expression stri
 	return rows, err
 }
 
-func (t *remote) heads(ctx context.Context, collection string) (int, error) {
+func (t *remote) countUsers(ctx context.Context, collection string) (int, error) {
 	const count = "count(*)"
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -149,7 +177,7 @@ func (t *remote) heads(ctx context.Context, collection string) (int, error) {
 	}
 	column, ok := columns.GetColumn(count).(*entity.ColumnInt64)
 	if !ok || column.Len() != 1 {
-		return 0, errors.New("a count without a number")
+		return 0, errors.New("the server returned no count")
 	}
 	return int(column.Data()[0]), nil
 }
@@ -162,13 +190,13 @@ func (t *remote) nearest(ctx context.Context, collection string, vector []float3
 		return nil, err
 	}
 	results, err := t.sdk.Search(ctx, t.collection, []string{facesPartition}, inCollection(collection),
-		[]string{generationField, ownerField, enrolledAtField, vectorField},
+		append(t.metadataFields()[1:], vectorField),
 		[]entity.Vector{entity.FloatVector(vector)}, vectorField, metric, limit, parameters, strong())
 	if err != nil {
 		return nil, err
 	}
 	if len(results) != 1 {
-		return nil, fmt.Errorf("%d results of one search", len(results))
+		return nil, fmt.Errorf("the server returned %d results for one search", len(results))
 	}
 	// The client reports an error of its own with a result that is empty.
 	if results[0].ResultCount == 0 {
@@ -181,7 +209,7 @@ func (t *remote) nearest(ctx context.Context, collection string, vector []float3
 }
 
 func (t *remote) check(ctx context.Context) error {
-	if _, err := t.read(ctx, span{partitions: []string{facesPartition, claimsPartition}}, 1); err != nil {
+	if _, err := t.read(ctx, idRange{partitions: []string{facesPartition, claimsPartition}}, 1); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
@@ -207,14 +235,20 @@ func rowsOf(columns client.ResultSet, ids entity.Column, n int) ([]row, error) {
 			err = fill(rows, column, (*entity.ColumnVarChar).Data, func(r *row, v string) { r.owner = v })
 		case enrolledAtField:
 			err = fill(rows, column, (*entity.ColumnInt64).Data, func(r *row, v int64) { r.enrolledAt = v })
+		case expiresAtField:
+			err = fill(rows, column, (*entity.ColumnInt64).Data, func(r *row, v int64) { r.expiresAt = v })
 		case generationField:
 			err = fill(rows, column, (*entity.ColumnInt64).Data, func(r *row, v int64) { r.generation = v })
+		case headField:
+			err = fill(rows, column, (*entity.ColumnBool).Data, func(r *row, v bool) { r.head = v })
 		case vectorField:
 			err = fill(rows, column, (*entity.ColumnFloatVector).Data, func(r *row, v []float32) { r.vector = slices.Clone(v) })
+		case chipField:
+			err = fillChips(rows, column)
 		}
 	}
 	if err == nil && slices.ContainsFunc(rows, func(r row) bool { return !wellFormed(r.id) }) {
-		err = errForeign
+		err = errForeignRow
 	}
 	return rows, err
 }
@@ -224,7 +258,7 @@ func rowsOf(columns client.ResultSet, ids entity.Column, n int) ([]row, error) {
 func fill[C entity.Column, V any](rows []row, column entity.Column, data func(C) []V, set func(*row, V)) error {
 	typed, ok := column.(C)
 	if !ok || typed.Len() != len(rows) {
-		return errors.New("a column of another kind or length than expected")
+		return errors.New("a column has an unexpected type or length")
 	}
 	for i, v := range data(typed) {
 		set(&rows[i], v)

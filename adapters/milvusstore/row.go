@@ -2,6 +2,7 @@ package milvusstore
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,23 +22,23 @@ const (
 const idBytes = 640
 
 // key names a user of a collection.
-type key struct{ collection, user string }
+type key ports.UserKey
 
 // prefix is how the IDs of all rows of the user begin, and of no others.
-func (k key) prefix() string { return k.collection + separator + k.user + separator }
+func (k key) prefix() string { return k.Collection + separator + k.UserID + separator }
 
-// span returns the place of all rows of the user in the given partitions.
-func (k key) span(partitions ...string) span {
-	return span{
+// idRange returns the range of all rows of the user in the given partitions.
+func (k key) idRange(partitions ...string) idRange {
+	return idRange{
 		partitions: partitions,
 		from:       k.prefix(),
-		to:         k.collection + separator + k.user + behind,
+		to:         k.Collection + separator + k.UserID + behind,
 	}
 }
 
-// collectionSpan returns the place of all faces of a collection.
-func collectionSpan(collection string) span {
-	return span{
+// collectionRange returns the range of all faces of a collection.
+func collectionRange(collection string) idRange {
+	return idRange{
 		partitions: []string{facesPartition},
 		from:       collection + separator,
 		to:         collection + behind,
@@ -46,29 +47,33 @@ func collectionSpan(collection string) span {
 
 // A row is what is kept for one face, or a claim on a user. Its ID is made up of
 // collection, user, face (empty for a claim) and a token that no other row ever
-// had: Milvus is told of every ID exactly once and to forget it at most once,
-// because it answers wrongly about an ID that was deleted and came back. (Version
-// 2.3.5 lets readers see every earlier version of such a row while it is being
-// deleted again; with IDs that do not come back its snapshots are exact.)
+// had: every ID is inserted once and deleted at most once, because Milvus answers
+// wrongly about an ID that was deleted and inserted again. (Version 2.3.5 lets readers
+// see every earlier version of such a row while it is being deleted again; with IDs
+// that are not used again its snapshots are exact.)
 type row struct {
 	id         string
 	owner      string
 	enrolledAt int64 // microseconds since 1970
-	generation int64 // see decision
+	expiresAt  int64 // likewise; 0 for never
+	generation int64 // see planner
 	head       bool  // whether the row stands for its user when users are counted
 	vector     []float32
+	chip       []byte // nil for none
 }
 
 // faceRow returns a new row for a face.
 func faceRow(r ports.Record, generation int64, head bool) row {
-	k := key{r.Collection, r.UserID}
+	k := key(r.User())
 	return row{
 		id:         k.prefix() + r.FaceID + separator + rand.Text(),
 		owner:      r.Owner,
 		enrolledAt: r.EnrolledAt.UnixMicro(),
+		expiresAt:  microseconds(r.ExpiresAt),
 		generation: generation,
 		head:       head,
 		vector:     r.Vector,
+		chip:       r.Chip,
 	}
 }
 
@@ -92,9 +97,25 @@ func (r row) isClaim() bool { return r.face() == "" }
 func (r row) record() ports.Record {
 	k, face := r.parts()
 	return ports.Record{
-		Collection: k.collection, UserID: k.user, FaceID: face, Vector: r.vector,
-		Owner: r.owner, EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(),
+		Collection: k.Collection, UserID: k.UserID, FaceID: face, Vector: r.vector, Chip: r.chip,
+		Owner: r.owner, EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: timeOf(r.expiresAt),
 	}
+}
+
+// microseconds returns a time as a row has it, 0 for the zero time.
+func microseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// timeOf is the opposite of microseconds.
+func timeOf(microseconds int64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(microseconds).UTC()
 }
 
 // current returns the rows of the latest generation of every user; rows of one
@@ -119,11 +140,5 @@ func latest(rows []row) []row {
 	for _, r := range rows {
 		top = max(top, r.generation)
 	}
-	kept := make([]row, 0, len(rows))
-	for _, r := range rows {
-		if r.generation == top {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return r.generation < top })
 }

@@ -10,6 +10,7 @@ import (
 
 func TestRowRoundTrip(t *testing.T) {
 	r := record(`a "b" \ %_`, "é 😀", []float32{0.6, 0.8})
+	r.Chip = []byte{0, 0xff}
 	face := faceRow(r, 7, true)
 	require.Equal(t, r, face.record())
 	require.True(t, wellFormed(face.id))
@@ -36,7 +37,7 @@ func TestLongestID(t *testing.T) {
 	require.LessOrEqual(t, len(claimID(key{r.Collection, r.UserID})), idBytes)
 }
 
-// TestSpans checks that a user's rows, and nobody else's, lie in the user's span,
+// TestSpans checks that a user's rows, and nobody else's, lie in the user's idRange,
 // and that rows in the order of their IDs are in that of users and faces.
 func TestSpans(t *testing.T) {
 	ids := []string{" ", "!", "a", "a ", "a!", "aa", "b", "~", "\u00a0", "ä", "😀", "\U0010ffff"}
@@ -48,18 +49,18 @@ func TestSpans(t *testing.T) {
 			require.Less(t, last, id)
 			last = id
 			for _, other := range ids {
-				s := key{users, other}.span()
+				s := key{users, other}.idRange()
 				require.Equal(t, other == user, s.from <= id && id < s.to, "%q in the span of %q", id, other)
 			}
-			s := collectionSpan(users)
+			s := collectionRange(users)
 			require.True(t, s.from <= id && id < s.to)
 		}
-		s := k.span()
+		s := k.idRange()
 		claim := claimID(k)
 		require.True(t, s.from <= claim && claim < s.to)
 	}
 	for _, other := range []string{"user", "users2", "users-", "users_", "use"} {
-		s := collectionSpan(other)
+		s := collectionRange(other)
 		require.False(t, s.from <= last && last < s.to, other)
 	}
 }

@@ -20,19 +20,25 @@ const (
 	pageRows  = 4096
 )
 
-// Scan implements ports.VectorStore. It reads a page at a time and holds nothing
+// Scan implements ports.StoreDriver. It reads a page at a time and holds nothing
 // while it yields.
-func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
+func (d *Driver) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		for rows, err := range s.pages(ctx, selection) {
-			for i := 0; i < len(rows) && err == nil; i++ {
-				if err = ports.Ended(ctx); err == nil && !yield(rows[i].record(), nil) {
+		for rows, err := range d.pages(ctx, selection) {
+			if err != nil {
+				yield(ports.Record{}, err)
+				return
+			}
+			for rows, err := range d.withChips(ctx, selection, rows) {
+				if err != nil {
+					yield(ports.Record{}, err)
 					return
 				}
-			}
-			if err != nil {
-				yield(ports.Record{}, during(ctx, "scan", err))
-				return
+				for _, r := range rows {
+					if !yield(r.record(), nil) {
+						return
+					}
+				}
 			}
 		}
 	}
@@ -40,21 +46,21 @@ func (s *Store) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[p
 
 // pages returns the faces of a selection, in order, with all faces of a user on one
 // page.
-func (s *Store) pages(ctx context.Context, selection ports.Selection) iter.Seq2[[]row, error] {
-	limit := max(2*maxFaces+100, min(pageRows, pageBytes/(4*max(1, s.space.Dimension))))
+func (d *Driver) pages(ctx context.Context, selection ports.Selection) iter.Seq2[[]row, error] {
+	limit := max(2*maxFaces+100, min(pageRows, pageBytes/(4*max(1, d.space.Dimension))))
 	if selection.WithoutVectors {
 		limit = max(limit, pageRows)
 	}
 	return func(yield func([]row, error) bool) {
-		place := spanOf(selection)
+		ids := rangeOf(selection)
 		for {
-			rows, err := s.page(ctx, selection, place, limit)
+			rows, err := d.table.read(ctx, ids, limit)
 			// Milvus may put fewer rows together than there are, by the few that
 			// it finds in two places while it moves them, so that only a page with
 			// much room left is the last.
 			last := len(rows) < limit/2
 			if err == nil && len(rows) >= limit {
-				rows, err = withoutLast(rows)
+				rows, err = dropLastUser(rows)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -63,9 +69,9 @@ func (s *Store) pages(ctx context.Context, selection ports.Selection) iter.Seq2[
 			if len(rows) == 0 {
 				return
 			}
-			place.from = rows[len(rows)-1].key().span().to
-			for rows, err := range s.current(ctx, selection, rows) {
-				if !yield(notBefore(selection.From, rows), err) || err != nil {
+			ids.from = rows[len(rows)-1].key().idRange().to
+			for rows, err := range d.current(ctx, selection, rows) {
+				if !yield(dropBefore(selection.From, rows), err) || err != nil {
 					return
 				}
 			}
@@ -76,48 +82,38 @@ func (s *Store) pages(ctx context.Context, selection ports.Selection) iter.Seq2[
 	}
 }
 
-// spanOf returns the place of a selection's rows.
-func spanOf(s ports.Selection) span {
-	place := collectionSpan(s.Collection)
-	place.from += literalPrefix(s.From)
-	place.owner, _ = s.Owners.Only()
-	place.wanted = faces
+// rangeOf returns the range of a selection's rows.
+func rangeOf(s ports.Selection) idRange {
+	ids := collectionRange(s.Collection)
+	ids.from += literalPrefix(s.From)
+	ids.owner, _ = s.Owners.Only()
+	ids.fields = allFields
 	if s.WithoutVectors {
-		place.wanted = faceNames
+		ids.fields = withoutVector
 	}
-	return place
+	return ids
 }
 
-func (s *Store) page(ctx context.Context, selection ports.Selection, place span, limit int) ([]row, error) {
-	if err := s.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err := ports.ValidateSelection(selection); err != nil {
-		return nil, err
-	}
-	return s.table.read(ctx, place, limit)
-}
-
-// maxAsked is how many users one request asks about: the longest page of users that
+// maxUsersPerRead is how many users one request asks about: the longest page of users that
 // the API shows, and one.
-const maxAsked = 101
+const maxUsersPerRead = 101
 
 // current returns those of a page's rows that are of the latest generation of their
 // user, in pieces. Rows of one owner do not show what it is: another may have enrolled
 // the user since, while what was there before is still being removed.
-func (s *Store) current(ctx context.Context, selection ports.Selection, rows []row) iter.Seq2[[]row, error] {
+func (d *Driver) current(ctx context.Context, selection ports.Selection, rows []row) iter.Seq2[[]row, error] {
 	return func(yield func([]row, error) bool) {
 		rows := current(rows)
 		if _, one := selection.Owners.Only(); !one {
 			yield(rows, nil)
 			return
 		}
-		for keys := range slices.Chunk(slices.Compact(each(rows, row.key)), maxAsked) {
+		for keys := range slices.Chunk(slices.Compact(each(rows, row.key)), maxUsersPerRead) {
 			n := 0
 			for n < len(rows) && slices.Contains(keys, rows[n].key()) {
 				n++
 			}
-			latest, err := s.generations(ctx, keys)
+			latest, err := d.generations(ctx, keys)
 			piece := slices.DeleteFunc(rows[:n:n], func(r row) bool { return r.generation < latest[r.key()] })
 			if !yield(piece, err) || err != nil {
 				return
@@ -128,40 +124,38 @@ func (s *Store) current(ctx context.Context, selection ports.Selection, rows []r
 }
 
 // generations returns the latest generation of some users.
-func (s *Store) generations(ctx context.Context, keys []key) (map[key]int64, error) {
-	rows, err := s.table.users(ctx, keys...)
+func (d *Driver) generations(ctx context.Context, keys []key) (map[key]int64, error) {
+	rows, err := d.table.users(ctx, keys...)
 	if err != nil {
 		return nil, err
 	}
-	if half := len(keys) / 2; len(rows) >= maxRead && half > 0 {
-		first, err := s.generations(ctx, keys[:half])
-		if err != nil {
-			return nil, err
-		}
-		second, err := s.generations(ctx, keys[half:])
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(second, first)
-		return second, nil
-	}
 	found := map[key]int64{}
+	if half := len(keys) / 2; len(rows) >= maxRead && half > 0 {
+		for _, part := range [][]key{keys[:half], keys[half:]} {
+			latest, err := d.generations(ctx, part)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(found, latest)
+		}
+		return found, nil
+	}
 	for _, r := range rows {
 		found[r.key()] = max(found[r.key()], r.generation)
 	}
 	return found, nil
 }
 
-// withoutLast leaves out the last user of a full page, whose other faces may be
+// dropLastUser leaves out the last user of a full page, whose other faces may be
 // on the next.
-func withoutLast(rows []row) ([]row, error) {
+func dropLastUser(rows []row) ([]row, error) {
 	n := len(rows)
 	last := rows[n-1].key()
 	for n > 0 && rows[n-1].key() == last {
 		n--
 	}
 	if n == 0 {
-		return nil, errors.New("a user with more faces than imago enrols")
+		return nil, errors.New("a user has more faces than imago enrols")
 	}
 	return rows[:n], nil
 }
@@ -177,9 +171,9 @@ func literalPrefix(text string) string {
 	return text
 }
 
-// notBefore leaves out the users before from.
-func notBefore(from string, rows []row) []row {
-	for len(rows) > 0 && strings.Compare(rows[0].key().user, from) < 0 {
+// dropBefore leaves out the users before from.
+func dropBefore(from string, rows []row) []row {
+	for len(rows) > 0 && strings.Compare(rows[0].key().UserID, from) < 0 {
 		rows = rows[1:]
 	}
 	return rows

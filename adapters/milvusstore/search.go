@@ -5,58 +5,48 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"imago/ports"
 )
 
-// Search implements ports.VectorStore. Milvus finds the nearest faces by scores of
+// Search implements ports.StoreDriver. Milvus finds the nearest faces by scores of
 // its own, which may be off in the last digits and cuts ties as it likes. The
 // scores that count are computed here from the vectors that it returns, and more
 // faces are fetched until none that was left out can matter. With the HNSW index
 // Milvus itself leaves some out.
-func (s *Store) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	matches, err := s.search(ctx, q)
-	return matches, during(ctx, "search", err)
-}
-
-func (s *Store) search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	if err := s.ready(ctx); err != nil {
-		return nil, err
-	}
-	if err := ports.ValidateQuery(q, s.space.Dimension); err != nil {
-		return nil, err
-	}
-	for limit := firstLimit(q.K); ; limit = min(8*limit, maxRead) {
-		rows, err := s.table.nearest(ctx, q.Collection, q.Vector, limit)
+func (d *Driver) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
+	for limit := min(initialLimit(q.K), maxRead); ; limit = min(8*limit, maxRead) {
+		rows, err := d.table.nearest(ctx, q.Collection, q.Vector, limit)
 		if err != nil {
 			return nil, err
 		}
-		found := rankingOf(q)
-		found.offer(rows)
-		if len(rows) < limit || found.settled() {
+		found := newRanking(q)
+		found.add(rows)
+		if len(rows) < limit || found.complete() {
 			return found.best(), nil
 		}
 		if limit == maxRead {
-			return s.searchAll(ctx, q)
+			return d.searchExhaustively(ctx, q)
 		}
 	}
 }
 
-// firstLimit is how many faces are fetched first: enough for most users to have
+// initialLimit is how many faces are fetched first: enough for most users to have
 // two, and for a tie behind the last.
-func firstLimit(k int) int { return 2*k + 16 }
+func initialLimit(k int) int { return 2*k + 16 }
 
-// searchAll compares with every face of the collection. It is slow, but right
+// searchExhaustively compares with every face of the collection. It is slow, but right
 // where even the most rows that Milvus returns end in a tie, or are too many faces
 // of too few users.
-func (s *Store) searchAll(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	found := rankingOf(q)
-	for rows, err := range s.pages(ctx, ports.Selection{Collection: q.Collection, Owners: ports.Everybody()}) {
+func (d *Driver) searchExhaustively(ctx context.Context, q ports.Query) ([]ports.Match, error) {
+	found := newRanking(q)
+	for rows, err := range d.pages(ctx, ports.Selection{Collection: q.Collection, Owners: ports.Everybody()}) {
 		if err != nil {
 			return nil, err
 		}
-		found.offer(rows)
-		found.shorten()
+		found.add(rows)
+		found.trim()
 	}
 	return found.best(), nil
 }
@@ -65,7 +55,7 @@ func (s *Store) searchAll(ctx context.Context, q ports.Query) ([]ports.Match, er
 type ranking struct {
 	query  ports.Query
 	users  map[string]candidate
-	lowest float64 // of all scores that were offered
+	lowest float64 // of all scores that were added
 }
 
 type candidate struct {
@@ -73,20 +63,23 @@ type candidate struct {
 	generation int64
 }
 
-func rankingOf(q ports.Query) *ranking {
+func newRanking(q ports.Query) *ranking {
 	return &ranking{query: q, users: map[string]candidate{}, lowest: 2}
 }
 
-// offer considers faces. Of a user with faces of several generations only the
+// add considers faces. Of a user with faces of several generations only the
 // latest counts.
-func (k *ranking) offer(rows []row) {
+func (k *ranking) add(rows []row) {
 	for _, r := range rows {
 		at, face := r.parts()
 		score := cosine(k.query.Vector, r.vector)
 		k.lowest = min(k.lowest, score)
-		c := candidate{ports.Match{UserID: at.user, FaceID: face, Owner: r.owner, Score: score}, r.generation}
-		if have, ok := k.users[at.user]; !ok || c.supersedes(have) {
-			k.users[at.user] = c
+		c := candidate{ports.Match{
+			UserID: at.UserID, FaceID: face, Owner: r.owner, Score: score,
+			EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: timeOf(r.expiresAt),
+		}, r.generation}
+		if have, ok := k.users[at.UserID]; !ok || c.supersedes(have) {
+			k.users[at.UserID] = c
 		}
 	}
 }
@@ -99,9 +92,9 @@ func (c candidate) supersedes(o candidate) bool {
 	) > 0
 }
 
-// settled reports whether no face that scores less than all that were offered,
+// complete reports whether no face that scores less than all that were added,
 // by Milvus' reckoning, can change the result.
-func (k *ranking) settled() bool {
+func (k *ranking) complete() bool {
 	// The rounding error of a float32 sum of n products is less than n*2^-24
 	// times the sum of their absolute values (Higham, "Accuracy and Stability
 	// of Numerical Algorithms", 3.1), which for unit vectors is at most 1. Both
@@ -128,9 +121,9 @@ func (k *ranking) best() []ports.Match {
 	return matches[:min(k.query.K, len(matches))]
 }
 
-// shorten forgets whom the users seen so far have beaten. It may be called when
-// each of them was offered with all faces.
-func (k *ranking) shorten() {
+// trim forgets the users who can no longer be among the best. It may be called when
+// all faces of each of them were added.
+func (k *ranking) trim() {
 	if len(k.users) <= 4*k.query.K {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"imago/ports"
+	"imago/test/fixture"
 	"imago/test/servers"
 )
 
@@ -21,15 +22,15 @@ func TestServerIsKilledAndRestarted(t *testing.T) {
 	t.Parallel()
 	server := servers.OwnMilvus(t, servers.MilvusOptions{SessionLapse: 15 * time.Second})
 	s := started(t, settingsAt(server.Address()), testSpace(2))
-	require.NoError(t, s.Add(t.Context(), record("kept", "f1", east), ports.First))
-	require.NoError(t, s.Add(t.Context(), record("removed", "f1", north), ports.First))
-	require.NoError(t, s.Remove(t.Context(), users, "removed", ""))
+	require.NoError(t, s.Add(t.Context(), record("kept", "f1", east), ports.NewUser()))
+	require.NoError(t, s.Add(t.Context(), record("removed", "f1", north), ports.NewUser()))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(userKey("removed")), ports.Everybody()))
 	require.NoError(t, s.CheckHealth(t.Context()))
 
 	server.Kill()
 	brief, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	require.ErrorIs(t, s.Add(brief, record("lost", "f1", north), ports.First), ports.ErrUnavailable)
+	require.ErrorIs(t, s.Add(brief, record("lost", "f1", north), ports.NewUser()), ports.ErrUnavailable)
 	require.Error(t, s.CheckHealth(brief))
 
 	require.NoError(t, server.Restart())
@@ -38,12 +39,12 @@ func TestServerIsKilledAndRestarted(t *testing.T) {
 		defer cancel()
 		return s.CheckHealth(ctx) == nil
 	}, 90*time.Second, 100*time.Millisecond)
-	got, err := s.Get(t.Context(), users, "kept")
+	got, err := s.Get(t.Context(), userKey("kept"))
 	require.NoError(t, err)
 	require.Equal(t, []ports.Record{record("kept", "f1", east)}, got)
-	_, err = s.Get(t.Context(), users, "removed")
+	_, err = s.Get(t.Context(), userKey("removed"))
 	require.ErrorIs(t, err, ports.ErrNotFound)
-	require.NoError(t, s.Add(t.Context(), record("later", "f1", north), ports.First))
+	require.NoError(t, s.Add(t.Context(), record("later", "f1", north), ports.NewUser()))
 }
 
 // Many more users than a page holds come out once each, in order.
@@ -53,7 +54,7 @@ func TestScanGoesThroughPages(t *testing.T) {
 	random := seeded(1)
 	records := make([]ports.Record, 1500)
 	for i := range records {
-		records[i] = record(fmt.Sprintf("u%05d", i), "f", unitVector(random, 8))
+		records[i] = record(fmt.Sprintf("u%05d", i), "f", fixture.UnitVector(random, 8))
 	}
 	enrol(t, s, records)
 	i := 0
@@ -85,7 +86,7 @@ func TestClassify(t *testing.T) {
 		"a sentinel comes first":   {over, fmt.Errorf("x: %w", ports.ErrNotFound), ports.ErrNotFound},
 		"any answer of the server": {t.Context(), errors.New("quota exceeded"), ports.ErrUnavailable},
 	} {
-		got := classify(c.ctx, c.err)
+		got := ports.Classify(c.ctx, c.err)
 		require.ErrorIs(t, got, c.want, name)
 		if !errors.Is(c.want, context.DeadlineExceeded) {
 			require.NotErrorIs(t, got, context.DeadlineExceeded, name)

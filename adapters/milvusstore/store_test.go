@@ -22,22 +22,23 @@ func harness(index string) contract.StoreHarness {
 	return contract.StoreHarness{
 		Parallel: true,
 		Records:  300,
+		Chips:    true,
 		Fill: func(tb testing.TB, s ports.VectorStore, records []ports.Record) {
-			pour(tb, s.(*Store), records)
+			pour(tb, s.(*store), records)
 		},
 		Open: func(tb testing.TB, space ports.Space) ports.VectorStore {
 			return started(tb, shared.settings(tb, space, index), space)
 		},
 		Reopen: func(tb testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
-			closeStore(tb, s.(*Store))
-			again, err := start(tb, s.(*Store).cfg, space)
+			closeStore(tb, s.(*store))
+			again, err := start(tb, s.(*store).driver.cfg, space)
 			if err != nil {
-				return nil, err // not a *Store that is nil
+				return nil, err // not a *store that is nil
 			}
 			return again, nil
 		},
 		Second: func(tb testing.TB, s ports.VectorStore) ports.VectorStore {
-			return started(tb, s.(*Store).cfg, s.(*Store).space)
+			return started(tb, s.(*store).driver.cfg, s.(*store).driver.space)
 		},
 	}
 }
@@ -48,8 +49,8 @@ func TestVectorStoreContract(t *testing.T) {
 	contract.VectorStoreScale(t, harness(config.IndexExact))
 }
 
-// With so few faces the graph misses nobody: what is tested is that everything
+// With so few faces the index misses nobody: what is tested is that everything
 // else is right when it is used.
-func TestVectorStoreWithGraph(t *testing.T) {
+func TestVectorStoreWithHNSW(t *testing.T) {
 	contract.VectorStore(t, harness(config.IndexHNSW))
 }

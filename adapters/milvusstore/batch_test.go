@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // gathered opens a store over a fake server whose calls are put together.
-func gathered(t *testing.T, server *fakeServer) (*Store, *fakeTable) {
+func gathered(t *testing.T, server *fakeServer) (*store, *fakeTable) {
 	t.Helper()
 	s, table := instance(t, server, 2)
-	s.table = newGathering(table)
+	s.driver.table = newBatchingTable(table)
 	return s, table
 }
 
@@ -40,20 +41,20 @@ func noted(table *fakeTable, while time.Duration) map[string]int {
 
 // Many instances change many users at the same time, and of each user one
 // enrolment is acknowledged, as if every caller had sent requests of its own.
-func TestGatheredEnrolments(t *testing.T) {
+func TestBatchedEnrolments(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
 			server := newFakeServer()
-			stores := make([]*Store, 3)
+			stores := make([]*store, 3)
 			for i := range stores {
 				s, table := gathered(t, server)
 				slow(table, seeded(seed*10+uint64(i)), 40*time.Millisecond)
 				stores[i] = s
 			}
 			const people, attempts = 20, 3
-			errs := together(people*attempts, func(i int) error {
+			errs := fixture.Together(people*attempts, func(i int) error {
 				user := fmt.Sprintf("user-%d", i%people)
-				return stores[i/people].Add(t.Context(), record(user, fmt.Sprintf("face-%d", i), east), ports.First)
+				return stores[i/people].Add(t.Context(), record(user, fmt.Sprintf("face-%d", i), east), ports.NewUser())
 			})
 			for user := range people {
 				won := -1
@@ -80,13 +81,13 @@ func TestRequestsAreShared(t *testing.T) {
 		s, table := gathered(t, newFakeServer())
 		requests := noted(table, 10*time.Millisecond)
 		began := time.Now()
-		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.First))
+		require.NoError(t, s.Add(t.Context(), record("ada", "f", east), ports.NewUser()))
 		require.Equal(t, 40*time.Millisecond, time.Since(began))
 		require.Equal(t, map[string]int{"insert claims": 1, "read": 1, "insert faces": 1, "remove": 1}, requests)
 
 		clear(requests)
-		errs := together(200, func(i int) error {
-			return s.Add(t.Context(), record(fmt.Sprintf("user-%d", i), "f", east), ports.First)
+		errs := fixture.Together(200, func(i int) error {
+			return s.Add(t.Context(), record(fmt.Sprintf("user-%d", i), "f", east), ports.NewUser())
 		})
 		require.NoError(t, errors.Join(errs...))
 		for call, n := range requests {
@@ -96,7 +97,7 @@ func TestRequestsAreShared(t *testing.T) {
 }
 
 // blocked keeps all workers of the removals of a table busy until release.
-func blocked(t *testing.T, g *gathering, table *fakeTable) (release func()) {
+func blocked(t *testing.T, g *batchingTable, table *fakeTable) (release func()) {
 	t.Helper()
 	gate := make(chan struct{})
 	table.before = func(ctx context.Context, _, _ string) error {
@@ -107,7 +108,7 @@ func blocked(t *testing.T, g *gathering, table *fakeTable) (release func()) {
 			return ctx.Err()
 		}
 	}
-	for range parallel {
+	for range maxRunning {
 		go func() { _ = g.remove(context.Background(), []string{"busy"}) }()
 		synctest.Wait()
 	}
@@ -120,7 +121,7 @@ func TestLeavingARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newFakeServer()
 		table := &fakeTable{fakeServer: server}
-		g := newGathering(table)
+		g := newBatchingTable(table)
 		release := blocked(t, g, table)
 		ctx, cancel := context.WithCancel(t.Context())
 		var left, stayed error
@@ -143,11 +144,11 @@ func TestLeavingARequest(t *testing.T) {
 func TestDeadlinesOfRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &fakeTable{fakeServer: newFakeServer()}
-		g := newGathering(table)
+		g := newBatchingTable(table)
 		release := blocked(t, g, table)
 		deadlines := map[string]time.Duration{}
 		for about, within := range map[string]time.Duration{
-			"near": gatherPatience - time.Millisecond, "early": 3 * time.Second, "late": 5 * time.Second, "none": time.Hour,
+			"near": minBatchTime - time.Millisecond, "early": 3 * time.Second, "late": 5 * time.Second, "none": time.Hour,
 		} {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -171,7 +172,7 @@ func TestDeadlinesOfRequests(t *testing.T) {
 		release()
 		synctest.Wait()
 		require.Equal(t, map[string]time.Duration{
-			"near": gatherPatience - time.Millisecond, "early": 3 * time.Second, "late": 3 * time.Second, "none": 3 * time.Second,
+			"near": minBatchTime - time.Millisecond, "early": 3 * time.Second, "late": 3 * time.Second, "none": 3 * time.Second,
 		}, deadlines)
 	})
 }
@@ -179,34 +180,34 @@ func TestDeadlinesOfRequests(t *testing.T) {
 // A failure is everybody's, and what cannot be read together is read apart.
 func TestSharedFailures(t *testing.T) {
 	table := &fakeTable{fakeServer: newFakeServer()}
-	g := newGathering(table)
+	g := newBatchingTable(table)
 	for _, user := range []string{"ada", "bob"} {
 		require.NoError(t, g.insert(t.Context(), facesPartition, faceRow(record(user, "f", east), 1, true)))
 	}
 	keys := []key{{users, "ada"}, {users, "nobody"}, {users, "bob"}}
-	each, err := g.readTogether(t.Context(), keys)
+	each, err := g.readBatch(t.Context(), keys)
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 0, 1}, []int{len(each[0]), len(each[1]), len(each[2])})
 
 	var calls []*call[key, []row]
 	for _, k := range keys {
-		calls = append(calls, &call[key, []row]{ctx: t.Context(), question: k})
+		calls = append(calls, &call[key, []row]{ctx: t.Context(), request: k})
 	}
 	table.after = func(_ context.Context, _, about string) error {
 		if strings.Contains(about, "ada") {
-			return errForeign
+			return errForeignRow
 		}
 		return nil
 	}
-	g.reads.request(calls)
-	require.ErrorIs(t, calls[0].err, errForeign)
+	g.reads.sendBatch(calls)
+	require.ErrorIs(t, calls[0].err, errForeignRow)
 	require.NoError(t, calls[1].err)
-	require.Empty(t, calls[1].answer)
+	require.Empty(t, calls[1].response)
 	require.NoError(t, calls[2].err)
-	require.Equal(t, "bob", calls[2].answer[0].key().user)
+	require.Equal(t, "bob", calls[2].response[0].key().UserID)
 
 	table.before = failing(0)
-	g.reads.request(calls)
+	g.reads.sendBatch(calls)
 	for _, c := range calls {
 		require.ErrorIs(t, c.err, errDown)
 	}
@@ -214,19 +215,19 @@ func TestSharedFailures(t *testing.T) {
 
 // No request is larger than it may be, and the first in line is always in the next.
 func TestSizeOfRequests(t *testing.T) {
-	var l lane[[]string, struct{}]
+	var l batchQueue[[]string, struct{}]
 	l.size = func(ids []string) int { return len(ids) }
-	for _, n := range []int{2 * maxGathered, maxGathered - 1, 2, 1} {
-		l.waiting = append(l.waiting, &call[[]string, struct{}]{ctx: t.Context(), question: make([]string, n)})
+	for _, n := range []int{2 * maxBatch, maxBatch - 1, 2, 1} {
+		l.pending = append(l.pending, &call[[]string, struct{}]{ctx: t.Context(), request: make([]string, n)})
 	}
 	var sizes [][]int
-	for calls := l.take(); len(calls) > 0; calls = l.take() {
+	for calls := l.nextBatch(); len(calls) > 0; calls = l.nextBatch() {
 		var each []int
 		for _, c := range calls {
-			each = append(each, len(c.question))
+			each = append(each, len(c.request))
 		}
 		sizes = append(sizes, each)
 	}
-	require.Equal(t, [][]int{{2 * maxGathered}, {maxGathered - 1, 1}, {2}}, sizes)
-	require.True(t, slices.Equal(l.waiting, nil))
+	require.Equal(t, [][]int{{2 * maxBatch}, {maxBatch - 1, 1}, {2}}, sizes)
+	require.True(t, slices.Equal(l.pending, nil))
 }
