@@ -11,7 +11,11 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/config"
+	"imago/core/extraction"
+	"imago/core/gallery"
+	"imago/core/quality"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // book is an audit log in memory.
@@ -35,8 +39,7 @@ func (b *book) write(e ports.AuditEntry) error {
 func audited(g httpapi.Gallery, b *book, required bool) http.Handler {
 	o := options(g)
 	o.Lists = []config.Collection{{Name: "blacklist"}}
-	o.Auth = keys{theKey: {Name: "gateway"}, "a-key-for-searches": {Name: "reader", Operations: []ports.Operation{ports.OpSearch}}}
-	o.Codes = httpapi.ReasonCodes{"no face": "no_face", "too small": "too_small"}
+	o.Keys = keys{theKey: {Name: "gateway"}, "a-key-for-searches": {Name: "reader", Operations: []ports.Operation{ports.OpSearch}}}
 	o.Audit = httpapi.Audit{Write: b.write, Required: required}
 	return httpapi.New(o).Handler()
 }
@@ -68,12 +71,17 @@ func TestEveryOperationIsAudited(t *testing.T) {
 		{"POST", "/users/u1/faces", face(), "add_face", "users", "u1", true},
 		{"POST", "/users/blacklist/u1/faces", face(), "add_face", "blacklist", "u1", true},
 		{"DELETE", "/users/a%22b%0Ac", "", "unenrol", "users", "a\"b\nc", true},
+		{"DELETE", "/users/u1/faces/f1", "", "remove_face", "users", "u1", true},
+		{"DELETE", "/users/blacklist/u1/faces/f1", "", "remove_face", "blacklist", "u1", true},
 		{"POST", "/users/search", face(), "search", "users", "", false},
 		{"POST", "/users/blacklist/search", face(), "search", "blacklist", "", false},
+		{"POST", "/users/u1/verify", face(), "verify", "users", "u1", false},
+		{"POST", "/users/blacklist/u1/verify", face(), "verify", "blacklist", "u1", false},
 		{"GET", "/users/u1", "", "read", "users", "u1", false},
 		{"GET", "/users", "", "list", "users", "", false},
 		{"GET", "/users/blacklist", "", "list", "blacklist", "", false},
 		{"POST", "/faces/detect", face(), "detect", "", "", false},
+		{"POST", "/faces/search", `{"face":"` + encoded() + `","collections":["blacklist","users"]}`, "search_faces", "", "", false},
 		{"GET", "/collections", "", "collections", "", "", false},
 		{"GET", "/calibration", "", "calibration", "users", "", false},
 		{"GET", "/calibration/blacklist", "", "calibration", "blacklist", "", false},
@@ -82,7 +90,7 @@ func TestEveryOperationIsAudited(t *testing.T) {
 			b := &book{}
 			r := request(tt.method, tt.path, tt.body)
 			r.Header.Set("X-Request-Id", "id-1")
-			require.Equal(t, 200, do(audited(&gallery{}, b, required), r).StatusCode, tt.path)
+			require.Equal(t, 200, do(audited(&fakeGallery{}, b, required), r).StatusCode, tt.path)
 			outcome := what{"outcome", "gateway", tt.operation, tt.list, tt.userID, 200}
 			want := []what{outcome}
 			if required && tt.changes {
@@ -102,23 +110,21 @@ func TestEveryOperationIsAudited(t *testing.T) {
 
 func TestSearchesAreAuditedAsTold(t *testing.T) {
 	b := &book{}
-	told := []ports.Candidate{{UserID: "u1", Similarity: 99}, {Similarity: 90}}
-	g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) { return told, nil }}
+	told := []gallery.Match{{UserID: "u1", Similarity: 99}, {Similarity: 90}}
+	g := &fakeGallery{search: func(context.Context, ports.Client, gallery.Probe) ([]gallery.Match, error) { return told, nil }}
 	do(audited(g, b, false), request("POST", "/users/search", `{"face":"`+encoded()+`","threshold":75.5,"limit":3}`))
 	require.Len(t, b.entries, 1)
-	require.Equal(t, told, b.entries[0].Matches)
+	require.Equal(t, []ports.AuditMatch{{UserID: "u1", Similarity: 99}, {Similarity: 90}}, b.entries[0].Matches)
 	require.Equal(t, 75.5, b.entries[0].Threshold)
 	require.Equal(t, 3, b.entries[0].Limit)
 }
 
 func TestRefusalsAreAudited(t *testing.T) {
-	notThere := func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {
-		return nil, ports.ErrNotFound
-	}
-	refusing := &gallery{
+	notThere := func(context.Context, ports.Client, gallery.Probe) ([]gallery.Match, error) { return nil, nil }
+	refusing := &fakeGallery{
 		search: notThere,
 		enrol: func(context.Context, ports.Client, string, string, []byte) error {
-			return ports.Refuse(ports.ErrInvalid, "no face", "something else", "too small")
+			return ports.Refuse(ports.ErrInvalid, extraction.ReasonNoFace, "something else", quality.ReasonTooSmall)
 		},
 		unenrol: func(context.Context, ports.Client, string, string) error { panic("lost my head") },
 	}
@@ -130,7 +136,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 	}{
 		{"no match", theKey, "POST", "/users/search", face(), "gateway", 404, []string{"no_match"}},
 		{"no such list", theKey, "POST", "/users/nolist/search", face(), "gateway", 404, []string{"no_such_list"}},
-		{"several reasons", theKey, "POST", "/users/u1", face(), "gateway", 400, []string{"no_face", "too_small"}},
+		{"several reasons", theKey, "POST", "/users/u1", face(), "gateway", 400, []string{"no_face", "invalid", "face_too_small"}},
 		{"no code of its own", theKey, "POST", "/users/u1", `{"face":7}`, "gateway", 400, []string{"invalid"}},
 		{"a defect", theKey, "DELETE", "/users/u1", "", "gateway", 500, []string{"internal"}},
 		{"out of scope", "a-key-for-searches", "DELETE", "/users/u1", "", "reader", 403, []string{"forbidden"}},
@@ -153,7 +159,7 @@ func TestRefusalsAreAudited(t *testing.T) {
 
 func TestOtherRequestsAreNotAudited(t *testing.T) {
 	b := &book{}
-	h := audited(&gallery{}, b, true)
+	h := audited(&fakeGallery{}, b, true)
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.yaml", "/nowhere"} {
 		do(h, request("GET", path, ""))
 	}
@@ -167,13 +173,13 @@ func TestAuditThatCannotBeWritten(t *testing.T) {
 	for _, required := range []bool{false, true} {
 		changed := 0
 		change := func(context.Context, ports.Client, string, string, []byte) error { changed++; return nil }
-		g := &gallery{
+		g := &fakeGallery{
 			enrol: change, replace: change, addFace: change,
 			unenrol: func(context.Context, ports.Client, string, string) error { changed++; return nil },
 		}
-		var log logbook
+		var log fixture.Log
 		o := options(g)
-		o.Log = log.logger()
+		o.Log = log.Logger()
 		b := &book{err: errors.New("disk full")}
 		o.Audit = httpapi.Audit{Write: b.write, Required: required}
 		h := httpapi.New(o).Handler()
@@ -197,7 +203,7 @@ func TestAuditThatCannotBeWritten(t *testing.T) {
 		want := map[bool]int{false: 401, true: 503}[required]
 		require.Equal(t, want, do(h, r).StatusCode, "nor is a refusal told")
 		require.Equal(t, map[bool]int{false: 4, true: 0}[required], changed)
-		require.Contains(t, log.String(), `msg="audit line not written"`)
+		require.Contains(t, log.String(), `msg="cannot write audit entry"`)
 		require.Contains(t, log.String(), "disk full")
 	}
 }
@@ -206,7 +212,7 @@ func TestAuditThatCannotBeWritten(t *testing.T) {
 // its outcome cannot be written: its intent is on record.
 func TestOutcomeOfAChangeThatCannotBeWritten(t *testing.T) {
 	b := &book{}
-	g := &gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error {
+	g := &fakeGallery{enrol: func(context.Context, ports.Client, string, string, []byte) error {
 		b.err = errors.New("disk full")
 		return nil
 	}}
@@ -221,21 +227,29 @@ func TestSearchesAndRefusalsAreCounted(t *testing.T) {
 	}
 	var searches []search
 	var refusals []string
-	err := error(nil)
-	g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {
-		return []ports.Candidate{{UserID: "u1"}}, err
+	var measured []bool
+	matches, err := []gallery.Match{{UserID: "u1"}}, error(nil)
+	g := &fakeGallery{search: func(_ context.Context, _ ports.Client, p gallery.Probe) ([]gallery.Match, error) {
+		measured = append(measured, p.Measure)
+		return matches, err
 	}}
 	o := options(g)
 	o.Lists = []config.Collection{{Name: "blacklist"}}
 	o.Searched = func(collection string, found bool) { searches = append(searches, search{collection, found}) }
+	o.Best = func(string, gallery.Best) {}
 	o.Refused = func(reason string) { refusals = append(refusals, reason) }
 	h := httpapi.New(o).Handler()
 	do(h, request("POST", "/users/search", face()))
 	do(h, request("POST", "/users/blacklist/search", face()))
-	err = ports.ErrNotFound
+	matches = nil
 	do(h, request("POST", "/users/search", face()))
 	require.Equal(t, []search{{"users", true}, {"blacklist", true}, {"users", false}}, searches)
 	require.Empty(t, refusals, "no match is an answer")
+	matches = []gallery.Match{{UserID: "u1"}}
+	require.Equal(t, 200, do(h, request("POST", "/users/search", `{"face":"QUJD","threshold":0,"purpose":"closest"}`)).StatusCode)
+	require.Len(t, searches, 3, "who is closest below the threshold is no match")
+	require.Equal(t, []bool{true, true, true, false}, measured)
+	matches = nil
 	do(h, request("POST", "/users/made-up-by-a-client/search", face()))
 	err = ports.ErrUnavailable
 	do(h, request("POST", "/users/search", face()))
@@ -246,14 +260,14 @@ func TestSearchesAndRefusalsAreCounted(t *testing.T) {
 
 func TestTraceInLogAndContext(t *testing.T) {
 	type mark struct{}
-	var log logbook
+	var log fixture.Log
 	var ended []seen
-	g := &gallery{unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error {
+	g := &fakeGallery{unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error {
 		require.Equal(t, "span", ctx.Value(mark{}))
 		return errors.New("unforeseen")
 	}}
 	o := options(g)
-	o.Log = log.logger()
+	o.Log = log.Logger()
 	o.Trace = func(r *http.Request, id string) (context.Context, string, func(string, string, int)) {
 		require.Equal(t, "id-1", id)
 		return context.WithValue(r.Context(), mark{}, "span"), "trace-1", func(route, method string, status int) {
@@ -266,6 +280,6 @@ func TestTraceInLogAndContext(t *testing.T) {
 	require.Equal(t, 500, do(h, r).StatusCode)
 	do(h, request("GET", "/healthz", ""))
 	require.Equal(t, []seen{{"/users/{userId}", "DELETE", 500}}, ended)
-	require.Regexp(t, `msg="request failed" request_id=id-1 trace_id=trace-1`, log.String())
-	require.Regexp(t, `msg=request request_id=id-1 trace_id=trace-1 .*reasons=\[internal\]`, log.String())
+	require.Regexp(t, `msg="request failed" component=httpapi request_id=id-1 trace_id=trace-1`, log.String())
+	require.Regexp(t, `msg=request component=httpapi request_id=id-1 trace_id=trace-1 .*reasons=\[internal\]`, log.String())
 }

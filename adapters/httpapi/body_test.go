@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/adapters/httpapi"
+	"imago/core/gallery"
 	"imago/ports"
 )
 
@@ -42,7 +43,7 @@ func TestFaceForms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []byte
-			g := &gallery{enrol: func(_ context.Context, _ ports.Client, _, _ string, p []byte) error {
+			g := &fakeGallery{enrol: func(_ context.Context, _ ports.Client, _, _ string, p []byte) error {
 				got = append(got, p...)
 				return nil
 			}}
@@ -160,7 +161,7 @@ func TestBadRequests(t *testing.T) {
 		{`{"face":"eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn"}`, []string{"provided token is not valid"}},
 	} {
 		t.Run(tt.body, func(t *testing.T) {
-			g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) {
+			g := &fakeGallery{search: func(context.Context, ports.Client, gallery.Probe) ([]gallery.Match, error) {
 				panic("a bad request reached the gallery")
 			}}
 			require.Equal(t, tt.want, requireProblem(t, 400, do(handler(g), request("POST", "/users/search", tt.body))))
@@ -178,10 +179,10 @@ func TestNullIsAbsent(t *testing.T) {
 		"search": `{"face":"QUJD","threshold":null,"limit":null,"tracking":null}`, "enrol": `{"face":"QUJD","tracking":null}`, "tracking": `{"tracking":` + tracking(1024) + `,"face":"QUJD"}`,
 		"reference": `{"face":"QUJD","tracking":{"operationId":"a","extraData":{"b":[null]}}}`, "mark": "\ufeff{\"face\":\"QUJD\"}",
 	}
-	var got ports.Probe
-	g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+	var got gallery.Probe
+	g := &fakeGallery{search: func(_ context.Context, _ ports.Client, p gallery.Probe) ([]gallery.Match, error) {
 		got = p
-		return []ports.Candidate{{UserID: "u1", Similarity: 99}}, nil
+		return []gallery.Match{{UserID: "u1", Similarity: 99}}, nil
 	}}
 	for name, body := range bodies {
 		for _, call := range []string{"POST /users/search", "POST /users/blacklist/search", "POST /users/u1", "PUT /users/u1", "POST /users/u1/faces", "POST /faces/detect"} {
@@ -200,10 +201,10 @@ func TestNullIsAbsent(t *testing.T) {
 // than a few.
 func TestMistakesEndTheReading(t *testing.T) {
 	body := `{"face":"QUJD"` + strings.Repeat(`,"a":1`, 20) + `}`
-	want := requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body)))
+	want := requireProblem(t, 400, do(handler(&fakeGallery{}), request("POST", "/users/u1", body)))
 	require.Len(t, want, 8)
 	body = `{"face":"QUJD"` + strings.Repeat(`,"a":1`, 1_000_000) + ` which is no JSON`
-	require.Equal(t, want, requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body))))
+	require.Equal(t, want, requireProblem(t, 400, do(handler(&fakeGallery{}), request("POST", "/users/u1", body))))
 }
 
 func TestTrailingCommas(t *testing.T) {
@@ -212,19 +213,26 @@ func TestTrailingCommas(t *testing.T) {
 		"{\"face\":\"QUJD\" ,\n}\n",
 		`{"tracking":{"a":[1,2 , ],"b":",]",},"face":"QUJD"}`,
 	} {
-		require.Equal(t, 200, do(handler(&gallery{}), request("POST", "/users/u1", body)).StatusCode, body)
+		require.Equal(t, 200, do(handler(&fakeGallery{}), request("POST", "/users/u1", body)).StatusCode, body)
 	}
 }
 
 func TestEnrolmentHasNoSearchFields(t *testing.T) {
 	body := `{"face":"QUJD","threshold":80,"limit":1}`
 	require.Equal(t, []string{`unknown field "threshold"`, `unknown field "limit"`},
-		requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", body))))
+		requireProblem(t, 400, do(handler(&fakeGallery{}), request("POST", "/users/u1", body))))
+}
+
+func TestPurpose(t *testing.T) {
+	for _, value := range []string{`""`, `"Closest"`, `1`, `["closest"]`} {
+		require.Equal(t, []string{`purpose must be "closest"; leave it out of an ordinary search`},
+			requireProblem(t, 400, do(handler(&fakeGallery{}), request("POST", "/users/search", `{"face":"QUJD","purpose":`+value+`}`))), value)
+	}
 }
 
 func TestMissingBody(t *testing.T) {
 	require.Equal(t, []string{"the request body is empty: send a JSON object"},
-		requireProblem(t, 400, do(handler(&gallery{}), request("POST", "/users/u1", ""))))
+		requireProblem(t, 400, do(handler(&fakeGallery{}), request("POST", "/users/u1", ""))))
 }
 
 // untouchable is a body that must not be read.
@@ -253,8 +261,8 @@ func TestBodyIsNotReadInVain(t *testing.T) {
 		{"wrong method", func(r *http.Request) { r.Method = "PATCH" }, 405},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := options(&gallery{})
-			o.Auth = keys{theKey: {}, "scoped": {Operations: []ports.Operation{ports.OpRead}}}
+			o := options(&fakeGallery{})
+			o.Keys = keys{theKey: {}, "scoped": {Operations: []ports.Operation{ports.OpRead}}}
 			r := request("POST", "/users/u1", face())
 			r.Body = untouchable{t}
 			tt.change(r)
@@ -270,12 +278,12 @@ func TestContentTypesThatAreTried(t *testing.T) {
 		r := request("POST", "/users/u1", face())
 		r.Header.Set("Content-Type", media)
 		r.Header.Set("Content-Encoding", "identity")
-		require.Equal(t, 200, do(handler(&gallery{}), r).StatusCode, media)
+		require.Equal(t, 200, do(handler(&fakeGallery{}), r).StatusCode, media)
 	}
 }
 
 func TestPictureSize(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.ImageBytes = 3 << 10
 	h := httpapi.New(o).Handler()
 	body := func(n int) string {
@@ -309,7 +317,7 @@ func (*counter) Close() error { return nil }
 
 // What encoders make of a picture of the full size fits under the body's cap.
 func TestLargestPictureInEveryForm(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.ImageBytes = 1 << 20
 	h := httpapi.New(o).Handler()
 	data := make([]byte, 1<<20)

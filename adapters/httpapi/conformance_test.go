@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"imago/adapters/httpapi"
+	"imago/core/gallery"
 	"imago/ports"
 )
 
@@ -42,29 +43,35 @@ type call struct {
 }
 
 // large is a picture of a byte more than the limit.
-var large = []byte(`{"face":"` + base64.StdEncoding.EncodeToString(make([]byte, 5<<20+1)) + `"}`)
+var large = base64.StdEncoding.EncodeToString(make([]byte, 5<<20+1))
 
 // situations by status; a status of the description that is missing here fails
 // the test. Most statuses come from the core; those of operations that never
 // reach it come from the key.
 var situations = map[string][]situation{
-	"200": {{}},
+	"200": {{}, {request: explain}},
 	"400": {
 		{err: ports.Refuse(ports.ErrInvalid, `userId "faces" is reserved`), request: misspell},
 		{err: ports.ErrExists},
+		{err: ports.ErrOnlyFace},
+		{err: ports.Refuse(ports.ErrInvalid, gallery.ReasonAnotherUser)},
+		{err: ports.Refuse(ports.ErrInvalid, gallery.ReasonOnList+": blacklist")},
+		{err: ports.Refuse(ports.ErrInvalid, gallery.ReasonNotTheUsers)},
 		{err: ports.Refuse(ports.ErrInvalid, "no face detected in the provided image")},
 		{request: encrypt},
 	},
 	"401": {{request: func(r *http.Request, _ call) { r.Header.Del("X-Api-Key") }}},
 	"403": {{request: func(r *http.Request, _ call) { r.Header.Set("X-Api-Key", "nothing") }}},
 	"404": {
+		{request: explain, server: func(o *httpapi.Options) { o.Gallery = failing(ports.ErrNotFound) }},
+		{request: explain, server: func(o *httpapi.Options) { o.Gallery = failing(nil) }},
 		{err: ports.ErrNotFound, server: func(o *httpapi.Options) { o.Console = nil }},
 		{server: func(o *httpapi.Options) { o.Lists = nil }},
 	},
 	"408": {{request: stall, server: func(o *httpapi.Options) {
 		o.Server.Timeouts.Body = 100 * time.Millisecond
 	}}},
-	"413": {{request: func(r *http.Request, _ call) { fill(r, large) }}},
+	"413": {{request: func(r *http.Request, c call) { replaceFace(r, c, large) }}},
 	"415": {{request: func(r *http.Request, _ call) { r.Header.Set("Content-Encoding", "gzip") }}},
 	"429": {{auth: ports.ErrRateLimited}},
 	"500": {{err: errors.New("unexpected")}, {auth: errors.New("unexpected")}},
@@ -81,11 +88,23 @@ func misspell(r *http.Request, c call) {
 	fill(r, bytes.Replace(c.body, []byte("{"), []byte(`{"treshold":80,`), 1))
 }
 
+// explain asks what was seen, where that can be asked.
+func explain(r *http.Request, c call) {
+	if c.body != nil && c.path != "/faces/detect" {
+		fill(r, bytes.Replace(c.body, []byte("{"), []byte(`{"explain":true,`), 1))
+	}
+}
+
 // encrypt replaces a picture by a token that nobody can open.
 func encrypt(r *http.Request, c call) {
 	if c.body != nil {
-		fill(r, []byte(`{"face":"e30.e30.e30.e30.e30"}`))
+		replaceFace(r, c, "e30.e30.e30.e30.e30")
 	}
+}
+
+// replaceFace puts another face into a request.
+func replaceFace(r *http.Request, c call, face string) {
+	fill(r, bytes.Replace(c.body, []byte("/9j/4AAQSkZJRgABAQAAAQABAAD/"), []byte(face), 1))
 }
 
 func fill(r *http.Request, body []byte) {
@@ -140,7 +159,7 @@ type operationKey struct{ method, path string }
 
 func newConformance(t *testing.T) *conformance {
 	t.Helper()
-	text := httpapi.OpenAPI()
+	text := httpapi.OpenAPI(conformanceLists)
 	document, err := libopenapi.NewDocument(text)
 	require.NoError(t, err)
 	v, errs := validator.NewValidator(document)
@@ -263,6 +282,9 @@ func (c *conformance) check(status string, key operationKey, client *http.Client
 	}
 	c.operations[status][key] = true
 	answer.Body = io.NopCloser(bytes.NewReader(body))
+	if len(body) == 0 && answer.Header.Get("Content-Type") == "" {
+		answer.Header.Set("Content-Type", "text/plain") // the type of nothing
+	}
 	ok, wrong := c.validator.ValidateHttpResponse(c.request("http://"+r.URL.Host, key, nil), answer)
 	for _, w := range wrong {
 		c.t.Errorf("%s %s %s: %s: %s %+v: %s", status, key.method, key.path, w.Message, w.Reason, w.SchemaValidationErrors, body)
@@ -282,7 +304,7 @@ func (c *conformance) saw(example string) {
 
 // request makes a request as the description has it.
 func (c *conformance) request(url string, key operationKey, body []byte) *http.Request {
-	path := strings.NewReplacer("{userId}", "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", "{list}", "blacklist", "{file}", "console.css").Replace(key.path)
+	path := strings.NewReplacer("{userId}", "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", "{list}", "blacklist", "{faceId}", "5RUFQ2ZH3JZ6S4T7WLNVTX2YHM", "{file}", "console.css").Replace(key.path)
 	r, err := http.NewRequest(key.method, url+path, nil)
 	require.NoError(c.t, err)
 	r.Header.Set("X-Api-Key", theKey)

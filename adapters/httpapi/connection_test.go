@@ -55,7 +55,7 @@ func TestHangingUpCancelsTheWork(t *testing.T) {
 				ended <- ctx.Err()
 				return ctx.Err()
 			}
-			o := options(&gallery{
+			o := options(&fakeGallery{
 				enrol:   func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error { return work(ctx) },
 				unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error { return work(ctx) },
 			})
@@ -84,7 +84,7 @@ func TestWorkMayTakeLongerThanTheBody(t *testing.T) {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			o := options(&gallery{
+			o := options(&fakeGallery{
 				enrol:   func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error { return work(ctx) },
 				unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error { return work(ctx) },
 			})
@@ -98,7 +98,7 @@ func TestWorkMayTakeLongerThanTheBody(t *testing.T) {
 }
 
 func TestSlowBodyIsBounded(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body = 100 * time.Millisecond
 	s, _ := start(t, o)
 	conn := connect(t, s.Addr())
@@ -109,7 +109,7 @@ func TestSlowBodyIsBounded(t *testing.T) {
 }
 
 func TestBodyThatEndsEarly(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	send(t, conn, head+"Content-Length: 1000\n\n{")
 	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
@@ -117,14 +117,14 @@ func TestBodyThatEndsEarly(t *testing.T) {
 }
 
 func TestMalformedChunks(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	send(t, conn, head+"Transfer-Encoding: chunked\n\nnonsense\n")
 	require.Equal(t, []string{"the request body cannot be read"}, requireProblem(t, 400, answer(t, conn)))
 }
 
 func TestExpectContinue(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	send(t, conn, head+"Content-Length: %d\nExpect: 100-continue\n\n", len(face()))
 	in := bufio.NewReader(conn)
@@ -142,7 +142,7 @@ func TestExpectContinue(t *testing.T) {
 // A client that asks first is told no before it sends a picture, and nobody
 // waits for the picture then.
 func TestExpectContinueIsRefusedWithoutABody(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body, o.Server.Timeouts.Shutdown = time.Hour, 0
 	s, _ := start(t, o)
 	conn := connect(t, s.Addr())
@@ -159,7 +159,7 @@ func TestExpectContinueIsRefusedWithoutABody(t *testing.T) {
 // A client that sends everything before it reads gets its answer, not a reset,
 // and can go on using the connection.
 func TestRefusalOfALargeBodyReachesTheClient(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	in := bufio.NewReader(conn)
 	for range 2 {
@@ -175,7 +175,7 @@ func TestRefusalOfALargeBodyReachesTheClient(t *testing.T) {
 
 // A refusal does not wait for the body, be it small or large.
 func TestRefusalComesAtOnce(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body = time.Hour
 	o.Server.Timeouts.Shutdown = 0
 	for length, wantClose := range map[string]bool{"1000": false, "5000000": false, "50000000": true} {
@@ -190,7 +190,7 @@ func TestRefusalComesAtOnce(t *testing.T) {
 
 // What is thrown away is bounded: an endless body ends with the connection.
 func TestRefusalDoesNotReadForEver(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.ImageBytes = 1024
 	s, _ := start(t, o)
 	conn := connect(t, s.Addr())
@@ -204,7 +204,7 @@ func TestRefusalDoesNotReadForEver(t *testing.T) {
 }
 
 func TestHeadersAreBounded(t *testing.T) {
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	send(t, conn, "GET /healthz HTTP/1.1\nHost: x\nX-Long: %s\n\n", strings.Repeat("x", 30_000))
 	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer(t, conn).StatusCode)

@@ -3,12 +3,8 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,13 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/adapters/httpapi"
-	"imago/config"
 )
 
 // During the delay readiness is false and everything else goes on, on old and on
 // new connections, which end behind their next answer.
 func TestDrainDelay(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.DrainDelay = time.Hour
 	s := httpapi.New(o)
 	require.NoError(t, s.Start(t.Context()))
@@ -58,48 +53,4 @@ func TestDrainDelay(t *testing.T) {
 	require.NoError(t, receive(t, closed))
 	_, err := net.Dial(addr.Network(), addr.String())
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
-}
-
-// A listener that retires takes no new connection, and waits until those that are
-// there have been accepted.
-func TestRetire(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "imago.sock")
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "unix://" + socket} {
-		t.Run(address, func(t *testing.T) {
-			l, err := httpapi.Listen(t.Context(), address, config.Default().Server.SocketMode)
-			noIPv6 := errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
-			if noIPv6 && strings.HasPrefix(address, "[") && os.Getenv("CI") == "" {
-				t.Skip("no IPv6 here")
-			}
-			require.NoError(t, err)
-			defer func() { _ = l.Close() }()
-			const early = 8
-			for range early {
-				connect(t, l.Addr())
-			}
-			retired, began := make(chan struct{}), time.Now()
-			go func() { httpapi.Retire(t.Context(), l); close(retired) }()
-			late := net.Dialer{Timeout: 100 * time.Millisecond}
-			require.Eventually(t, func() bool {
-				conn, err := late.Dial(l.Addr().Network(), l.Addr().String())
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err != nil
-			}, readyWithin, readyEvery)
-			select {
-			case <-retired:
-				require.Greater(t, time.Since(began), time.Second, "connections are left behind")
-			default:
-			}
-			go func() { <-retired; _ = l.Close() }()
-			accepted := 0
-			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
-				_ = conn.Close()
-				accepted++
-			}
-			receive(t, retired)
-			require.GreaterOrEqual(t, accepted, early)
-		})
-	}
 }

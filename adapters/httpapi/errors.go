@@ -7,36 +7,34 @@ import (
 	"net/http"
 	"strconv"
 
+	"imago/adapters/httpapi/body"
 	"imago/ports"
 )
 
-// The conditions that exist in HTTP only.
+// The conditions that exist in HTTP only, beside those of package body.
 var (
-	errMethodNotAllowed     = errors.New("method not allowed")
-	errUnsupportedMediaType = errors.New("unsupported media type")
-	errSlowBody             = errors.New("request body not received in time")
-	errNotReady             = errors.New("not ready")
-	errPanic                = errors.New("panic")
-	errNoAudit              = errors.New("audit line not written")
-	errNoMatch              = errors.New("no match")
-	errToken                = errors.New("token not valid")
-	errTokenRequired        = errors.New("token required")
-	errNoPath               = errors.New("no such path")
-	errNoList               = errors.New("no such list")
+	errMethodNotAllowed = errors.New("method not allowed")
+	errNotReady         = errors.New("not ready")
+	errPanic            = errors.New("panic")
+	errNoAudit          = errors.New("audit entry not written")
+	errNoMatch          = errors.New("no match")
+	errToken            = errors.New("token not valid")
+	errTokenRequired    = errors.New("token required")
+	errNoPath           = errors.New("no such path")
+	errNoList           = errors.New("no such list")
 )
 
-// codeNoMatch is the code of a search that found nobody, which is no refusal.
+// codeNoMatch is the code of a search that found nobody. That is no refusal.
 const codeNoMatch = "no_match"
 
 // statusClientClosedRequest is what the log and the metrics say of a request
-// whose client hung up; nobody receives it. The number is the one that nginx
-// made customary.
+// whose client closed the connection; nobody receives it. The number is nginx's.
 const statusClientClosedRequest = 499
 
-// verdict is one row of the table that turns an error into an answer.
-type verdict struct {
+// errorMapping is one row of the table that turns an error into an answer.
+type errorMapping struct {
 	kind   error
-	code   string // what log, audit log and metrics call it
+	code   string // what programs, log, audit log and metrics call it
 	status int
 	// shows says that the reasons of a ports.Refusal are for the client.
 	shows bool
@@ -46,12 +44,12 @@ type verdict struct {
 	retryAfter string
 }
 
-// clientGone is the verdict on a request whose client hung up.
-var clientGone = verdict{kind: context.Canceled, code: "client_gone", status: statusClientClosedRequest}
+// clientGone is the mapping of a request whose client closed the connection.
+var clientGone = errorMapping{kind: context.Canceled, code: "client_gone", status: statusClientClosedRequest}
 
-// verdicts is searched from top to bottom. The deadline comes last: an adapter
+// errorMappings is searched from top to bottom. The deadline comes last: an adapter
 // whose own, shorter deadline passed names a sentinel beside it.
-var verdicts = []verdict{
+var errorMappings = []errorMapping{
 	{kind: ports.ErrUnauthorized, code: "unauthorized", status: http.StatusUnauthorized},
 	{kind: ports.ErrForbidden, code: "forbidden", status: http.StatusForbidden, shows: true},
 	{kind: errToken, code: "token_not_valid", status: http.StatusBadRequest, reason: "provided token is not valid"},
@@ -59,6 +57,7 @@ var verdicts = []verdict{
 		reason: "plain pictures are not accepted here: encrypt the picture and send the token (JWE compact serialization) as face"},
 	{kind: ports.ErrInvalid, code: "invalid", status: http.StatusBadRequest, shows: true},
 	{kind: ports.ErrExists, code: "exists", status: http.StatusBadRequest, shows: true, reason: "provided userId already exists"},
+	{kind: ports.ErrOnlyFace, code: "only_face", status: http.StatusBadRequest, reason: "provided face is the only one of the user"},
 	{kind: ports.ErrTooLarge, code: "too_large", status: http.StatusRequestEntityTooLarge, shows: true},
 	{kind: errNoMatch, code: codeNoMatch, status: http.StatusNotFound},
 	{kind: errNoPath, code: "no_such_path", status: http.StatusNotFound,
@@ -72,14 +71,14 @@ var verdicts = []verdict{
 
 	{kind: errNoAudit, code: "no_audit", status: http.StatusServiceUnavailable, retryAfter: "5"},
 	{kind: errMethodNotAllowed, code: "method_not_allowed", status: http.StatusMethodNotAllowed},
-	{kind: errUnsupportedMediaType, code: "unsupported_media_type", status: http.StatusUnsupportedMediaType, shows: true},
-	{kind: errSlowBody, code: "slow_body", status: http.StatusRequestTimeout},
+	{kind: body.ErrMediaType, code: "unsupported_media_type", status: http.StatusUnsupportedMediaType, shows: true},
+	{kind: body.ErrSlow, code: "slow_body", status: http.StatusRequestTimeout},
 	{kind: errNotReady, code: "not_ready", status: http.StatusServiceUnavailable, shows: true},
 	{kind: context.DeadlineExceeded, code: "timeout", status: http.StatusGatewayTimeout},
 }
 
-// unknown is the verdict on every error without a row.
-var unknown = verdict{code: "internal", status: http.StatusInternalServerError}
+// unknown is the mapping of every error without a row.
+var unknown = errorMapping{code: "internal", status: http.StatusInternalServerError}
 
 // details is what a problem object says of each status. Those of 400 and 404
 // are the reference's.
@@ -99,39 +98,60 @@ var details = map[int]string{
 	http.StatusGatewayTimeout:        "The request could not be completed in time.",
 }
 
-// judge finds the verdict on an error of a request whose connection lives as
+// classify finds the mapping of an error of a request whose connection lives as
 // long as ctx. A context.Canceled that is not the connection's comes from a
 // part of imago that gave up, not from the client, and is unexpected.
-func judge(ctx context.Context, err error) verdict {
+func classify(ctx context.Context, err error) errorMapping {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return clientGone
 	}
-	for _, v := range verdicts {
-		if errors.Is(err, v.kind) {
-			return v
+	return mappingOf(err)
+}
+
+// mappingOf finds the mapping of an error whose client is still there.
+func mappingOf(err error) errorMapping {
+	for _, m := range errorMappings {
+		if errors.Is(err, m.kind) {
+			return m
 		}
 	}
 	return unknown
 }
 
 // wait returns the value of Retry-After, empty for none: what the error says, in
-// whole seconds and rounded up, else the verdict's.
-func (v verdict) wait(err error) string {
+// whole seconds and rounded up, else the mapping's.
+func (m errorMapping) wait(err error) string {
 	var limited *ports.RateLimited
-	if v.status == http.StatusTooManyRequests && errors.As(err, &limited) {
+	if m.status == http.StatusTooManyRequests && errors.As(err, &limited) {
 		return strconv.Itoa(max(1, int(math.Ceil(limited.After.Seconds()))))
 	}
-	return v.retryAfter
+	return m.retryAfter
 }
 
-// reasons returns what the client may read about err.
-func (v verdict) reasons(err error) []string {
-	var refusal *ports.Refusal
-	if v.shows && errors.As(err, &refusal) && len(refusal.Reasons) > 0 {
-		return refusal.Reasons
+// mistakes are several things that are wrong with a request. They are told at once, with
+// the status of the first row of the table that one of them has.
+type mistakes []error
+
+func (m mistakes) Error() string { return errors.Join(m...).Error() }
+
+// Unwrap returns all of them.
+func (m mistakes) Unwrap() []error { return m }
+
+func (m *mistakes) add(err error) {
+	if err != nil {
+		*m = append(*m, err)
 	}
-	if v.reason != "" {
-		return []string{v.reason}
-	}
-	return nil
 }
+
+// err returns nil where there is no mistake.
+func (m mistakes) err() error {
+	switch len(m) {
+	case 0:
+		return nil
+	case 1:
+		return m[0]
+	}
+	return m
+}
+
+func refuse(reason string) error { return ports.Refuse(ports.ErrInvalid, reason) }

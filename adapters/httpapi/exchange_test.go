@@ -15,10 +15,11 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 func TestRequestID(t *testing.T) {
-	h := handler(&gallery{})
+	h := handler(&fakeGallery{})
 	for _, tt := range []struct {
 		given []string
 		taken bool
@@ -42,7 +43,7 @@ func TestRequestID(t *testing.T) {
 }
 
 func TestCommonHeaders(t *testing.T) {
-	h := handler(&gallery{})
+	h := handler(&fakeGallery{})
 	for _, path := range []string{"/healthz", "/nowhere", "/users/search", "/users/..", "/openapi.yaml"} {
 		r := do(h, request("GET", path, ""))
 		require.Equal(t, "no-store", r.Header.Get("Cache-Control"), path)
@@ -59,10 +60,10 @@ type seen struct {
 }
 
 func TestAccessLogAndInstrument(t *testing.T) {
-	var log logbook
+	var log fixture.Log
 	var got []seen
 	o := options(failing(ports.ErrNotFound))
-	o.Log = log.logger()
+	o.Log = log.Logger()
 	o.Instrument = func(route, method string, status int, took time.Duration) {
 		require.GreaterOrEqual(t, took, time.Duration(0))
 		got = append(got, seen{route, method, status})
@@ -81,7 +82,7 @@ func TestAccessLogAndInstrument(t *testing.T) {
 	require.Contains(t, lines[0], "level=INFO")
 	require.Contains(t, lines[0], "method=DELETE route=/users/{list}/{userId} status=404")
 	require.Contains(t, lines[0], "client=gateway")
-	require.Regexp(t, `request_id=\S+ .*duration=\S+ bytes=\d\d\d `, lines[0])
+	require.Regexp(t, `request_id=\S+ .*duration_ms=\d+.* bytes=\d\d\d `, lines[0])
 	require.Contains(t, lines[3], "level=DEBUG")
 	require.NotContains(t, log.String(), "private-person")
 	require.NotContains(t, log.String(), theKey)
@@ -92,22 +93,22 @@ func TestUnexpectedErrorsAreLoggedOnceAndNotTold(t *testing.T) {
 		errors.New("disk on fire"):                                    "ERROR",
 		errors.Join(ports.ErrUnavailable, errors.New("disk on fire")): "WARN",
 	} {
-		var log logbook
+		var log fixture.Log
 		o := options(failing(err))
-		o.Log = log.logger()
+		o.Log = log.Logger()
 		r := request("DELETE", "/users/u1", "")
 		r.Header.Set("X-Request-Id", "id-1")
 		require.NotContains(t, text(t, do(httpapi.New(o).Handler(), r)), "fire")
 		require.Equal(t, 1, strings.Count(log.String(), "disk on fire"))
-		require.Contains(t, log.String(), `level=`+level+` msg="request failed" request_id=id-1`)
+		require.Contains(t, log.String(), `level=`+level+` msg="request failed" component=httpapi request_id=id-1`)
 	}
 }
 
 func TestPanicIsA500(t *testing.T) {
-	var log logbook
-	g := &gallery{unenrol: func(context.Context, ports.Client, string, string) error { panic("lost my head") }}
+	var log fixture.Log
+	g := &fakeGallery{unenrol: func(context.Context, ports.Client, string, string) error { panic("lost my head") }}
 	o := options(g)
-	o.Log = log.logger()
+	o.Log = log.Logger()
 	o.Server.Limits.InFlight = 1
 	h := httpapi.New(o).Handler()
 	for range 2 { // the second shows that the place of the first is free again
@@ -119,7 +120,7 @@ func TestPanicIsA500(t *testing.T) {
 
 func TestPanicAfterTheAnswerBeganCutsTheConnection(t *testing.T) {
 	for _, cause := range []any{"late", http.ErrAbortHandler} {
-		o := options(&gallery{})
+		o := options(&fakeGallery{})
 		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(200)
 			panic(cause)

@@ -15,11 +15,5 @@ func (s *Server) Listener() net.Listener {
 // SetWriteGrace shortens the time for writing an answer; before Start only.
 func (s *Server) SetWriteGrace(d time.Duration) { s.grace = d }
 
-// SetUploadGrace shortens the time in which no rate is asked of a body.
-func (s *Server) SetUploadGrace(d time.Duration) { s.uploadGrace = d }
-
-// Listen and Retire are what a server's listeners begin and end with.
-var (
-	Listen = listen
-	Retire = retire
-)
+// PictureCode returns the code of a reason against a picture.
+func PictureCode(reason string) string { return pictureCodes[reason] }

@@ -5,48 +5,36 @@ import (
 	"math"
 	"net/http"
 
+	"imago/core/extraction"
 	"imago/ports"
 )
 
 // DetectFunc finds the faces of a picture, which is only read and not retained.
 // A picture without a face is no error. Its errors are those of ports.
-type DetectFunc func(ctx context.Context, picture []byte) (ports.Detection, error)
+type DetectFunc func(ctx context.Context, picture []byte) (extraction.Detection, error)
 
-// mayDetect admits keys that may search some collection: a search tells more
-// about a picture than its faces.
-func mayDetect(client ports.Client, _ *http.Request) (string, error) {
-	if !client.MayAnywhere(ports.OpSearch) {
-		return "", ports.ErrForbidden
-	}
-	return "", nil
-}
+// mayDetect reports whether a client may search some collection, which reveals more about
+// a picture than its faces.
+func mayDetect(client ports.Client) bool { return client.MayAnywhere(ports.OpSearch) }
 
-// detectFaces serves POST /faces/detect.
-func (s *Server) detectFaces(x *exchange, r *http.Request, c caller) error {
-	picture, _, err := s.question(x, r, c, enrolFields)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.bounded(r)
-	defer cancel()
-	found, err := s.detect(ctx, picture)
+// serve serves POST /faces/detect.
+func (detect DetectFunc) serve(ctx context.Context, x *exchange, _ *http.Request, _ caller, q request) error {
+	found, err := detect(ctx, q.picture)
 	if err != nil {
 		return err
 	}
 	x.entry.Faces = len(found.Faces)
-	if err := s.disclose(x); err != nil {
-		return err
-	}
-	writeJSON(x, http.StatusOK, mediaJSON, newDetection(found))
-	return nil
+	return x.answer(newDetection(found))
 }
 
-// detection is the answer to it. Quality are the reasons against enrolment.
+// detection is the answer to it. Quality are the reasons against enrolment, and Codes
+// theirs.
 type detection struct {
 	Width   int            `json:"width"`
 	Height  int            `json:"height"`
 	Faces   []detectedFace `json:"faces"`
 	Quality []string       `json:"quality"`
+	Codes   []string       `json:"codes"`
 }
 
 type detectedFace struct {
@@ -69,12 +57,12 @@ type point struct {
 	Y float64 `json:"y"`
 }
 
-func newDetection(d ports.Detection) detection {
-	out := detection{Width: d.Width, Height: d.Height, Faces: []detectedFace{}, Quality: []string{}}
+func newDetection(d extraction.Detection) detection {
+	out := detection{Width: d.Width, Height: d.Height, Faces: []detectedFace{}, Quality: []string{}, Codes: refused.codes(d.Reasons)}
 	out.Quality = append(out.Quality, d.Reasons...)
 	for _, f := range d.Faces {
 		face := detectedFace{
-			Box: box{X: fromCorner(f.Box.X0), Y: fromCorner(f.Box.Y0), Width: tenths(f.Box.Width()), Height: tenths(f.Box.Height())},
+			Box: newBox(f.Box),
 			// The detector's confidence is meaningful to about the third decimal.
 			Score: math.Round(f.Score*1000) / 1000,
 			Turn:  d.Turn,
@@ -87,7 +75,28 @@ func newDetection(d ports.Detection) detection {
 	return out
 }
 
-// fromCorner tells a position from the corner of the picture, as those who draw
+// explanation is what was seen of the picture of a search or an enrolment. Quality are
+// the reasons against enrolling it.
+type explanation struct {
+	Box     box      `json:"box"`
+	Faces   int      `json:"faces"`
+	Turn    int      `json:"turn"`
+	Quality []string `json:"quality"`
+	Codes   []string `json:"codes"`
+}
+
+func newExplanation(e extraction.Explanation) explanation {
+	return explanation{
+		Box: newBox(e.Box), Faces: e.Faces, Turn: e.Turn,
+		Quality: append([]string{}, e.Reasons...), Codes: refused.codes(e.Reasons),
+	}
+}
+
+func newBox(b ports.Box) box {
+	return box{X: fromCorner(b.X0), Y: fromCorner(b.Y0), Width: tenths(b.Width()), Height: tenths(b.Height())}
+}
+
+// fromCorner gives a position from the corner of the picture, as those who draw
 // do, where the core counts from the centre of the first pixel.
 func fromCorner(x float64) float64 { return tenths(x + 0.5) }
 

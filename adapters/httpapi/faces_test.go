@@ -8,11 +8,12 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/config"
+	"imago/core/extraction"
 	"imago/ports"
 )
 
 // oneFace is what a DetectFunc answers.
-var oneFace = ports.Detection{
+var oneFace = extraction.Detection{
 	Width: 320, Height: 400,
 	Faces: []ports.Face{{
 		Box: ports.Box{X0: 70.02, Y0: 40, X1: 250.02, Y1: 310.5}, Score: 0.93456,
@@ -23,8 +24,8 @@ var oneFace = ports.Detection{
 }
 
 func TestDetect(t *testing.T) {
-	o := options(&gallery{})
-	o.Detect = func(_ context.Context, sent []byte) (ports.Detection, error) {
+	o := options(&fakeGallery{})
+	o.Detect = func(_ context.Context, sent []byte) (extraction.Detection, error) {
 		require.Equal(t, picture, sent)
 		return oneFace, nil
 	}
@@ -33,20 +34,22 @@ func TestDetect(t *testing.T) {
 	require.JSONEq(t, `{"width":320,"height":400,"faces":[{
 		"box":{"x":70.5,"y":40.5,"width":180,"height":270.5},"score":0.935,
 		"landmarks":[{"x":125.5,"y":173.5},{"x":195.5,"y":173.5},{"x":160.5,"y":215.5},{"x":130.5,"y":250.5},{"x":190.5,"y":250.5}],"turn":270
-	}],"quality":["face is blurred in the provided image"]}`, text(t, r))
+	}],"quality":["face is blurred in the provided image"],"codes":["face_blurred"]}`, text(t, r))
 }
 
 // That there is no face is an answer, with arrays and not nulls.
 func TestDetectNothing(t *testing.T) {
-	r := do(handler(&gallery{}), request("POST", "/faces/detect", face()))
+	r := do(handler(&fakeGallery{}), request("POST", "/faces/detect", face()))
 	require.Equal(t, 200, r.StatusCode)
-	require.Equal(t, `{"width":4,"height":3,"faces":[],"quality":["no face detected in the provided image"]}`, text(t, r))
+	require.Equal(t, `{"width":4,"height":3,"faces":[],"quality":["no face detected in the provided image"],"codes":["no_face"]}`, text(t, r))
 }
 
 func TestDetectRefuses(t *testing.T) {
-	o := options(&gallery{})
-	o.Detect = func(context.Context, []byte) (ports.Detection, error) { return ports.Detection{}, ports.ErrOverloaded }
-	o.Auth = keys{
+	o := options(&fakeGallery{})
+	o.Detect = func(context.Context, []byte) (extraction.Detection, error) {
+		return extraction.Detection{}, ports.ErrOverloaded
+	}
+	o.Keys = keys{
 		theKey:  {Name: "lists only", Operations: []ports.Operation{ports.OpSearch}, Collections: []string{"whitelist"}},
 		"enrol": {Name: "enrols", Operations: []ports.Operation{ports.OpEnrol}},
 	}
@@ -63,9 +66,9 @@ func TestDetectRefuses(t *testing.T) {
 
 // A key is told of what it may use and of nothing else.
 func TestCollections(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Lists = []config.Collection{{Name: "blacklist", Shared: true}, {Name: "whitelist"}}
-	o.Auth = keys{
+	o.Keys = keys{
 		theKey:  {Name: "gateway"},
 		"lists": {Name: "lists", Collections: []string{"blacklist"}, Operations: []ports.Operation{ports.OpSearch, ports.OpRead}, MinThreshold: 82.5},
 		"gone":  {Name: "gone", Collections: []string{"a list that was removed"}},

@@ -1,12 +1,10 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,92 +17,188 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/config"
+	"imago/core/extraction"
+	"imago/core/gallery"
 	"imago/ports"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// gallery is a Gallery whose behaviour each test sets; what is not set
+// fakeGallery is a Gallery whose behaviour each test sets; what is not set
 // succeeds.
-type gallery struct {
-	enrol   func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
-	search  func(ctx context.Context, c ports.Client, p ports.Probe) ([]ports.Candidate, error)
-	unenrol func(ctx context.Context, c ports.Client, collection, userID string) error
-	replace func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
-	addFace func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
-	user    func(ctx context.Context, c ports.Client, collection, userID string) (ports.User, error)
-	users   func(ctx context.Context, c ports.Client, collection, from string, limit int) (ports.Page, error)
-	assess  func(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error)
+type fakeGallery struct {
+	mu         sync.Mutex
+	expires    []time.Time // of the enrolments, as they came
+	enrol      func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	search     func(ctx context.Context, c ports.Client, p gallery.Probe) ([]gallery.Match, error)
+	unenrol    func(ctx context.Context, c ports.Client, collection, userID string) error
+	replace    func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	addFace    func(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error
+	user       func(ctx context.Context, c ports.Client, collection, userID string) (gallery.User, error)
+	removeFace func(ctx context.Context, c ports.Client, collection, userID, faceID string) error
+	users      func(ctx context.Context, c ports.Client, collection, from string, limit int) (gallery.Page, error)
+	verify     func(ctx context.Context, c ports.Client, v gallery.Verification) (gallery.Verified, error)
+	assess     func(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (gallery.Assessment, error)
 }
 
-var _ httpapi.Gallery = (*gallery)(nil)
+var _ httpapi.Gallery = (*fakeGallery)(nil)
 
-func (g *gallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (ports.Assessment, error) {
+func (g *fakeGallery) Assess(ctx context.Context, collection string, threshold float64, maxAge time.Duration) (gallery.Assessment, error) {
 	if g.assess == nil {
-		return ports.Assessment{Collection: collection, Threshold: threshold}, nil
+		return gallery.Assessment{Collection: collection, Threshold: threshold}, nil
 	}
 	return g.assess(ctx, collection, threshold, maxAge)
 }
 
-func (g *gallery) Enrol(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
+// exampleExplanation is what the fake has seen of every picture.
+var exampleExplanation = extraction.Explanation{Box: ports.Box{X0: 71.1, Y0: 81.9, X1: 247.3, Y1: 310.8}, Faces: 1}
+
+// tell tells an enrolment that asks what the description shows.
+func tell(e gallery.Enrolment) {
+	if e.Enrolled != nil {
+		*e.Enrolled = gallery.Enrolled{FaceID: "5RUFQ2ZH3JZ6S4T7WLNVTX2YHM", Explanation: exampleExplanation}
+	}
+}
+
+func (g *fakeGallery) noteExpiry(e gallery.Enrolment) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.expires = append(g.expires, e.ExpiresAt)
+}
+
+func (g *fakeGallery) Enrol(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+	g.noteExpiry(e)
+	tell(e)
 	if g.enrol == nil {
 		return nil
 	}
-	return g.enrol(ctx, c, collection, userID, picture)
+	return g.enrol(ctx, c, e.Collection, e.UserID, e.Picture)
 }
 
-func (g *gallery) Search(ctx context.Context, c ports.Client, p ports.Probe) ([]ports.Candidate, error) {
-	if g.search == nil {
-		return []ports.Candidate{{UserID: "u1", Similarity: 100}}, nil
+// Search answers what search finds, and what assess says where it is asked.
+func (g *fakeGallery) Search(ctx context.Context, c ports.Client, p gallery.Probe) (gallery.Result, error) {
+	result := gallery.Result{Matches: []gallery.Match{{UserID: "u1", Similarity: 100}}}
+	if g.search != nil {
+		var err error
+		if result.Matches, err = g.search(ctx, c, p); err != nil {
+			return gallery.Result{}, err
+		}
 	}
-	return g.search(ctx, c, p)
+	if p.Explain {
+		seen := exampleExplanation
+		seen.Reasons = []string{"face is blurred in the provided image"}
+		result.Explanation = &seen
+	}
+	if p.Measure && len(result.Matches) > 0 {
+		result.Best = &gallery.Best{Similarity: result.Matches[0].Similarity, Outcome: gallery.Matched}
+	}
+	if p.Assess {
+		if a, err := g.Assess(ctx, p.Collection, p.Threshold, time.Minute); err == nil {
+			result.Assessment = &a
+		}
+	}
+	return result, nil
 }
 
-func (g *gallery) Unenrol(ctx context.Context, c ports.Client, collection, userID string) error {
+// SearchFaces answers for one face, and for two where all are asked for, what search finds
+// in each collection.
+func (g *fakeGallery) SearchFaces(ctx context.Context, c ports.Client, p gallery.FacesProbe) ([]gallery.FaceResult, error) {
+	var found gallery.FaceResult
+	for _, one := range p.Collections {
+		result, err := g.Search(ctx, c, gallery.Probe{
+			Collection: one.Collection, Picture: p.Picture, Threshold: one.Threshold, Limit: p.Limit, Assess: p.Assess, Explain: p.Explain, Measure: p.Measure,
+		})
+		if err != nil {
+			return nil, err
+		}
+		found.Results = append(found.Results, gallery.CollectionResult{CollectionProbe: one, Matches: result.Matches, Assessment: result.Assessment, Best: result.Best})
+		found.Explanation = result.Explanation
+	}
+	found.Box = exampleExplanation.Box
+	if p.All {
+		return []gallery.FaceResult{found, found}, nil
+	}
+	return []gallery.FaceResult{found}, nil
+}
+
+// Verify answers what verify does.
+func (g *fakeGallery) Verify(ctx context.Context, c ports.Client, v gallery.Verification) (gallery.Verified, error) {
+	similarity := 99.99953
+	verified := gallery.Verified{Match: true, Similarity: &similarity}
+	if g.verify != nil {
+		var err error
+		if verified, err = g.verify(ctx, c, v); err != nil {
+			return gallery.Verified{}, err
+		}
+	}
+	if v.Explain {
+		seen := exampleExplanation
+		seen.Reasons = []string{"face is blurred in the provided image"}
+		verified.Explanation = &seen
+	}
+	return verified, nil
+}
+
+func (g *fakeGallery) Unenrol(ctx context.Context, c ports.Client, collection, userID string) error {
 	if g.unenrol == nil {
 		return nil
 	}
 	return g.unenrol(ctx, c, collection, userID)
 }
 
-func (g *gallery) Replace(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
+func (g *fakeGallery) RemoveFace(ctx context.Context, c ports.Client, collection, userID, faceID string) error {
+	if g.removeFace == nil {
+		return nil
+	}
+	return g.removeFace(ctx, c, collection, userID, faceID)
+}
+
+func (g *fakeGallery) Replace(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+	g.noteExpiry(e)
+	tell(e)
 	if g.replace == nil {
 		return nil
 	}
-	return g.replace(ctx, c, collection, userID, picture)
+	return g.replace(ctx, c, e.Collection, e.UserID, e.Picture)
 }
 
-func (g *gallery) AddFace(ctx context.Context, c ports.Client, collection, userID string, picture []byte) error {
+func (g *fakeGallery) AddFace(ctx context.Context, c ports.Client, e gallery.Enrolment) error {
+	g.noteExpiry(e)
+	tell(e)
 	if g.addFace == nil {
 		return nil
 	}
-	return g.addFace(ctx, c, collection, userID, picture)
+	return g.addFace(ctx, c, e.Collection, e.UserID, e.Picture)
 }
 
-func (g *gallery) User(ctx context.Context, c ports.Client, collection, userID string) (ports.User, error) {
+func (g *fakeGallery) User(ctx context.Context, c ports.Client, collection, userID string) (gallery.User, error) {
 	if g.user == nil {
-		return ports.User{UserID: userID}, nil
+		return gallery.User{UserID: userID}, nil
 	}
 	return g.user(ctx, c, collection, userID)
 }
 
-func (g *gallery) Users(ctx context.Context, c ports.Client, collection, from string, limit int) (ports.Page, error) {
+func (g *fakeGallery) Users(ctx context.Context, c ports.Client, collection, from string, limit int) (gallery.Page, error) {
 	if g.users == nil {
-		return ports.Page{}, nil
+		return gallery.Page{}, nil
 	}
 	return g.users(ctx, c, collection, from, limit)
 }
 
 // failing is a gallery whose every call answers err.
-func failing(err error) *gallery {
-	return &gallery{
-		enrol:   func(context.Context, ports.Client, string, string, []byte) error { return err },
-		search:  func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) { return nil, err },
-		unenrol: func(context.Context, ports.Client, string, string) error { return err },
+func failing(err error) *fakeGallery {
+	return &fakeGallery{
+		enrol:      func(context.Context, ports.Client, string, string, []byte) error { return err },
+		search:     func(context.Context, ports.Client, gallery.Probe) ([]gallery.Match, error) { return nil, err },
+		unenrol:    func(context.Context, ports.Client, string, string) error { return err },
+		removeFace: func(context.Context, ports.Client, string, string, string) error { return err },
+		verify: func(context.Context, ports.Client, gallery.Verification) (gallery.Verified, error) {
+			return gallery.Verified{}, err
+		},
 	}
 }
 
-// keys is an Authenticator over clients by key.
+// keys are clients by key.
 type keys map[string]ports.Client
 
 func (k keys) Authenticate(key string) (ports.Client, error) {
@@ -115,6 +209,8 @@ func (k keys) Authenticate(key string) (ports.Client, error) {
 	return c, nil
 }
 
+func (keys) Charge(string, int) {}
+
 // theKey is the key that may do everything.
 const theKey = "a-key-for-everything"
 
@@ -124,12 +220,12 @@ func defaultKeys() keys { return keys{theKey: {Name: "gateway"}} }
 func options(g httpapi.Gallery) httpapi.Options {
 	c := config.Default()
 	c.Server.Listen = "127.0.0.1:0"
-	return httpapi.Options{Server: c.Server, Search: c.Search, Lists: c.Collections, Gallery: g, Detect: nothing, Auth: defaultKeys()}
+	return httpapi.Options{Server: c.Server, Search: c.Search, Lists: c.Collections, Gallery: g, Detect: nothing, Keys: defaultKeys()}
 }
 
 // nothing is a DetectFunc that finds no face.
-func nothing(context.Context, []byte) (ports.Detection, error) {
-	return ports.Detection{Width: 4, Height: 3, Reasons: []string{"no face detected in the provided image"}}, nil
+func nothing(context.Context, []byte) (extraction.Detection, error) {
+	return extraction.Detection{Width: 4, Height: 3, Reasons: []string{"no face detected in the provided image"}}, nil
 }
 
 // handler is the whole API over a gallery.
@@ -210,28 +306,6 @@ func encoded() string { return base64Of(string(picture)) }
 
 // face is a body with the picture.
 func face() string { return `{"face":"` + encoded() + `"}` }
-
-// logbook is a log that a test can read while the server writes.
-type logbook struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *logbook) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
 
 // receive waits for a value, or fails when the test is about to be ended.
 func receive[T any](t *testing.T, ch <-chan T) T {

@@ -33,8 +33,8 @@ func endsWithin(t *testing.T, conn net.Conn, d time.Duration) {
 // A key that announces many large bodies and sends none neither takes the memory nor
 // the places of others, and is refused when it goes too far.
 func TestSlowUploadsShutNobodyOut(t *testing.T) {
-	o := options(&gallery{})
-	o.Auth = keys{theKey: {Name: "gateway"}, "slow": {Name: "slow"}}
+	o := options(&fakeGallery{})
+	o.Keys = keys{theKey: {Name: "gateway"}, "slow": {Name: "slow"}}
 	o.Server.Limits.InFlight, o.Server.Limits.BodyMiB = 128, 16
 	var refused atomic.Int64
 	o.Instrument = func(_, _ string, status int, _ time.Duration) {
@@ -66,8 +66,8 @@ func newRequest(t *testing.T, url, body string) *http.Request {
 // Where others were faster a body is refused in the middle, in the same words as
 // before it is read: without an audit line, and the connection goes on.
 func TestMemoryForBodiesIsTakenAsTheyArrive(t *testing.T) {
-	o := options(&gallery{})
-	o.Auth = keys{theKey: {Name: "gateway"}, "other": {Name: "other"}}
+	o := options(&fakeGallery{})
+	o.Keys = keys{theKey: {Name: "gateway"}, "other": {Name: "other"}}
 	o.Server.Limits.ImageBytes, o.Server.Limits.BodyMiB = 64<<20, 16
 	lines := make(chan ports.AuditEntry, 4)
 	o.Audit.Write = func(e ports.AuditEntry) error { lines <- e; return nil }
@@ -111,30 +111,6 @@ func TestMemoryForBodiesIsTakenAsTheyArrive(t *testing.T) {
 	require.Len(t, lines, 2)
 }
 
-// A body that comes in drops is ended long before the time for bodies is over, and
-// one that comes at the least rate is not.
-func TestUploadsHaveALeastRate(t *testing.T) {
-	o := options(&gallery{})
-	o.Server.Timeouts.Body = 10 * time.Minute
-	s := httpapi.New(o)
-	s.SetUploadGrace(100 * time.Millisecond)
-	require.NoError(t, s.Start(t.Context()))
-	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
-	conn := connect(t, s.Addr())
-	send(t, conn, head+"Content-Length: 1000000\n\n{")
-	r := answer(t, conn)
-	require.Empty(t, requireProblem(t, http.StatusRequestTimeout, r))
-	require.True(t, r.Close)
-
-	// What arrives early pays for what is late: 8 MB are 17 minutes' worth.
-	conn = connect(t, s.Addr())
-	body := face() + strings.Repeat(" ", 8<<20)
-	send(t, conn, head+"Content-Length: %d\n\n%s", len(body), body[:len(body)-1])
-	time.Sleep(300 * time.Millisecond)
-	send(t, conn, " ")
-	require.Equal(t, http.StatusOK, answer(t, conn).StatusCode)
-}
-
 // Whatever connections are held with, there is always a way in: for a probe of
 // health and for a key.
 func TestConnectionsGiveWay(t *testing.T) {
@@ -148,8 +124,8 @@ func TestConnectionsGiveWay(t *testing.T) {
 		"a body with a key":   head + "Content-Length: 5000000\n\n{",
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(&gallery{})
-			o.Auth = keys{theKey: {Name: "gateway"}, "other": {Name: "other"}}
+			o := options(&fakeGallery{})
+			o.Keys = keys{theKey: {Name: "gateway"}, "other": {Name: "other"}}
 			o.Server.Limits.Connections = 16
 			o.Server.Timeouts.Header, o.Server.Timeouts.Body, o.Server.Timeouts.Shutdown = time.Minute, time.Hour, 0
 			s, _ := start(t, o)
@@ -173,7 +149,7 @@ func TestConnectionsGiveWay(t *testing.T) {
 
 // What follows a refusal is thrown away for a moment only.
 func TestLingeringIsShort(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body, o.Server.Timeouts.Shutdown = time.Hour, 0
 	s, _ := start(t, o)
 	conn := connect(t, s.Addr())
@@ -184,7 +160,7 @@ func TestLingeringIsShort(t *testing.T) {
 
 // An address whose connections are kept for refused bodies has no more of them kept.
 func TestLingeringIsBoundedByAddress(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.Connections = 16
 	o.Server.Timeouts.Shutdown = 0
 	s, _ := start(t, o)
@@ -229,7 +205,7 @@ func TestNothingFollowsAnAmbiguousRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var smuggled atomic.Bool
-			o := options(&gallery{unenrol: func(_ context.Context, _ ports.Client, _, userID string) error {
+			o := options(&fakeGallery{unenrol: func(_ context.Context, _ ports.Client, _, userID string) error {
 				smuggled.Store(smuggled.Load() || userID == "smuggled")
 				return nil
 			}})
@@ -249,13 +225,21 @@ func TestNothingFollowsAnAmbiguousRequest(t *testing.T) {
 		})
 	}
 	// Lengths that agree leave no doubt.
-	s, _ := start(t, options(&gallery{}))
+	s, _ := start(t, options(&fakeGallery{}))
 	conn := connect(t, s.Addr())
 	send(t, conn, "%s", fmt.Sprintf(head+"Content-Length: %d\nContent-Length: %d\n\n%s", len(face()), len(face()), face()))
 	r := answer(t, conn)
 	require.Equal(t, http.StatusOK, r.StatusCode)
 	require.False(t, r.Close)
 }
+
+// charging are keys with a function for Charge.
+type charging struct {
+	keys
+	charge func(client string, calls int)
+}
+
+func (c charging) Charge(client string, calls int) { c.charge(client, calls) }
 
 // A picture that took long is paid for, one that did not is not, and so is one that
 // was refused in the end.
@@ -267,12 +251,12 @@ func TestCostlyPicturesAreCharged(t *testing.T) {
 	var charged []charge
 	var took time.Duration
 	var fails error
-	o := options(&gallery{enrol: func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error {
+	o := options(&fakeGallery{enrol: func(ctx context.Context, _ ports.Client, _, _ string, _ []byte) error {
 		httpapi.Spend(ctx, took/2)
 		httpapi.Spend(ctx, took-took/2)
 		return fails
 	}})
-	o.Charge = func(client string, calls int) { charged = append(charged, charge{client, calls}) }
+	o.Keys = charging{defaultKeys(), func(client string, calls int) { charged = append(charged, charge{client, calls}) }}
 	h := httpapi.New(o).Handler()
 	for _, c := range []struct {
 		took  time.Duration

@@ -16,6 +16,7 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 const tooMany = `{"status":429,"title":"Too Many Requests","detail":"Too many requests were sent. Try again later.",` +
@@ -41,9 +42,9 @@ func others(status func(address string) int) (all []int) {
 // An attacker is told 401, then 429 with a time. A client with a right key
 // behind the same address does not notice.
 func TestFloodOfWrongKeys(t *testing.T) {
-	var log logbook
-	o := options(&gallery{})
-	o.Log = log.logger()
+	var log fixture.Log
+	o := options(&fakeGallery{})
+	o.Log = log.Logger()
 	h := httpapi.New(o).Handler()
 	const gateway = "192.0.2.1:1"
 	statuses := map[int]int{}
@@ -62,7 +63,7 @@ func TestFloodOfWrongKeys(t *testing.T) {
 	require.Contains(t, others(func(address string) int { return do(h, from(address+":1", "guess")).StatusCode }), 401, "nobody else pays")
 	require.Equal(t, 401, do(h, from(gateway, "")).StatusCode, "no key is no guess")
 
-	require.Equal(t, 1, strings.Count(log.String(), "too many wrong keys"), "told once")
+	require.Equal(t, 1, strings.Count(log.String(), "too many invalid API keys"), "told once")
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "status=429") {
 			require.Contains(t, line, "level=DEBUG", "a flood does not fill the log")
@@ -74,7 +75,7 @@ func TestFloodOfWrongKeys(t *testing.T) {
 
 // The address that counts is the one behind a trusted proxy.
 func TestFloodBehindAProxy(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.TrustedProxies = []string{"192.0.2.1"}
 	h := httpapi.New(o).Handler()
 	status := func(client string) int {
@@ -97,13 +98,15 @@ func (l limiting) Authenticate(string) (ports.Client, error) {
 	return ports.Client{Name: "busy"}, l.err
 }
 
+func (limiting) Charge(string, int) {}
+
 func TestRateLimitedKey(t *testing.T) {
 	for after, want := range map[time.Duration]string{
 		time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", 90 * time.Second: "90",
 	} {
-		var log logbook
-		o := options(&gallery{})
-		o.Auth, o.Log = limiting{fmt.Errorf("keys: %w", &ports.RateLimited{After: after})}, log.logger()
+		var log fixture.Log
+		o := options(&fakeGallery{})
+		o.Keys, o.Log = limiting{fmt.Errorf("keys: %w", &ports.RateLimited{After: after})}, log.Logger()
 		h := httpapi.New(o).Handler()
 		for _, path := range []string{"/users/u1", "/users/blacklist/u1"} {
 			r := do(h, request("DELETE", path, ""))
@@ -119,7 +122,7 @@ func TestRateLimitedKey(t *testing.T) {
 // The cap on connections: one more waits, is served when another goes, and idle
 // ones go when somebody waits.
 func TestConnectionsAreCapped(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.Connections = 2
 	s, _ := start(t, o)
 	healthy := func(conn net.Conn) {
@@ -138,7 +141,7 @@ func TestConnectionsAreCapped(t *testing.T) {
 // Connections on which nothing is sent are no way to shut others out: the time
 // for the header ends them.
 func TestSilentConnectionsGiveTheirPlaceBack(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Limits.Connections = 4
 	o.Server.Timeouts.Header = 100 * time.Millisecond
 	s, _ := start(t, o)
@@ -155,7 +158,7 @@ func TestSilentConnectionsGiveTheirPlaceBack(t *testing.T) {
 // A client that does not read its answers is cut off, and holds no place in
 // which requests are worked on for longer than that.
 func TestSlowReaderIsBounded(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body, o.Server.Timeouts.Request = 100*time.Millisecond, 100*time.Millisecond
 	s := httpapi.New(o)
 	s.SetWriteGrace(100 * time.Millisecond)

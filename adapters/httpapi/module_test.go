@@ -15,16 +15,15 @@ import (
 )
 
 func TestModule(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	var s *httpapi.Server
 	app := fxtest.New(t, httpapi.Module, fx.NopLogger,
 		fx.Supply(o.Server, o.Search, []config.Collection{{Name: "blacklist"}}, httpapi.Checks{}, httpapi.Tokens{}, httpapi.Console{}, httpapi.Telemetry{}, httpapi.Audit{}, (*tls.Config)(nil), slog.New(slog.DiscardHandler)),
 		fx.Provide(
 			func() httpapi.Gallery { return o.Gallery },
 			func() httpapi.ReserveFunc { return nil },
-			func() httpapi.ChargeFunc { return nil },
 			func() httpapi.DetectFunc { return o.Detect },
-			func() httpapi.Authenticator { return o.Auth },
+			func() httpapi.Keys { return o.Keys },
 		),
 		fx.Populate(&s),
 	)

@@ -15,6 +15,7 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // unreadable is a body that must not be read.
@@ -30,9 +31,9 @@ func (u unreadable) Read([]byte) (int, error) {
 func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 	for _, target := range []string{"POST /users/u1", "POST /users/blacklist/u1", "POST /users/search", "PUT /users/u1", "POST /users/u1/faces", "POST /faces/detect"} {
 		t.Run(target, func(t *testing.T) {
-			var log logbook
-			o := options(&gallery{})
-			o.Log = log.logger()
+			var log fixture.Log
+			o := options(&fakeGallery{})
+			o.Log = log.Logger()
 			o.Reserve = func(string) (func(), error) { return nil, ports.ErrOverloaded }
 			o.Audit.Write = func(ports.AuditEntry) error { t.Error("an audit line"); return nil }
 			h := httpapi.New(o).Handler()
@@ -46,13 +47,13 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 				require.Equal(t, "1", got.Header.Get("Retry-After"))
 				require.Empty(t, requireProblem(t, 503, got))
 			}
-			told := strings.Count(log.String(), "too much to do")
+			told := strings.Count(log.String(), "overloaded: rejecting")
 			require.Positive(t, told)
 			require.LessOrEqual(t, told, 1+int(time.Since(began)/time.Second), "once a second")
 			require.Equal(t, 10, strings.Count(log.String(), "status=503"))
 		})
 	}
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Reserve = func(string) (func(), error) { return nil, ports.ErrOverloaded }
 	h := httpapi.New(o).Handler()
 	require.Equal(t, 200, do(h, request("DELETE", "/users/u1", "")).StatusCode, "what has no picture is served")
@@ -63,7 +64,7 @@ func TestPicturesAreRefusedBeforeTheyAreRead(t *testing.T) {
 // passes however large.
 func TestBodiesInProgressAreLimitedInBytes(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
-	o := options(&gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error {
+	o := options(&fakeGallery{enrol: func(context.Context, ports.Client, string, string, []byte) error {
 		begun <- struct{}{}
 		<-release
 		return nil
@@ -93,9 +94,9 @@ func TestBodiesInProgressAreLimitedInBytes(t *testing.T) {
 func TestReservationsAreReleased(t *testing.T) {
 	held, seen := 0, 0
 	for name, g := range map[string]httpapi.Gallery{
-		"done":    &gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { seen = held; return nil }},
+		"done":    &fakeGallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { seen = held; return nil }},
 		"refused": failing(ports.ErrInvalid),
-		"panic":   &gallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { panic("bug") }},
+		"panic":   &fakeGallery{enrol: func(context.Context, ports.Client, string, string, []byte) error { panic("bug") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(g)
@@ -112,7 +113,7 @@ func TestReservationsAreReleased(t *testing.T) {
 func TestOverloadIsToldWhileThePictureIsSent(t *testing.T) {
 	var full atomic.Bool
 	full.Store(true)
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Reserve = func(string) (func(), error) {
 		if full.Load() {
 			return nil, ports.ErrOverloaded

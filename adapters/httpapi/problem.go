@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -15,13 +16,17 @@ const (
 	mediaProblem = "application/problem+json"
 )
 
-// problem is the reference's error body, its members in the reference's order.
+// problem is the reference's error body, its members in the reference's order. Codes are
+// in application/problem+json alone.
 type problem struct {
 	Status int      `json:"status"`
 	Title  string   `json:"title"`
 	Detail string   `json:"detail"`
 	Type   string   `json:"type"`
 	Errors []string `json:"errors,omitempty"`
+	Codes  []string `json:"codes,omitempty"`
+	// Explanation is in the answer to a search that asked for it and found nobody.
+	Explanation *explanation `json:"explanation,omitempty"`
 }
 
 func newProblem(status int, reasons []string) problem {
@@ -38,23 +43,28 @@ func newProblem(status int, reasons []string) problem {
 
 // writeProblem answers with a problem object in the media type that the request
 // prefers.
-func writeProblem(w http.ResponseWriter, r *http.Request, v verdict, err error) {
-	media := mediaJSON
+func writeProblem(w http.ResponseWriter, r *http.Request, m errorMapping, err error) {
+	reasons, codes := m.reasons(err)
+	media, p := mediaJSON, newProblem(m.status, reasons)
 	if prefersProblem(r.Header.Values("Accept")) {
-		media = mediaProblem
+		media, p.Codes = mediaProblem, codes
 	}
-	if wait := v.wait(err); wait != "" {
+	var nobody *noMatch
+	if errors.As(err, &nobody) {
+		p.Explanation = nobody.explanation
+	}
+	if wait := m.wait(err); wait != "" {
 		w.Header().Set("Retry-After", wait)
 	}
-	if v.status == http.StatusUnauthorized {
+	if m.status == http.StatusUnauthorized {
 		// RFC 9110, section 11.6.1, asks for a challenge with every 401.
 		w.Header().Set("WWW-Authenticate", `ApiKey realm="imago"`)
 	}
-	writeJSON(w, v.status, media, newProblem(v.status, v.reasons(err)))
+	writeJSON(w, m.status, media, p)
 }
 
 // writeJSON answers with a JSON body. The values that are given to it can
-// always be encoded, and a client that is gone cannot be told anything.
+// always be encoded, and a client that is gone needs no answer.
 func writeJSON(w http.ResponseWriter, status int, media string, value any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
@@ -77,26 +87,15 @@ func prefersProblem(accept []string) bool {
 		if media == mediaProblem {
 			named = q
 		}
-		if rank := jsonRank(media); rank > plainRank {
+		if rank := jsonRanks[media]; rank > plainRank {
 			plain, plainRank = q, rank
 		}
 	}
 	return named > 0 && named >= plain
 }
 
-// jsonRank says how precisely a media range names application/json: 0 for not
-// at all.
-func jsonRank(media string) int {
-	switch media {
-	case mediaJSON:
-		return 3
-	case "application/*":
-		return 2
-	case "*/*":
-		return 1
-	}
-	return 0
-}
+// jsonRanks says how precisely a media range names application/json.
+var jsonRanks = map[string]int{mediaJSON: 3, "application/*": 2, "*/*": 1}
 
 // mediaRange splits an element of Accept into its media range and quality. One
 // that cannot be understood has an empty range.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,9 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/config"
+	"imago/core/extraction"
+	"imago/core/gallery"
+	"imago/core/naming"
 	"imago/ports"
 )
 
@@ -36,11 +40,11 @@ func FuzzRequest(f *testing.F) {
 	o := options(g.gallery())
 	o.Lists = []config.Collection{{Name: "blacklist"}}
 	o.Server.Limits.ImageBytes = 4 << 10
-	o.Detect = func(_ context.Context, picture []byte) (ports.Detection, error) {
+	o.Detect = func(_ context.Context, picture []byte) (extraction.Detection, error) {
 		g.note("detect", "", picture)
 		return exampleDetection, nil
 	}
-	o.Auth = keys{theKey: {Name: "gateway"}, theSearchKey: {Name: "door", Operations: []ports.Operation{ports.OpSearch}}}
+	o.Keys = keys{theKey: {Name: "gateway"}, theSearchKey: {Name: "door", Operations: []ports.Operation{ports.OpSearch}}}
 	h := httpapi.New(o).Handler()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
@@ -109,7 +113,7 @@ type fuzzCall struct {
 // changes reports whether an operation needs a picture.
 func (c fuzzCall) changes() bool {
 	switch c.operation {
-	case "unenrol", "user", "users", "assess":
+	case "unenrol", "removeFace", "user", "users", "assess":
 		return false
 	}
 	return true
@@ -117,7 +121,7 @@ func (c fuzzCall) changes() bool {
 
 // methodsOf are the methods that lead to each operation.
 var methodsOf = map[string][]string{
-	"enrol": {"POST"}, "search": {"POST"}, "addFace": {"POST"}, "detect": {"POST"}, "replace": {"PUT"}, "unenrol": {"DELETE"},
+	"enrol": {"POST"}, "search": {"POST"}, "addFace": {"POST"}, "detect": {"POST"}, "replace": {"PUT"}, "unenrol": {"DELETE"}, "removeFace": {"DELETE"},
 	"user": {"GET", "HEAD"}, "users": {"GET", "HEAD"}, "assess": {"GET", "HEAD"},
 }
 
@@ -128,36 +132,40 @@ func (g *calledGallery) note(operation, userID string, picture []byte) {
 	g.calls = append(g.calls, fuzzCall{operation, userID, bytes.Clone(picture)})
 }
 
-func (g *calledGallery) gallery() *gallery {
+func (g *calledGallery) gallery() *fakeGallery {
 	change := func(operation string) func(context.Context, ports.Client, string, string, []byte) error {
 		return func(_ context.Context, _ ports.Client, collection, userID string, picture []byte) error {
 			g.note(operation, userID, picture)
-			return ports.ValidateUser(collection, userID)
+			return invalid(errors.Join(naming.CheckCollection(collection), naming.CheckID(userID)))
 		}
 	}
-	return &gallery{
+	return &fakeGallery{
 		enrol: change("enrol"), replace: change("replace"), addFace: change("addFace"),
-		search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+		search: func(_ context.Context, _ ports.Client, p gallery.Probe) ([]gallery.Match, error) {
 			g.note("search", "", p.Picture)
-			return []ports.Candidate{{UserID: "u1", Similarity: 99.5}}, ports.ValidateCollection(p.Collection)
+			return []gallery.Match{{UserID: "u1", Similarity: 99.5}}, invalid(naming.CheckCollection(p.Collection))
 		},
 		unenrol: func(_ context.Context, _ ports.Client, _, userID string) error {
 			g.note("unenrol", userID, nil)
 			return nil
 		},
-		user: func(_ context.Context, _ ports.Client, _, userID string) (ports.User, error) {
+		removeFace: func(_ context.Context, _ ports.Client, _, userID, _ string) error {
+			g.note("removeFace", userID, nil)
+			return nil
+		},
+		user: func(_ context.Context, _ ports.Client, _, userID string) (gallery.User, error) {
 			g.note("user", userID, nil)
-			return ports.User{UserID: userID}, nil
+			return gallery.User{UserID: userID}, nil
 		},
-		users: func(_ context.Context, _ ports.Client, _, from string, _ int) (ports.Page, error) {
+		users: func(_ context.Context, _ ports.Client, _, from string, _ int) (gallery.Page, error) {
 			g.note("users", "", nil)
-			return ports.Page{Next: from}, nil
+			return gallery.Page{Next: from}, nil
 		},
-		assess: func(_ context.Context, collection string, threshold float64, _ time.Duration) (ports.Assessment, error) {
+		assess: func(_ context.Context, collection string, threshold float64, _ time.Duration) (gallery.Assessment, error) {
 			if len(g.calls) == 0 { // a search looks its threshold up, too
 				g.note("assess", "", nil)
 			}
-			return ports.Assessment{Collection: collection, Threshold: threshold}, nil
+			return gallery.Assessment{Collection: collection, Threshold: threshold}, nil
 		},
 	}
 }
@@ -169,6 +177,9 @@ func requireUser(t *testing.T, c fuzzCall, path string) {
 	require.NoError(t, err)
 	if c.userID != "" && c.operation != "addFace" {
 		whole := strings.Split(path, "/")
+		if c.operation == "removeFace" {
+			whole = whole[:len(whole)-2]
+		}
 		last, err = url.PathUnescape(whole[len(whole)-1])
 		require.NoError(t, err)
 	}
@@ -203,9 +214,9 @@ func requireAnswer(t *testing.T, answer *http.Response) {
 	require.NotEmpty(t, p.Detail)
 }
 
-// FuzzRoster: a page of users answers the limit and the cursor of the request or
+// FuzzUsers: a page of users answers the limit and the cursor of the request or
 // refuses them, and a cursor leads back to the user that it was made of.
-func FuzzRoster(f *testing.F) {
+func FuzzUsers(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"u1", "7", "dTE"}, {`u"2`, "", ""}, {"日本", "-1", "%25"}, {"\xff", "1e2", "dTE="}, {"a/b?c=d&e", "0x10", "_-_-"}, {" ", "٣", "+/+/"}, {"", "99999999999999999999", "\r\n"},
 	} {
@@ -213,9 +224,9 @@ func FuzzRoster(f *testing.F) {
 	}
 	var next, from string
 	var limit int
-	h := handler(&gallery{users: func(_ context.Context, _ ports.Client, _, f string, l int) (ports.Page, error) {
+	h := handler(&fakeGallery{users: func(_ context.Context, _ ports.Client, _, f string, l int) (gallery.Page, error) {
 		from, limit = f, l
-		return ports.Page{Users: []ports.User{{UserID: "u"}}, Next: next}, nil
+		return gallery.Page{Users: []gallery.User{{UserID: "u"}}, Next: next}, nil
 	}})
 	ask := func(t *testing.T, query url.Values) (status int, cursor string) {
 		r := do(h, request("GET", "/users?"+query.Encode(), ""))
@@ -225,7 +236,7 @@ func FuzzRoster(f *testing.F) {
 		return r.StatusCode, page.Cursor
 	}
 	f.Fuzz(func(t *testing.T, id, number, cursor string) {
-		if ports.ValidateUser("users", id) != nil {
+		if naming.CheckID(id) != nil {
 			id = "" // no store has such a user
 		}
 		next = id
@@ -239,8 +250,8 @@ func FuzzRoster(f *testing.F) {
 		status, _ = ask(t, url.Values{"cursor": {cursor}, "limit": {number}})
 		n, badLimit := strconv.Atoi(number)
 		start, err := base64.RawURLEncoding.DecodeString(cursor)
-		sound := err == nil && base64.RawURLEncoding.EncodeToString(start) == cursor && (cursor == "" || ports.ValidateUser("users", string(start)) == nil)
-		require.Equal(t, badLimit == nil && sound, status == 200, "limit %q, cursor %q", number, cursor)
+		sound := err == nil && base64.RawURLEncoding.EncodeToString(start) == cursor && (cursor == "" || naming.CheckID(string(start)) == nil)
+		require.Equal(t, badLimit == nil && n >= 1 && n <= 100 && sound, status == 200, "limit %q, cursor %q", number, cursor)
 		if status == 200 {
 			require.Equal(t, n, limit)
 			require.Equal(t, string(start), from)
@@ -254,4 +265,12 @@ func peek(t *testing.T, r *http.Response) []byte {
 	require.NoError(t, err)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return body
+}
+
+// invalid is an ErrInvalid for an error.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ports.ErrInvalid, err)
 }

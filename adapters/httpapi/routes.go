@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"imago/adapters/httpapi/body"
 	"imago/ports"
 )
 
@@ -23,50 +24,95 @@ type route struct {
 // apiRoutes are the paths of the reference and, in its style, those that show
 // users, change their faces and look at pictures. They need a key, but for the
 // description and the console.
-func (s *Server) apiRoutes() []route {
-	enrol, search, unenrol := s.api(ports.OpEnrol, s.reserved(s.enrol)), s.api(ports.OpSearch, s.reserved(s.search)), s.api(ports.OpUnenrol, s.unenrol)
-	replace, addFace := s.api(ports.OpEnrol, s.reserved(s.replace)), s.api(ports.OpEnrol, s.reserved(s.addFace))
+func apiRoutes(o Options, a *access) []route {
+	p, u, timeout := newPictures(o, a.collections), users{o.Gallery, a.collections}, o.Server.Timeouts.Request
+	s := search{gallery: o.Gallery, maxFalseMatch: o.Search.MaxFalseMatch, searched: o.Searched, best: o.Best}
+
+	enrol := a.onCollection("enrol", ports.OpEnrol, p.receive(body.EnrolFields, u.change(o.Gallery.Enrol)))
+	replace := a.onCollection("replace", ports.OpEnrol, p.receive(body.EnrolFields, u.change(o.Gallery.Replace)))
+	addFace := a.onCollection("add_face", ports.OpEnrol, p.receive(body.EnrolFields, u.change(o.Gallery.AddFace)))
+	unenrol := a.onCollection("unenrol", ports.OpUnenrol, within(timeout, u.unenrol))
+	removeFace := a.onCollection("remove_face", ports.OpUnenrol, within(timeout, u.unenrol))
+	show := a.onCollection("read", ports.OpRead, within(timeout, u.show))
+	list := a.onCollection("list", ports.OpRead, within(timeout, u.list))
+	find := a.onCollection("search", ports.OpSearch, p.receive(body.SearchFields, s.search))
+	findAll := a.withKey("search_faces", ports.OpSearch, mayDetect, p.receive(body.FacesFields, s.searchFaces))
+	compare := a.onCollection("verify", ports.OpSearch, p.receive(body.VerifyFields, verify{o.Gallery, o.Verified}.serve))
+	calibration := a.onCollection("calibration", ports.OpSearch, within(timeout, s.calibration))
+	detect := a.withKey("detect", ports.OpSearch, mayDetect, p.receive(body.PictureFields, o.Detect.serve))
+	collections := a.withKey("collections", ports.OpRead, func(ports.Client) bool { return true }, a.collections.show)
 	return []route{
 		{http.MethodPost, "/users/{userId}", enrol},
 		{http.MethodPost, "/users/{list}/{userId}", enrol},
-		{http.MethodPost, "/users/search", search},
-		{http.MethodPost, "/users/{list}/search", search},
+		{http.MethodPost, "/users/search", find},
+		{http.MethodPost, "/users/{list}/search", find},
+		{http.MethodPost, "/users/{userId}/verify", compare},
+		{http.MethodPost, "/users/{list}/{userId}/verify", compare},
 		{http.MethodDelete, "/users/{userId}", unenrol},
 		{http.MethodDelete, "/users/{list}/{userId}", unenrol},
-		{http.MethodGet, "/users", s.api(ports.OpRead, s.users)},
-		{http.MethodGet, "/users/{userId}", s.userOrList()},
-		{http.MethodGet, "/users/{list}/{userId}", s.api(ports.OpRead, s.user)},
+		{http.MethodGet, "/users", list},
+		{http.MethodGet, "/users/{userId}", a.userOrList(show, list)},
+		{http.MethodGet, "/users/{list}/{userId}", show},
 		{http.MethodPut, "/users/{userId}", replace},
 		{http.MethodPut, "/users/{list}/{userId}", replace},
 		{http.MethodPost, "/users/{userId}/faces", addFace},
 		{http.MethodPost, "/users/{list}/{userId}/faces", addFace},
-		{http.MethodPost, patternDetect, s.audited(ports.OpSearch, s.admit(ports.OpSearch, s.reserved(s.detectFaces), mayDetect))},
-		{http.MethodGet, patternCollections, s.audited(ports.OpRead, s.admit(ports.OpRead, s.collections, anyKey))},
-		{http.MethodGet, patternCalibration, s.audited(ports.OpSearch, s.admit(ports.OpSearch, s.assessThreshold, s.ofList))},
-		{http.MethodGet, patternCalibration + "/{list}", s.audited(ports.OpSearch, s.admit(ports.OpSearch, s.assessThreshold, s.ofList))},
-		{http.MethodGet, "/openapi.yaml", serveOpenAPI},
-		{http.MethodGet, "/console", s.serveConsole},
-		{http.MethodGet, "/console/{file}", s.serveConsole},
+		{http.MethodDelete, patternFace, removeFace},
+		{http.MethodDelete, "/users/{list}/{userId}/faces/{faceId}", removeFace},
+		{http.MethodPost, "/faces/detect", detect},
+		{http.MethodPost, "/faces/search", findAll},
+		{http.MethodGet, "/collections", collections},
+		{http.MethodGet, "/calibration", calibration},
+		{http.MethodGet, "/calibration/{list}", calibration},
+		{http.MethodGet, "/openapi.yaml", describeAPI(o.Lists)},
+		{http.MethodGet, "/console", o.Console.serve},
+		{http.MethodGet, "/console/{file}", o.Console.serve},
 	}
 }
 
-// opsRoutes are for those who run imago. They need no key and are not counted
+// userOrList serves GET /users/{userId}: the name of a list, which cannot be a
+// user's ID, stands for the users of that list.
+func (a *access) userOrList(user, list handler) handler {
+	return func(x *exchange, r *http.Request) error {
+		name := r.PathValue("userId")
+		if _, ok := a.collections.list(name); !ok {
+			return user(x, r)
+		}
+		r.SetPathValue("list", name)
+		r.SetPathValue("userId", "")
+		return list(x, r)
+	}
+}
+
+// patternFace is served before all others, because http.ServeMux takes no two patterns of
+// which neither is more specific: /users/a/faces/faces is that of a list's user, too. The word
+// faces is reserved, so that no list has a user of that name.
+const patternFace = "/users/{userId}/faces/{faceId}"
+
+// The paths of operations.
+const (
+	patternHealth  = "/healthz"
+	patternReady   = "/readyz"
+	patternMetrics = "/metrics"
+)
+
+// routes are for those who run imago. They need no key and are not counted
 // against the limit of requests in progress.
-func (s *Server) opsRoutes(metrics handler) []route {
+func (o *operations) routes(metrics handler) []route {
 	return []route{
-		{http.MethodGet, "/healthz", serveHealth},
-		{http.MethodGet, "/readyz", s.serveReady},
-		{http.MethodGet, "/metrics", metrics},
+		{http.MethodGet, patternHealth, o.health},
+		{http.MethodGet, patternReady, o.ready},
+		{http.MethodGet, patternMetrics, metrics},
 	}
 }
 
 // resource is one path: its handlers by method.
 type resource map[string]handler
 
-// newHandler builds the mux for a table of routes. Patterns have no methods in
+// handler builds the mux for a table of routes. Patterns have no methods in
 // the mux, so that a wrong method is answered here, like everything else, with
 // a problem object.
-func (s *Server) newHandler(table []route) http.Handler {
+func (o *observer) handler(table []route) http.Handler {
 	resources := make(map[string]resource)
 	for _, row := range table {
 		if resources[row.pattern] == nil {
@@ -74,37 +120,35 @@ func (s *Server) newHandler(table []route) http.Handler {
 		}
 		resources[row.pattern][row.method] = row.serve
 	}
-	mux := http.NewServeMux()
+	faces, mux := http.NewServeMux(), http.NewServeMux()
 	for pattern, res := range resources {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		to := mux
+		if pattern == patternFace {
+			to = faces
+		}
+		to.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			x := w.(*exchange)
 			x.route = pattern
-			s.serve(x, r, res.dispatch)
+			o.serve(x, r, res.dispatch)
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w.(*exchange), r, notFound)
+		o.serve(w.(*exchange), r, notFound)
 	})
-	return s.observe(func(x *exchange, r *http.Request) {
-		if !clean(r) {
-			s.serve(x, r, notFound)
+	faces.Handle("/", mux)
+	return o.observe(func(x *exchange, r *http.Request) {
+		if !isClean(r) {
+			o.serve(x, r, notFound)
 			return
 		}
-		mux.ServeHTTP(x, r)
+		faces.ServeHTTP(x, r)
 	})
 }
 
-// serve is where every handler's error becomes an answer.
-func (s *Server) serve(x *exchange, r *http.Request, h handler) {
-	if err := h(x, r); err != nil {
-		s.fail(x, r, err)
-	}
-}
-
-// clean reports whether the mux takes the path as it is. It would answer a path
+// isClean reports whether the mux takes the path as it is. It would answer a path
 // with empty, "." or ".." segments with a redirect, and a client would repeat a
 // DELETE somewhere else. Segments that are percent-encoded are data and clean.
-func clean(r *http.Request) bool {
+func isClean(r *http.Request) bool {
 	p := r.URL.EscapedPath()
 	if r.RequestURI == "*" || !strings.HasPrefix(p, "/") {
 		return false

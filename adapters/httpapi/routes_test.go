@@ -14,7 +14,7 @@ import (
 const noSuchPath = "there is no such path: check its spelling and its slashes; the paths that there are stand in /openapi.yaml"
 
 func TestUnknownPaths(t *testing.T) {
-	h := handler(&gallery{})
+	h := handler(&fakeGallery{})
 	for _, path := range []string{
 		"/", "/users/", "/users/u1/", "/users//u1", "//users/u1", "/users/./u1", "/users/../users/u1",
 		"/users/a/b/c", "/users/blacklist/search/", "/users/blacklist/", "/faces", "/faces/search/", "/calibration/", "/calibration/blacklist/x", "/console/", "/collections/",
@@ -30,7 +30,7 @@ func TestUnknownPaths(t *testing.T) {
 
 // Request targets that are no paths are answered like unknown ones.
 func TestUnusualTargets(t *testing.T) {
-	_, url := start(t, options(&gallery{}))
+	_, url := start(t, options(&fakeGallery{}))
 	for _, line := range []string{"OPTIONS *", "CONNECT example.com:443", "GET http://example.com"} {
 		conn, err := net.Dial("tcp", url[len("http://"):])
 		require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestUnusualTargets(t *testing.T) {
 }
 
 func TestWrongMethods(t *testing.T) {
-	h := handler(&gallery{})
+	h := handler(&fakeGallery{})
 	for _, tt := range []struct{ method, path, allow string }{
 		{"POST", "/users", "GET, HEAD"},
 		{"PATCH", "/users/blacklist/u1", "DELETE, GET, HEAD, POST, PUT"},
@@ -63,7 +63,7 @@ func TestWrongMethods(t *testing.T) {
 }
 
 func TestHead(t *testing.T) {
-	_, url := start(t, options(&gallery{}))
+	_, url := start(t, options(&fakeGallery{}))
 	for _, path := range []string{"/healthz", "/readyz", "/openapi.yaml"} {
 		r, err := http.Head(url + path)
 		require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestNoRedirectsOverTheNetwork(t *testing.T) {
-	_, url := start(t, options(&gallery{}))
+	_, url := start(t, options(&fakeGallery{}))
 	client := &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -96,7 +96,7 @@ func TestNoRedirectsOverTheNetwork(t *testing.T) {
 }
 
 func TestOpsRoutesOnTheirOwnListener(t *testing.T) {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.OpsListen = "127.0.0.1:0"
 	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
 	s, api := start(t, o)
@@ -114,12 +114,12 @@ func TestOpsRoutesOnTheirOwnListener(t *testing.T) {
 }
 
 func TestUnknownPartsOfTheConsole(t *testing.T) {
-	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&gallery{}), request("GET", "/console/nothing", ""))))
+	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&fakeGallery{}), request("GET", "/console/nothing", ""))))
 }
 
 func TestMetrics(t *testing.T) {
-	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&gallery{}), request("GET", "/metrics", ""))))
-	o := options(&gallery{})
+	require.Equal(t, []string{noSuchPath}, requireProblem(t, 404, do(handler(&fakeGallery{}), request("GET", "/metrics", ""))))
+	o := options(&fakeGallery{})
 	o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
 	require.Equal(t, "metrics", text(t, do(httpapi.New(o).Handler(), request("GET", "/metrics", ""))))
 }

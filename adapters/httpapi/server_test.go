@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +26,7 @@ const readyWithin, readyEvery = 30 * time.Second, time.Millisecond
 
 func TestRequestsInProgressAreLimited(t *testing.T) {
 	begun, release := make(chan struct{}, 2), make(chan struct{})
-	o := options(&gallery{unenrol: func(context.Context, ports.Client, string, string) error {
+	o := options(&fakeGallery{unenrol: func(context.Context, ports.Client, string, string) error {
 		begun <- struct{}{}
 		<-release
 		return nil
@@ -52,7 +51,7 @@ func TestRequestsInProgressAreLimited(t *testing.T) {
 
 func TestConcurrentRequests(t *testing.T) {
 	var enrolled atomic.Int64
-	o := options(&gallery{enrol: func(_ context.Context, _ ports.Client, _, userID string, p []byte) error {
+	o := options(&fakeGallery{enrol: func(_ context.Context, _ ports.Client, _, userID string, p []byte) error {
 		if string(p) != "picture of "+userID {
 			return errors.New("mixed up")
 		}
@@ -88,7 +87,7 @@ func TestConcurrentRequests(t *testing.T) {
 
 func TestCloseDrains(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
-	o := options(&gallery{unenrol: func(context.Context, ports.Client, string, string) error {
+	o := options(&fakeGallery{unenrol: func(context.Context, ports.Client, string, string) error {
 		close(begun)
 		<-release
 		return nil
@@ -121,7 +120,7 @@ func TestCloseDrains(t *testing.T) {
 func TestCloseCutsOffWhatTakesTooLong(t *testing.T) {
 	begun, ended, release := make(chan struct{}), make(chan error, 1), make(chan struct{})
 	defer close(release)
-	o := options(&gallery{unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error {
+	o := options(&fakeGallery{unenrol: func(ctx context.Context, _ ports.Client, _, _ string) error {
 		close(begun)
 		<-ctx.Done()
 		ended <- ctx.Err()
@@ -146,7 +145,7 @@ func TestStartFailsWhenThePortIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server.OpsListen = taken.Addr().String()
 	s := httpapi.New(o)
 	require.ErrorContains(t, s.Start(t.Context()), taken.Addr().String())
@@ -156,7 +155,7 @@ func TestStartFailsWhenThePortIsTaken(t *testing.T) {
 // A listener that breaks is reported once, so that the process can end.
 func TestBrokenListenerIsReported(t *testing.T) {
 	failed := make(chan error, 2)
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Fail = func(err error) { failed <- err }
 	s, _ := start(t, o)
 	require.NoError(t, s.Listener().Close())
@@ -164,7 +163,7 @@ func TestBrokenListenerIsReported(t *testing.T) {
 }
 
 func unixOptions(path string) httpapi.Options {
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.Server = config.Server{Listen: "unix://" + path, SocketMode: "0660", Timeouts: o.Server.Timeouts, Limits: o.Server.Limits}
 	return o
 }
@@ -184,74 +183,4 @@ func TestUnixSocket(t *testing.T) {
 	require.ErrorContains(t, httpapi.New(unixOptions(path)).Start(t.Context()), "another process is listening")
 	require.NoError(t, s.Close(t.Context()))
 	require.NoFileExists(t, path)
-}
-
-// The mode is exact, whatever the umask takes.
-func TestUnixSocketMode(t *testing.T) {
-	for _, mode := range []string{"0600", "0666", "660"} {
-		path := filepath.Join(t.TempDir(), "imago.sock")
-		o := unixOptions(path)
-		o.Server.SocketMode = mode
-		start(t, o)
-		info, err := os.Stat(path)
-		require.NoError(t, err)
-		want, err := strconv.ParseUint(mode, 8, 32)
-		require.NoError(t, err)
-		require.Equal(t, os.FileMode(want), info.Mode().Perm())
-	}
-}
-
-// A socket that has become somebody else's is not removed at the end.
-func TestReplacedUnixSocketIsKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "imago.sock")
-	s := httpapi.New(unixOptions(path))
-	require.NoError(t, s.Start(t.Context()))
-	require.NoError(t, os.Remove(path))
-	other, err := net.Listen("unix", path)
-	require.NoError(t, err)
-	defer func() { _ = other.Close() }()
-	require.NoError(t, s.Close(t.Context()))
-	require.FileExists(t, path)
-}
-
-// Of many processes that find the remnant of a killed one, one gets the address.
-func TestStaleUnixSocketHasOneHeir(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "imago.sock")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	stale.SetUnlinkOnClose(false)
-	require.NoError(t, stale.Close())
-	heirs := make(chan *httpapi.Server, 16)
-	var wait sync.WaitGroup
-	for range cap(heirs) {
-		wait.Go(func() {
-			if s := httpapi.New(unixOptions(path)); s.Start(context.Background()) == nil {
-				heirs <- s
-			}
-		})
-	}
-	wait.Wait()
-	require.Len(t, heirs, 1)
-	s := <-heirs
-	conn := connect(t, s.Addr())
-	send(t, conn, "GET /healthz HTTP/1.1\nHost: x\nConnection: close\n\n")
-	require.Equal(t, 200, answer(t, conn).StatusCode)
-	require.NoError(t, s.Close(t.Context()))
-}
-
-func TestStaleUnixSocketIsReplaced(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "imago.sock")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	require.NoError(t, err)
-	stale.SetUnlinkOnClose(false)
-	require.NoError(t, stale.Close())
-	require.FileExists(t, path)
-	start(t, unixOptions(path))
-}
-
-func TestFileInPlaceOfTheSocketIsKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "precious")
-	require.NoError(t, os.WriteFile(path, []byte("data"), 0o600))
-	require.ErrorContains(t, httpapi.New(unixOptions(path)).Start(t.Context()), "not a socket")
-	require.FileExists(t, path)
 }

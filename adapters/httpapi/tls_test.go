@@ -23,7 +23,7 @@ func secured(t *testing.T) (httpapi.Options, *http.Client) {
 	roots.AddCert(model.Certificate())
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	o := options(&gallery{})
+	o := options(&fakeGallery{})
 	o.TLS = &tls.Config{Certificates: model.TLS.Certificates, MinVersion: tls.VersionTLS12}
 	o.Server.OpsListen = "127.0.0.1:0"
 	return o, &http.Client{Transport: transport}

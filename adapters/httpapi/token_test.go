@@ -12,7 +12,9 @@ import (
 
 	"imago/adapters/httpapi"
 	"imago/config"
+	"imago/core/gallery"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // aToken has the form of a token; what is in it is the business of the opener.
@@ -44,7 +46,7 @@ func TestTokensAreOpenedForAPurpose(t *testing.T) {
 		"POST /users/open/search": {Operation: "search", Collection: "open"}, "POST /faces/detect": {Operation: "search"},
 	} {
 		var asked purposes
-		o := withTokens(&gallery{}, nil)
+		o := withTokens(&fakeGallery{}, nil)
 		o.Tokens.Opener = &asked
 		method, path, _ := strings.Cut(call, " ")
 		do(httpapi.New(o).Handler(), request(method, path, faceOf(aToken)))
@@ -80,10 +82,10 @@ func TestTokensAreOpenedEverywhere(t *testing.T) {
 		got = append(got, collection+"/"+userID)
 		return nil
 	}
-	g := &gallery{enrol: take, replace: take, addFace: take, search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
+	g := &fakeGallery{enrol: take, replace: take, addFace: take, search: func(_ context.Context, _ ports.Client, p gallery.Probe) ([]gallery.Match, error) {
 		got = append(got, "search "+p.Collection)
 		require.Equal(t, picture, p.Picture)
-		return []ports.Candidate{{UserID: "u", Similarity: 99}}, nil
+		return []gallery.Match{{UserID: "u", Similarity: 99}}, nil
 	}}
 	h := httpapi.New(withTokens(g, opens(t))).Handler()
 	for _, call := range []string{
@@ -103,7 +105,7 @@ func TestTokensAreOpenedEverywhere(t *testing.T) {
 
 func TestPlainPicturesAreRefusedWhereTokensAreRequired(t *testing.T) {
 	for _, inInventory := range []bool{false, true} {
-		o := withTokens(&gallery{}, opens(t))
+		o := withTokens(&fakeGallery{}, opens(t))
 		o.Tokens.RequiredInInventory = inInventory
 		h := httpapi.New(o).Handler()
 		for call, refused := range map[string]bool{
@@ -126,9 +128,9 @@ func TestPlainPicturesAreRefusedWhereTokensAreRequired(t *testing.T) {
 // the reason, and nobody sees the token.
 func TestRefusedTokensAreToldApartInTheLogOnly(t *testing.T) {
 	answer := func(open openFunc, token string) (string, string) {
-		var log logbook
+		var log fixture.Log
 		o := withTokens(failing(errors.New("a refused token reached the gallery")), open)
-		o.Log = log.logger()
+		o.Log = log.Logger()
 		r := request("POST", "/users/sealed/u", faceOf(token))
 		r.Header.Set("X-Request-Id", "the-request")
 		res := do(httpapi.New(o).Handler(), r)
@@ -159,7 +161,7 @@ func TestRefusedTokensAreToldApartInTheLogOnly(t *testing.T) {
 
 // The time of the work on a request bounds the opening of its token.
 func TestTokensAreOpenedInTime(t *testing.T) {
-	o := withTokens(&gallery{}, func(ctx context.Context, _ []byte) ([]byte, error) {
+	o := withTokens(&fakeGallery{}, func(ctx context.Context, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
@@ -168,7 +170,7 @@ func TestTokensAreOpenedInTime(t *testing.T) {
 }
 
 func TestOnlyFiveWholePartsAreAToken(t *testing.T) {
-	h := httpapi.New(withTokens(&gallery{}, func(context.Context, []byte) ([]byte, error) {
+	h := httpapi.New(withTokens(&fakeGallery{}, func(context.Context, []byte) ([]byte, error) {
 		panic("no token was sent")
 	})).Handler()
 	for _, text := range []string{
@@ -190,7 +192,7 @@ func sized(n int) string {
 func TestLargestToken(t *testing.T) {
 	for _, limit := range []int{1024, 5 << 20} {
 		opened := 0
-		o := withTokens(&gallery{}, func(context.Context, []byte) ([]byte, error) {
+		o := withTokens(&fakeGallery{}, func(context.Context, []byte) ([]byte, error) {
 			opened++
 			return make([]byte, limit), nil
 		})

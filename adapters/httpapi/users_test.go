@@ -2,230 +2,171 @@ package httpapi_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"encoding/base64"
 	"net/http"
-	"net/url"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"imago/adapters/httpapi"
+	"imago/config"
+	"imago/core/gallery"
 	"imago/ports"
 )
 
-func TestEnrol(t *testing.T) {
-	for _, tt := range []struct{ path, collection, userID string }{
-		{"/users/u1", "users", "u1"},
-		{"/users/f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", "users", "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e"},
-		{"/users/blacklist/u1", "blacklist", "u1"},
-		{"/users/blacklist", "users", "blacklist"}, // the core refuses reserved words
-		{"/users/faces", "users", "faces"},
-		{"/users/a%2Fb", "users", "a/b"},
-		{"/users/%2E%2E", "users", ".."},
-		{"/users/%2e", "users", "."},
-		{"/users/%2F%2F", "users", "//"},
-		{"/users/..%2F..%2Fetc", "users", "../../etc"},
-		{"/users/%25", "users", "%"},
-		{"/users/a%22b%5Cc", "users", `a"b\c`},
-		{"/users/%E6%97%A5%E6%9C%AC", "users", "日本"},
-		{"/users/%ff", "users", "\xff"},
-		{"/users/a+b%20c", "users", "a+b c"},
-		{"/users/a;b=c", "users", "a;b=c"},
-		{"/users/whitelist/%73earch", "", ""}, // the mux decodes before it matches: a search
+// Each operation that takes a picture reaches its method with what the request
+// says.
+func TestPictureOperations(t *testing.T) {
+	for _, tt := range []struct{ method, path, operation, collection, userID string }{
+		{"POST", "/users/u1", "enrol", "users", "u1"},
+		{"PUT", "/users/u1", "replace", "users", "u1"},
+		{"PUT", "/users/blacklist/u1", "replace", "blacklist", "u1"},
+		{"POST", "/users/u1/faces", "addFace", "users", "u1"},
+		{"POST", "/users/a%2Fb/faces", "addFace", "users", "a/b"},
+		{"POST", "/users/blacklist/u1/faces", "addFace", "blacklist", "u1"},
 	} {
-		t.Run(tt.path, func(t *testing.T) {
-			called := false
-			g := &gallery{enrol: func(_ context.Context, c ports.Client, collection, userID string, p []byte) error {
-				called = true
-				require.Equal(t, "gateway", c.Name)
-				require.Equal(t, tt.collection, collection)
-				require.Equal(t, tt.userID, userID)
-				require.Equal(t, picture, p)
-				return nil
-			}}
-			r := do(handler(g), request("POST", tt.path, face()))
-			require.Equal(t, http.StatusOK, r.StatusCode)
-			if tt.collection == "" {
-				require.False(t, called)
-				return
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			var called []string
+			note := func(operation string) func(context.Context, ports.Client, string, string, []byte) error {
+				return func(_ context.Context, c ports.Client, collection, userID string, picture []byte) error {
+					require.Equal(t, "gateway", c.Name)
+					require.NotEmpty(t, picture)
+					called = append(called, operation, collection, userID)
+					return nil
+				}
 			}
-			require.True(t, called)
-			require.Empty(t, text(t, r))
-			require.Equal(t, "0", r.Header.Get("Content-Length"))
-		})
-	}
-}
-
-func TestSearch(t *testing.T) {
-	for _, tt := range []struct {
-		path, body string
-		want       ports.Probe
-	}{
-		{"/users/search", face(), ports.Probe{Collection: "users", Threshold: 80, Limit: 10}},
-		{"/users/blacklist/search", face(), ports.Probe{Collection: "blacklist", Threshold: 80, Limit: 10}},
-		{
-			"/users/search", `{"face":"` + encoded() + `","threshold":75.5,"limit":3,"tracking":{"a":[1,{}]}}`,
-			ports.Probe{Collection: "users", Threshold: 75.5, Limit: 3},
-		},
-		{ // the reference's sample, with its trailing comma
-			"/users/search", "{\n\"face\": \"" + encoded() + "\",\n\"threshold\": 75.5,\n}",
-			ports.Probe{Collection: "users", Threshold: 75.5, Limit: 10},
-		},
-		{
-			"/users/search", `{"threshold":0,"limit":1e1,"face":"` + encoded() + `"}`,
-			ports.Probe{Collection: "users", Threshold: 0, Limit: 10},
-		},
-	} {
-		t.Run(tt.body, func(t *testing.T) {
-			tt.want.Picture = picture
-			g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
-				require.Equal(t, tt.want, p)
-				return []ports.Candidate{{UserID: "f7eab18f-e5d3-4dac-9d4d-cfb969ef848e", Similarity: 99.99953}, {Similarity: 90}}, nil
-			}}
-			r := do(handler(g), request("POST", tt.path, tt.body))
+			g := &fakeGallery{enrol: note("enrol"), replace: note("replace"), addFace: note("addFace")}
+			r := do(handler(g), request(tt.method, tt.path, face()))
 			require.Equal(t, http.StatusOK, r.StatusCode)
-			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
-			require.Equal(t,
-				`{"matches":[{"userId":"f7eab18f-e5d3-4dac-9d4d-cfb969ef848e","similarity":99.99953},{"similarity":90}]}`, text(t, r))
+			require.Empty(t, text(t, r))
+			require.Equal(t, []string{tt.operation, tt.collection, tt.userID}, called)
 		})
 	}
 }
 
-// A number beyond every float goes to the core as infinite and one beyond every
-// int as very large, so that one place decides about ranges.
-func TestSearchLeavesRangesToTheCore(t *testing.T) {
-	g := &gallery{search: func(_ context.Context, _ ports.Client, p ports.Probe) ([]ports.Candidate, error) {
-		require.Greater(t, p.Threshold, 1e308)
-		require.Less(t, p.Limit, -1000)
-		return nil, ports.Refuse(ports.ErrInvalid, "threshold must be a number from 0 to 100")
+func TestUser(t *testing.T) {
+	when := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	g := &fakeGallery{user: func(_ context.Context, _ ports.Client, collection, userID string) (gallery.User, error) {
+		return gallery.User{UserID: collection + ":" + userID, Faces: []gallery.UserFace{{FaceID: "f1", EnrolledAt: when}}}, nil
 	}}
-	body := `{"face":"` + encoded() + `","threshold":1e999,"limit":-1e300}`
-	require.Equal(t, []string{"threshold must be a number from 0 to 100"},
-		requireProblem(t, http.StatusBadRequest, do(handler(g), request("POST", "/users/search", body))))
-}
-
-func TestUnenrol(t *testing.T) {
-	for _, tt := range []struct{ path, collection, userID string }{
-		{"/users/u1", "users", "u1"},
-		{"/users/whitelist/a%2Fb", "whitelist", "a/b"},
-	} {
-		var got []string
-		g := &gallery{unenrol: func(_ context.Context, _ ports.Client, collection, userID string) error {
-			got = append(got, collection, userID)
-			return nil
-		}}
-		r := do(handler(g), request("DELETE", tt.path, ""))
+	for path, id := range map[string]string{"/users/u1": "users:u1", "/users/whitelist/u1": "whitelist:u1"} {
+		r := do(handler(g), request("GET", path, ""))
 		require.Equal(t, http.StatusOK, r.StatusCode)
-		require.Empty(t, text(t, r))
-		require.Equal(t, []string{tt.collection, tt.userID}, got)
+		require.Equal(t, `{"userId":"`+id+`","faces":[{"faceId":"f1","enrolledAt":"2026-01-02T03:04:05.000006Z"}]}`, text(t, r))
 	}
+	require.NotEmpty(t, requireProblem(t, 400, do(handler(g), request("GET", "/users/u1?verbose=1", ""))))
 }
 
-// The reference's sample answers, byte for byte but for the white space between
-// tokens.
-func TestReferenceAnswers(t *testing.T) {
-	const (
-		duplicate = `{"status":400,"title":"Bad Request","detail":"Invalid request.",` +
-			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/400",` +
-			`"errors":["provided userId already exists"]}`
-		noFace = `{"status":400,"title":"Bad Request","detail":"Invalid request.",` +
-			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/400",` +
-			`"errors":["no face detected in the provided image"]}`
-		notFound = `{"status":404,"title":"Not Found","detail":"Server cannot find the requested resource.",` +
-			`"type":"https://developer.mozilla.org/en-US/docs/Web/HTTP/Status/404"}`
-	)
-	noFaceError := ports.Refuse(ports.ErrInvalid, "no face detected in the provided image")
-	for _, tt := range []struct {
-		name, method, path, body string
-		err                      error
-		status                   int
-		want                     string
-	}{
-		{"duplicate", "POST", "/users/u1", face(), ports.ErrExists, 400, duplicate},
-		{"no face at enrolment", "POST", "/users/u1", face(), noFaceError, 400, noFace},
-		{"no face at search", "POST", "/users/search", face(), noFaceError, 400, noFace},
-		{"no match", "POST", "/users/search", face(), ports.ErrNotFound, 404, notFound},
-		{"unenrol unknown", "DELETE", "/users/u1", "", ports.ErrNotFound, 404, notFound},
+func TestUsers(t *testing.T) {
+	var asked []any
+	g := &fakeGallery{users: func(_ context.Context, _ ports.Client, collection, from string, limit int) (gallery.Page, error) {
+		asked = []any{collection, from, limit}
+		return gallery.Page{Users: []gallery.User{{UserID: "u1"}}, Next: `u"2`}, nil
+	}}
+	o := options(g)
+	o.Lists = []config.Collection{{Name: "blacklist"}}
+	h := httpapi.New(o).Handler()
+	cursor := base64.RawURLEncoding.EncodeToString([]byte(`u"2`))
+	for path, want := range map[string][]any{
+		"/users":                   {"users", "", 100},
+		"/users?limit=7":           {"users", "", 7},
+		"/users?cursor=" + cursor:  {"users", `u"2`, 100},
+		"/users/blacklist?limit=1": {"blacklist", "", 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := do(handler(failing(tt.err)), request(tt.method, tt.path, tt.body))
-			require.Equal(t, tt.status, r.StatusCode)
-			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
-			require.Equal(t, tt.want, text(t, r))
-		})
+		r := do(h, request("GET", path, ""))
+		require.Equal(t, http.StatusOK, r.StatusCode, path)
+		require.Equal(t, `{"users":[{"userId":"u1","faces":[]}],"cursor":"`+cursor+`"}`, text(t, r))
+		require.Equal(t, want, asked, path)
+	}
+	for _, query := range []string{"limit=ten", "limit=", "limit=1&limit=2", "cursor=%25", "offset=3", "cursor=YQ%0A", "cursor=YR", "cursor=AA", "cursor=_w", "cursor=" + base64.RawURLEncoding.EncodeToString(make([]byte, 300))} {
+		require.NotEmpty(t, requireProblem(t, 400, do(h, request("GET", "/users?"+query, ""))), query)
 	}
 }
 
-func TestKeys(t *testing.T) {
-	o := options(&gallery{})
-	o.Auth = keys{
-		theKey:   {Name: "all"},
-		"search": {Name: "searcher", Operations: []ports.Operation{ports.OpSearch}},
-		"list":   {Name: "lister", Collections: []string{"blacklist"}},
-		"users":  {Name: "user", Collections: []string{"users"}},
+func TestLastPageHasNoCursor(t *testing.T) {
+	require.Equal(t, `{"users":[]}`, text(t, do(handler(&fakeGallery{}), request("GET", "/users", ""))))
+}
+
+// The scope of a key covers reading; the name of a list is checked as that list.
+func TestUsersScopes(t *testing.T) {
+	o := options(&fakeGallery{})
+	o.Lists = []config.Collection{{Name: "blacklist"}}
+	o.Keys = keys{
+		"reader":   {Operations: []ports.Operation{ports.OpRead}},
+		"searcher": {Operations: []ports.Operation{ports.OpSearch}},
+		"lister":   {Collections: []string{"blacklist"}},
 	}
 	h := httpapi.New(o).Handler()
 	for _, tt := range []struct {
-		keys         []string
-		method, path string
-		want         int
+		key, method, path string
+		want              int
 	}{
-		{nil, "POST", "/users/u1", 401},
-		{[]string{""}, "POST", "/users/u1", 401},
-		{[]string{"wrong"}, "POST", "/users/u1", 401},
-		{[]string{theKey, theKey}, "POST", "/users/u1", 401},
-		{[]string{theKey}, "POST", "/users/u1", 200},
-		{[]string{"search"}, "POST", "/users/u1", 403},
-		{[]string{"search"}, "POST", "/users/search", 200},
-		{[]string{"search"}, "POST", "/users/blacklist/search", 200},
-		{[]string{"search"}, "DELETE", "/users/u1", 403},
-		{[]string{"list"}, "POST", "/users/u1", 403},
-		{[]string{"list"}, "POST", "/users/blacklist/u1", 200},
-		{[]string{"list"}, "DELETE", "/users/blacklist/u1", 200},
-		{[]string{"list"}, "POST", "/users/whitelist/search", 403},
-		{[]string{"users"}, "POST", "/users/unknown/u1", 403},
-		{[]string{"list"}, "POST", "/users/unknown/search", 403},
-		{nil, "POST", "/users/unknown/search", 401},
-		{[]string{"wrong"}, "POST", "/users/unknown/search", 401},
+		{"reader", "GET", "/users", 200}, {"reader", "GET", "/users/u1", 200}, {"reader", "PUT", "/users/u1", 403},
+		{"reader", "POST", "/users/u1/faces", 403}, {"searcher", "GET", "/users", 403}, {"searcher", "GET", "/users/u1", 403},
+		{"lister", "GET", "/users", 403}, {"lister", "GET", "/users/u1", 403}, {"lister", "GET", "/users/blacklist", 200},
+		{"lister", "GET", "/users/blacklist/u1", 200}, {"lister", "PUT", "/users/blacklist/u1", 200},
 	} {
-		r := request(tt.method, tt.path, face())
-		r.Header["X-Api-Key"] = tt.keys
-		got := do(h, r)
-		require.Equal(t, tt.want, got.StatusCode, "%v %s %s", tt.keys, tt.method, tt.path)
-		if tt.want != 200 {
-			require.Empty(t, requireProblem(t, tt.want, got))
+		body := ""
+		if tt.method != "GET" {
+			body = face()
 		}
-		require.Equal(t, tt.want == 401, got.Header.Get("WWW-Authenticate") != "")
+		r := request(tt.method, tt.path, body)
+		r.Header.Set("X-Api-Key", tt.key)
+		require.Equal(t, tt.want, do(h, r).StatusCode, "%s %s %s", tt.key, tt.method, tt.path)
 	}
 }
 
-// A list that is not there is no list that nobody is on: the answer says so, to
-// those who may know, and nothing is asked of the gallery.
-func TestUnknownLists(t *testing.T) {
-	notReached := errors.New("the gallery was asked")
-	h := handler(failing(notReached))
-	for _, list := range []string{"blacklst", "Blacklist", "blacklist%20", "search", "faces"} {
-		for _, call := range []string{"POST /users/%s/search", "POST /users/%s/u1", "PUT /users/%s/u1", "DELETE /users/%s/u1", "GET /users/%s/u1", "POST /users/%s/u1/faces", "GET /calibration/%s"} {
-			method, path, _ := strings.Cut(fmt.Sprintf(call, list), " ")
-			r := request(method, path, "")
-			r.Body = untouchable{t}
-			name, err := url.PathUnescape(list)
-			require.NoError(t, err)
-			require.Equal(t, []string{fmt.Sprintf("there is no list %q: GET /collections shows those that the key may use", name)}, requireProblem(t, 404, do(h, r)), "%s %s", method, path)
-		}
+// A path names a face of a user, and of a user of a list, whatever the face is called.
+func TestRemoveFace(t *testing.T) {
+	var called []string
+	g := &fakeGallery{removeFace: func(_ context.Context, _ ports.Client, collection, userID, faceID string) error {
+		called = []string{collection, userID, faceID}
+		return nil
+	}}
+	h := handler(g)
+	for path, want := range map[string][]string{
+		"/users/u1/faces/f1":                 {"users", "u1", "f1"},
+		"/users/u1/faces/faces":              {"users", "u1", "faces"},
+		"/users/u1/faces/verify":             {"users", "u1", "verify"},
+		"/users/a%2Fb/faces/c%2Fd":           {"users", "a/b", "c/d"},
+		"/users/blacklist/u1/faces/f1":       {"blacklist", "u1", "f1"},
+		"/users/blacklist/u1/faces/faces":    {"blacklist", "u1", "faces"},
+		"/users/blacklist/u%201/faces/f%2F.": {"blacklist", "u 1", "f/."},
+	} {
+		r := do(h, request("DELETE", path, ""))
+		require.Equal(t, http.StatusOK, r.StatusCode, path)
+		require.Empty(t, text(t, r))
+		require.Equal(t, want, called, path)
+		r = do(h, request("POST", path, face()))
+		require.Equal(t, "DELETE", r.Header.Get("Allow"), path)
+		require.Empty(t, requireProblem(t, 405, r))
 	}
-	// The inventory is no list, so this path is not a second name for it.
-	for _, call := range []string{"POST /users/users/search", "POST /users/users/u1", "DELETE /users/users/u1"} {
-		method, path, _ := strings.Cut(call, " ")
-		require.Equal(t, []string{`there is no list "users": the paths of the inventory name no list, as in /users/{userId}`}, requireProblem(t, 404, do(h, request(method, path, face()))))
-	}
-	long := strings.Repeat("x", 500)
-	require.Less(t, len(requireProblem(t, 404, do(h, request("DELETE", "/users/"+long+"/u1", "")))[0]), 200)
+	g.removeFace = func(context.Context, ports.Client, string, string, string) error { return ports.ErrOnlyFace }
+	r := request("DELETE", "/users/u1/faces/f1", "")
+	require.Equal(t, []string{"provided face is the only one of the user"}, requireProblem(t, 400, do(h, r)))
+	r.Header.Set("Accept", "application/problem+json")
+	require.Contains(t, text(t, do(h, r)), `"codes":["only_face"]`)
+	g.removeFace = func(context.Context, ports.Client, string, string, string) error { return ports.ErrNotFound }
+	require.Empty(t, requireProblem(t, 404, do(h, request("DELETE", "/users/u1/faces/f1", ""))))
 }
 
-func TestNoMatchesIsNotFound(t *testing.T) {
-	g := &gallery{search: func(context.Context, ports.Client, ports.Probe) ([]ports.Candidate, error) { return nil, nil }}
-	requireProblem(t, 404, do(handler(g), request("POST", "/users/search", face())))
+// Removing a face needs what unenrolling needs.
+func TestRemoveFaceScope(t *testing.T) {
+	o := options(&fakeGallery{})
+	o.Keys = keys{
+		"enroller": {Operations: []ports.Operation{ports.OpEnrol, ports.OpRead}},
+		"remover":  {Operations: []ports.Operation{ports.OpUnenrol}, Collections: []string{"users"}},
+	}
+	h := httpapi.New(o).Handler()
+	for _, tt := range []struct {
+		key, path string
+		want      int
+	}{
+		{"enroller", "/users/u1/faces/f1", 403}, {"remover", "/users/u1/faces/f1", 200}, {"remover", "/users/blacklist/u1/faces/f1", 403},
+	} {
+		r := request("DELETE", tt.path, "")
+		r.Header.Set("X-Api-Key", tt.key)
+		require.Equal(t, tt.want, do(h, r).StatusCode, "%s %s", tt.key, tt.path)
+	}
 }
