@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,14 +60,6 @@ func meanDifference(tb testing.TB, got *ports.Image, want image.Image) float64 {
 }
 
 func abs(v int) int { return max(v, -v) }
-
-// encodeJPEG encodes with the standard library: baseline, 4:2:0.
-func encodeJPEG(tb testing.TB, img image.Image, quality int) []byte {
-	tb.Helper()
-	var b bytes.Buffer
-	require.NoError(tb, jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}))
-	return b.Bytes()
-}
 
 // withSegment returns a JPEG with a segment put in right after the start.
 func withSegment(jpeg []byte, marker byte, body []byte) []byte {

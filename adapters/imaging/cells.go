@@ -1,11 +1,10 @@
 package imaging
 
-// cells averages square cells of pixels: the reduction of a picture by a whole
-// factor. Values are averaged as they are stored, gamma-encoded, as libjpeg's
+// cells reduces a picture by a whole factor with a box filter. Values are averaged as they are stored, gamma-encoded, as libjpeg's
 // reduced transforms do, so that both formats look the same to a detector.
 //
-// Cells are laid from that corner which will be the top left one of the upright
-// picture; those at the two far edges may be cut short by them.
+// The grid of cells starts in the corner that is the top left of the upright picture;
+// cells at the two far edges may be smaller.
 type cells struct {
 	size   int
 	left   int // position of the first cell, 0 or less
@@ -32,8 +31,7 @@ func newCells(l layout) *cells {
 	return c
 }
 
-// reduce returns row y of the cells, valid until the next call, from the stored
-// rows in it.
+// reduce returns row y of the reduced picture, valid until the next call.
 func (c *cells) reduce(y int, next func() ([]byte, error)) ([]byte, error) {
 	if c.size == 1 {
 		return next()

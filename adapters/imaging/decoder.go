@@ -13,10 +13,10 @@ import (
 
 var _ ports.Decoder = (*Decoder)(nil)
 
-// Decoder decodes JPEG and PNG pictures. What a file is, is decided by its
-// first bytes alone. It is safe for concurrent use. Between calls it holds released
-// images of up to maxKept bytes, as many as were in use at once, until the garbage
-// collector has gone round twice.
+// Decoder decodes JPEG and PNG pictures. The format is detected by the first bytes
+// alone. It is safe for concurrent use. Between calls it keeps released
+// images of up to maxKept bytes, as many as were in use at once, for at most two GC
+// cycles.
 //
 // A reduced copy is smaller by a whole number: 1, 2, 4 or 8 for JPEG, any for
 // PNG. Its sides are rounded up, so that the last column and row may stand for
@@ -33,10 +33,10 @@ type Decoder struct {
 }
 
 // New returns a Decoder that refuses pictures of more than limits.Megapixels
-// million pixels and whose calls together hold at most limits.DecodeMiB MiB, as
-// estimated from the headers. A picture that needs more than all of it is
-// decoded alone. The results belong to the callers and do not count once
-// Decode has returned.
+// million pixels and whose calls together use at most limits.DecodeMiB MiB, as
+// estimated from the headers. A picture that needs more than the whole budget is
+// decoded alone. The results are owned by the callers and do not count once Decode has
+// returned.
 func New(limits config.Limits) *Decoder {
 	size := int64(limits.DecodeMiB) << 20
 	return &Decoder{
@@ -52,15 +52,15 @@ const pixelsPerMegapixel = 1_000_000
 type picture interface {
 	// size returns the sides in pixels as stored, before orientation.
 	size() (width, height int)
-	// plan fixes the reduction for a wanted longer side and returns the bytes
-	// that decoding will hold at its peak, the result included.
+	// plan chooses the reduction for a wanted longer side and returns the peak memory
+	// of decoding in bytes, the result included.
 	plan(longSide int) int64
-	// decode does what was planned.
+	// decode decodes as planned.
 	decode(ctx context.Context, images *pool) (*ports.Image, error)
 }
 
-// Decode implements ports.Decoder. While the budget is taken by other calls it
-// waits, in the order of arrival.
+// Decode implements ports.Decoder. While other calls use up the budget it waits, in
+// the order of arrival.
 func (d *Decoder) Decode(ctx context.Context, data []byte, longSide int) (*ports.Image, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (d *Decoder) Decode(ctx context.Context, data []byte, longSide int) (*ports
 	if err != nil {
 		return nil, err
 	}
-	if err := d.admit(p.size()); err != nil {
+	if err := d.checkSize(p.size()); err != nil {
 		return nil, err
 	}
 	need := min(p.plan(longSide), d.size)
@@ -80,14 +80,14 @@ func (d *Decoder) Decode(ctx context.Context, data []byte, longSide int) (*ports
 	return p.decode(ctx, &d.released)
 }
 
-// Release implements ports.Decoder. The image loses its pixels, so that whoever
-// reads it later fails instead of seeing another picture.
+// Release implements ports.Decoder. The image loses its pixels, so that a later read
+// panics instead of seeing another picture.
 func (d *Decoder) Release(img *ports.Image) { d.released.put(img) }
 
-// pool keeps the memory of images for later ones.
+// pool reuses the buffers of images.
 type pool struct{ pixels sync.Pool } // of *[]byte
 
-// maxKept is the size in bytes up to which memory is kept: 2,364 pixels squared. A copy
+// maxKept is the largest buffer that is reused, in bytes: 2,364 pixels squared. A copy
 // for a detector input of 640 pixels has at most 1,280 a side.
 const maxKept = 16 << 20
 
@@ -102,7 +102,7 @@ func (p *pool) put(img *ports.Image) {
 	}
 }
 
-// image returns an image with pixels of any content.
+// image returns an image with undefined pixels.
 func (p *pool) image(width, height int) *ports.Image {
 	n := bytesPerPixel * width * height
 	if kept, ok := p.pixels.Get().(*[]byte); ok && cap(*kept) >= n {
@@ -133,12 +133,11 @@ func open(data []byte) (picture, error) {
 }
 
 // maxSide is the longest side in pixels: libjpeg takes no longer ones
-// (JPEG_MAX_DIMENSION of jmorecfg.h), and one rule for both formats is easier
-// to live with.
+// (JPEG_MAX_DIMENSION of jmorecfg.h), and one limit for both formats is simpler.
 const maxSide = 65500
 
-// admit judges the declared size.
-func (d *Decoder) admit(width, height int) error {
+// checkSize checks the declared size.
+func (d *Decoder) checkSize(width, height int) error {
 	switch {
 	case width == 0 || height == 0:
 		return errNoPixels

@@ -246,7 +246,7 @@ func TestNothingIsShared(t *testing.T) {
 // image sees no pixels.
 func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 	other := draw(strings.Repeat(strings.Repeat("ABC", 40)+" ", 60), 8)
-	dirt := encodeJPEG(t, other, 90)
+	dirt := fixture.JPEG(t, other, 90)
 	paths := append(pictures(t, "testdata"), fixture.Portrait(t, "obama2.jpg"), fixture.Portrait(t, "32bit.png"))
 	used := 0
 	for _, path := range paths {
@@ -282,7 +282,7 @@ func TestReleasedMemoryIsUsedAgain(t *testing.T) {
 // The formats agree on what they show.
 func TestFormatsAgree(t *testing.T) {
 	picture := draw("ABC DEF", 32)
-	fromJPEG, err := newDecoder().Decode(t.Context(), encodeJPEG(t, picture, 100), 0)
+	fromJPEG, err := newDecoder().Decode(t.Context(), fixture.JPEG(t, picture, 100), 0)
 	require.NoError(t, err)
 	require.Less(t, meanDifference(t, fromJPEG, picture), 3.0)
 	fromPNG, err := newDecoder().Decode(t.Context(), rgbPNG(t, picture), 0)

@@ -3,5 +3,5 @@
 // Go, refuses what is damaged, unsupported or too large before a pixel is
 // allocated, waits until the memory that the picture needs fits into the budget
 // shared by all calls, and decodes the smallest copy that still serves the
-// caller, upright. The C code is confined to libjpeg.c and libpng.c.
+// caller, upright. All C code is in libjpeg.c and libpng.c.
 package imaging

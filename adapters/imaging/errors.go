@@ -6,21 +6,12 @@ import (
 	"imago/ports"
 )
 
-// The reasons that say nothing about the particular picture. They are part of the
-// API: clients may compare them word for word.
-const (
-	ReasonEmpty    = "the provided image is empty"
-	ReasonFormat   = "unsupported image format: only JPEG and PNG are supported"
-	ReasonDamaged  = "the provided image is damaged or incomplete"
-	ReasonNoPixels = "the provided image has no pixels"
-)
-
-// The refusals with these reasons.
+// The refusals that name no detail of the picture.
 var (
-	errEmpty    = ports.Refuse(ports.ErrInvalid, ReasonEmpty)
-	errFormat   = ports.Refuse(ports.ErrInvalid, ReasonFormat)
-	errDamaged  = ports.Refuse(ports.ErrInvalid, ReasonDamaged)
-	errNoPixels = ports.Refuse(ports.ErrInvalid, ReasonNoPixels)
+	errEmpty    = ports.Refuse(ports.ErrInvalid, ports.ReasonEmpty)
+	errFormat   = ports.Refuse(ports.ErrInvalid, ports.ReasonFormat)
+	errDamaged  = ports.Refuse(ports.ErrInvalid, ports.ReasonDamaged)
+	errNoPixels = ports.Refuse(ports.ErrInvalid, ports.ReasonNoPixels)
 )
 
 // refuseKind refuses a JPEG of a kind that is not decoded: "CMYK", for example.
@@ -39,7 +30,7 @@ func refusePixels(width, height, megapixels int) error {
 		fmt.Sprintf("image is %dx%d pixels: at most %d megapixels are supported", width, height, megapixels))
 }
 
-// noMemory reports that the system gave no memory for a picture.
+// noMemory reports that memory for a picture could not be allocated.
 func noMemory(who string) error {
-	return fmt.Errorf("imaging: %s: no memory for the picture: %w", who, ports.ErrUnavailable)
+	return fmt.Errorf("imaging: %s: cannot allocate memory for the picture: %w", who, ports.ErrUnavailable)
 }

@@ -178,7 +178,7 @@ func requireSamePNG(t *testing.T, d *Decoder, data []byte, header *pngHeader, wa
 }
 
 // decodeTwice decodes a file whole, reduced, and reduced again, and checks that
-// all three come to the same verdict and the latter two to the same pixels. It
+// all three give the same answer and the latter two to the same pixels. It
 // returns the reduced picture, nil for a refusal.
 func decodeTwice(t *testing.T, d *Decoder, data []byte, longSide int) *ports.Image {
 	before := bytes.Clone(data)

@@ -44,7 +44,7 @@ func (f *jpegFile) plan(longSide int) int64 {
 		reduction: 1, orientation: h.orientation,
 	}
 	need := f.layout.resultBytes() + h.coefficientBytes() + jpegWorkspace(h.width)
-	if !f.layout.asIs() {
+	if !f.layout.unchanged() {
 		need += int64(f.layout.storedBytes())
 	}
 	return need
@@ -64,8 +64,8 @@ func jpegScale(longer, longSide int) int {
 	return fullScale
 }
 
-// coefficientBytes returns the memory for the coefficients of the whole picture,
-// two bytes each, that libjpeg keeps when they come in several scans. Blocks are
+// coefficientBytes returns the memory for the coefficients of the whole picture, two
+// bytes each, which libjpeg buffers for files of several scans. Blocks are
 // 8 x 8; each component is padded to a whole number of blocks in a minimum
 // coded unit (T.81, A.2.4).
 func (h *jpegHeader) coefficientBytes() int64 {
@@ -85,15 +85,15 @@ func (h *jpegHeader) coefficientBytes() int64 {
 	return blocks * blockBytes
 }
 
-// jpegWorkspace bounds the row buffers that libjpeg takes for a picture of the
-// given width, with its tables.
+// jpegWorkspace bounds libjpeg's row buffers and tables for a picture of the given
+// width.
 func jpegWorkspace(width int) int64 {
 	const rows, tables = 64, 256 << 10
 	return int64(width)*bytesPerPixel*rows + tables
 }
 
-// maxScans is the most scans a file may have. Encoders write about ten; each
-// costs a pass over the whole picture, however few bytes it has.
+// maxScans bounds the scans of a file. Encoders write about ten; each costs a pass over
+// the whole picture, however few bytes it has.
 const maxScans = 64
 
 func (f *jpegFile) decode(ctx context.Context, images *pool) (*ports.Image, error) {
@@ -105,10 +105,10 @@ func (f *jpegFile) decode(ctx context.Context, images *pool) (*ports.Image, erro
 	return img, nil
 }
 
-// render decodes straight into the result, or by way of scratch memory where it
-// has to be turned.
+// render decodes directly into the result, or through a scratch buffer where it has to
+// be rotated.
 func (f *jpegFile) render(ctx context.Context, images *pool) (img *ports.Image, err error) {
-	if f.layout.asIs() {
+	if f.layout.unchanged() {
 		img = images.image(f.layout.width, f.layout.height)
 		return img, f.fill(ctx, img.Pix)
 	}
@@ -133,10 +133,10 @@ func (f *jpegFile) fill(ctx context.Context, pix []byte) error {
 	return err
 }
 
-// errStopped says that run gave up because it was told to.
+// errStopped says that decoding was cancelled.
 var errStopped = errors.New("imaging: stopped")
 
-// run decodes until stop is set, which libjpeg notices between rows of blocks.
+// run decodes until stop is set, which libjpeg checks between rows of blocks.
 func (f *jpegFile) run(pix []byte, stop *atomic.Int32) error {
 	h := f.header
 	plan := C.struct_imago_jpeg_plan{

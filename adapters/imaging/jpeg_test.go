@@ -57,7 +57,7 @@ func requireJPEG(t *testing.T, data []byte) {
 }
 
 func TestJPEGScale(t *testing.T) {
-	data := encodeJPEG(t, image.NewGray(image.Rect(0, 0, 333, 1001)), 50)
+	data := fixture.JPEG(t, image.NewGray(image.Rect(0, 0, 333, 1001)), 50)
 	tests := []struct{ longSide, width, height int }{
 		{0, 333, 1001}, {-1, 333, 1001}, {5000, 333, 1001}, {1001, 333, 1001}, {502, 333, 1001},
 		{501, 167, 501}, {252, 167, 501}, {251, 84, 251}, {126, 42, 126}, {1, 42, 126},

@@ -30,8 +30,8 @@ const (
 type jpegHeader struct {
 	width, height int
 	components    []component
-	// severalScans means that libjpeg keeps the coefficients of the whole
-	// picture: progressive, or a colour after the other.
+	// severalScans means that libjpeg buffers the coefficients of the whole
+	// picture: progressive, or one component per scan.
 	severalScans bool
 	orientation  orientation
 }
@@ -39,8 +39,8 @@ type jpegHeader struct {
 // component is a colour channel with its sampling factors.
 type component struct{ horizontal, vertical int }
 
-// readJPEGHeader reads the segments before the first scan, as leniently between
-// segments as libjpeg. What it finds is checked again by libjpeg itself.
+// readJPEGHeader reads the segments before the first scan, as leniently as libjpeg does
+// between segments. libjpeg checks them again.
 func readJPEGHeader(data []byte) (*jpegHeader, error) {
 	h := &jpegHeader{}
 	for s := (segments{rest: data[len(jpegMagic):]}); s.next(); {
@@ -90,7 +90,7 @@ func (h *jpegHeader) readFrame(marker byte, body []byte) error {
 	return nil
 }
 
-// unsupportedKind names what about a frame is not decoded, "" for nothing.
+// unsupportedKind names the unsupported feature of a frame, "" where there is none.
 func unsupportedKind(marker, bits byte, components int) string {
 	switch {
 	case marker >= markerSOF9:
@@ -128,13 +128,13 @@ type segments struct {
 	body   []byte
 }
 
-// next moves to the next segment. It returns false at the end of the image, at
-// the end of the data and where a segment reaches over it.
+// next moves to the next segment. It returns false at the end of the image, at the end
+// of the data and where a segment is longer than the data.
 func (s *segments) next() bool {
 	for s.skipToMarker() {
 		switch m := s.marker; {
 		case m == markerTEM || m >= markerRST0 && m < markerSOI:
-			continue // stands alone
+			continue // without a body
 		case m == markerSOI || m == markerEOI:
 			return false
 		}
@@ -151,8 +151,8 @@ func (s *segments) next() bool {
 	return false
 }
 
-// skipToMarker passes over fill bytes and over data that does not belong there,
-// which some cameras leave behind a segment.
+// skipToMarker skips fill bytes and stray data, which some cameras leave behind a
+// segment.
 func (s *segments) skipToMarker() bool {
 	for {
 		i := bytes.IndexByte(s.rest, 0xFF)

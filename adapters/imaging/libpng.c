@@ -108,7 +108,7 @@ static void set_output(png_structp png)
 
 /*
  * How much compressed data is unpacked between two reads: a thousand times as
- * much at most (deflate's limit), which is what can be done in vain.
+ * much at most (deflate's limit), which bounds the work that is lost.
  */
 #define READ_SIZE 2048
 

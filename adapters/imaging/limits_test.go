@@ -22,6 +22,7 @@ import (
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // declares returns a whole PNG of almost nothing that declares the given sides.
@@ -141,7 +142,7 @@ func largeJPEG(t *testing.T) []byte {
 	for i := range img.Y {
 		img.Y[i] = byte(i>>3 ^ i>>14)
 	}
-	return encodeJPEG(t, img, 80)
+	return fixture.JPEG(t, img, 80)
 }
 
 type peakCase struct {
@@ -293,7 +294,7 @@ func (c *endingContext) AfterFunc(f func()) func() bool {
 // the goroutine that carries the news to run before it is decoded, on a machine that
 // is not all too busy.
 func TestCancelledWhileDecodingJPEG(t *testing.T) {
-	data := encodeJPEG(t, image.NewGray(image.Rect(0, 0, 6000, 6000)), 1)
+	data := fixture.JPEG(t, image.NewGray(image.Rect(0, 0, 6000, 6000)), 1)
 	for range 10 {
 		img, err := newDecoder().Decode(newEndingContext(t, 1), data, 0)
 		if err == nil {

@@ -26,9 +26,9 @@ const (
 	tagOrientation = 0x0112
 )
 
-// parseOrientation reads the orientation from the first directory of an Exif
-// structure, 0 where it says nothing. Whatever is absent, malformed or out of
-// range says nothing: a picture is never refused for its metadata.
+// parseOrientation reads the orientation from the first directory of an Exif structure,
+// 0 where it is absent, malformed or out of range: a picture is never refused for its
+// metadata.
 func parseOrientation(exif []byte) orientation {
 	tiff := bytes.TrimPrefix(exif, []byte(exifPrefix))
 	if len(tiff) < tiffHeaderSize {
@@ -52,7 +52,7 @@ func parseOrientation(exif []byte) orientation {
 	return findOrientation(tiff, directory[2:], count, order)
 }
 
-// findOrientation looks through up to count directory entries.
+// findOrientation searches up to count directory entries.
 func findOrientation(tiff, entries []byte, count int, order binary.ByteOrder) orientation {
 	for range count {
 		if len(entries) < tiffEntrySize {
@@ -71,15 +71,15 @@ func findOrientation(tiff, entries []byte, count int, order binary.ByteOrder) or
 }
 
 // firstValue returns the first number of a directory entry, 0 where there is
-// none. The tag is to be one SHORT, but writers store it as whatever number they
-// have at hand and more than once, and exiftool, exiv2 and Pillow read that.
+// none. The tag must be one SHORT, but some writers use another type or several values,
+// which exiftool, exiv2 and Pillow read as well.
 func firstValue(tiff, entry []byte, order binary.ByteOrder) float64 {
 	kind, count := tiffNumbers[order.Uint16(entry[2:])], uint64(order.Uint32(entry[4:]))
 	if kind.size == 0 || count == 0 {
 		return 0
 	}
 	value := entry[8:]
-	// Values that do not fit into four bytes are elsewhere.
+	// Values longer than four bytes are stored at an offset.
 	if size := count * kind.size; size > uint64(len(value)) {
 		offset := uint64(order.Uint32(value))
 		if offset+size > uint64(len(tiff)) {
@@ -110,15 +110,14 @@ var tiffNumbers = map[uint16]struct {
 	13: {4, func(o binary.ByteOrder, b []byte) float64 { return float64(o.Uint32(b)) }},
 }
 
-// swaps reports whether the upright picture is as wide as the stored one is
-// high.
+// swaps reports whether width and height are exchanged.
 func (o orientation) swaps() bool { return o >= 5 }
 
-// fromRight reports whether stored columns run against the upright axis that
-// they lie along, so that the last one comes first.
+// fromRight reports whether the stored columns are in reverse order along their
+// upright axis.
 func (o orientation) fromRight() bool { return o == 2 || o == 3 || o == 7 || o == 8 }
 
-// fromBottom reports the same of stored rows.
+// fromBottom reports the same for stored rows.
 func (o orientation) fromBottom() bool { return o == 3 || o == 4 || o == 6 || o == 7 }
 
 // turn returns the sides of the upright picture.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // stored is how a picture that reads "ABC" over "DEF" when upright is stored
@@ -69,7 +70,7 @@ func TestOrientation(t *testing.T) {
 			exif := exifBody(order, uint16(o))
 			for _, longSide := range []int{0, 24} {
 				t.Run(fmt.Sprintf("JPEG %d %s %d", o, order, longSide), func(t *testing.T) {
-					data := withSegment(encodeJPEG(t, draw(text, 32), 95), markerAPP1, append([]byte(exifPrefix), exif...))
+					data := withSegment(fixture.JPEG(t, draw(text, 32), 95), markerAPP1, append([]byte(exifPrefix), exif...))
 					img, err := newDecoder().Decode(t.Context(), data, longSide)
 					require.NoError(t, err)
 					requireUpright(t, img, 6)
@@ -228,7 +229,7 @@ func TestOrientationBlocks(t *testing.T) {
 	late := append(appendChunk(bytes.Clone(plain[:end]), "eXIf", []byte(turn(6))), plain[end:]...)
 	broken := rgbPNG(t, picture, [2]string{"eXIf", turn(3)}, [2]string{"eXIf", turn(6)})
 	broken[len(pngSignature)+chunkOverhead+ihdrSize+8] ^= 1
-	jpeg := withSegment(encodeJPEG(t, draw(stored[6], 16), 95), markerAPP1, []byte(exifPrefix+turn(3)))
+	jpeg := withSegment(fixture.JPEG(t, draw(stored[6], 16), 95), markerAPP1, []byte(exifPrefix+turn(3)))
 	jpeg = withSegment(jpeg, markerAPP1, []byte(exifPrefix+turn(6)))
 	// As ImageMagick writes it.
 	profile := func(o uint16) string {

@@ -14,7 +14,7 @@ import (
 	"imago/ports"
 )
 
-// pngFile is a PNG file of which the chunks have been gone through.
+// pngFile is a PNG file whose chunks have been read.
 type pngFile struct {
 	data   []byte
 	header *pngHeader
@@ -31,8 +31,8 @@ func openPNG(data []byte) (picture, error) {
 
 func (f *pngFile) size() (width, height int) { return f.header.width, f.header.height }
 
-// plan asks for little beside the result, whatever the size of the picture: rows
-// are reduced as they come. Only an interlaced file has to be kept whole.
+// plan needs little memory beside the result, whatever the size of the picture: rows
+// are reduced as they are read. Only an interlaced file is decoded whole.
 func (f *pngFile) plan(longSide int) int64 {
 	h := f.header
 	f.layout = layout{
@@ -44,7 +44,7 @@ func (f *pngFile) plan(longSide int) int64 {
 	if h.interlaced {
 		need += int64(f.layout.storedBytes())
 	}
-	if h.needsMending() {
+	if h.needsRepair() {
 		need += int64(len(f.data))
 	}
 	return need
@@ -62,22 +62,21 @@ func pngReduction(longer, longSide int) int {
 	return (longer - 1) / (longSide - 1)
 }
 
-// pngBatch is how many rows are read at once. The context is looked at between
-// batches.
+// pngBatch is how many rows are read at once. The context is checked between batches.
 const pngBatch = 16
 
-// pngWorkspace bounds what is taken beside the picture: the batch, four rows of
-// up to 8 bytes a pixel in libpng, its inflater and gamma tables.
+// pngWorkspace bounds the memory beside the picture: the batch, four rows of up to 8
+// bytes a pixel in libpng, its inflater and gamma tables.
 func pngWorkspace(width int) int64 {
 	const rows, rowBytesPerPixel, tables = 4, 8, 512 << 10
 	return int64(width)*(bytesPerPixel*pngBatch+rowBytesPerPixel*rows) + tables
 }
 
 func (f *pngFile) decode(ctx context.Context, images *pool) (*ports.Image, error) {
-	if f.header.needsMending() {
-		f.data = f.header.mended(f.data)
+	if f.header.needsRepair() {
+		f.data = f.header.repaired(f.data)
 	}
-	var pin runtime.Pinner // libpng reads on from call to call
+	var pin runtime.Pinner // libpng keeps pointers between calls
 	defer pin.Unpin()
 	var stop atomic.Int32
 	defer context.AfterFunc(ctx, func() { stop.Store(1) })()
@@ -96,8 +95,8 @@ func (f *pngFile) decode(ctx context.Context, images *pool) (*ports.Image, error
 	return nil, err
 }
 
-// open returns a reader of the rows, which is to be closed also where there is an
-// error. It stops reading soon after stop is set.
+// open returns a reader of the rows. Close it after an error, too. It stops soon after
+// stop is set.
 func (f *pngFile) open(pin *runtime.Pinner, stop *atomic.Int32) (*pngReader, error) {
 	pin.Pin(unsafe.SliceData(f.data))
 	pin.Pin(stop)
@@ -125,7 +124,7 @@ func pngError(result C.enum_imago_png_result) error {
 type pngReader struct {
 	png            *C.struct_imago_png
 	height, stride int
-	passes         int // how often all rows have to be read
+	passes         int // of interlacing: how often all rows have to be read
 }
 
 func (r *pngReader) close() { C.imago_png_close(r.png) }

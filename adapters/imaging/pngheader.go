@@ -15,8 +15,8 @@ type pngHeader struct {
 	width, height int
 	orientation   orientation
 	interlaced    bool
-	profiled      bool   // a text with Exif has been read
-	cut           []byte // what is there of a last chunk that is not there completely
+	profiled      bool   // an Exif profile in a text chunk has been read
+	truncated     []byte // the rest of the file from an incomplete last chunk on
 }
 
 // Sizes of the PNG format (third edition, 5.3 and 11.2.1) in bytes.
@@ -28,13 +28,11 @@ const (
 	ihdrSize        = 13
 )
 
-// pngSignature begins every PNG file (third edition, 5.2). It is made to show
-// damage by transfers that translate line ends.
+// pngSignature begins every PNG file (third edition, 5.2).
 const pngSignature = "\x89PNG\r\n\x1a\n"
 
-// readPNGHeader goes through the chunks of a file, up to the one that ends it or
-// to the end of the data: whether all pixels are there is for libpng to say. What
-// it finds is checked again by libpng.
+// readPNGHeader reads the chunks of a file, up to IEND or the end of the data. Whether
+// all pixels are there is checked by libpng, which checks the header again, too.
 func readPNGHeader(data []byte) (*pngHeader, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(pngSignature))
 	if !ok {
@@ -51,11 +49,11 @@ func readPNGHeader(data []byte) (*pngHeader, error) {
 	}
 	for c.name() != "IEND" {
 		if c, rest, ok = nextChunk(rest); !ok {
-			h.cut = rest
+			h.truncated = rest
 			break
 		}
-		// libpng is not let read on to the checksum behind the last row.
-		if c.name() == "IDAT" && !c.sound() {
+		// libpng stops before the checksum behind the last row.
+		if c.name() == "IDAT" && !c.validCRC() {
 			return nil, errDamaged
 		}
 		if h.orientation == 0 {
@@ -70,13 +68,13 @@ func readPNGHeader(data []byte) (*pngHeader, error) {
 func (h *pngHeader) readExif(c chunk) {
 	switch c.name() {
 	case "eXIf":
-		if c.sound() {
+		if c.validCRC() {
 			h.orientation = parseOrientation(c.body())
 		}
 	case "tEXt", "zTXt":
-		// One is unpacked, however many there are.
+		// At most one is decompressed, however many there are.
 		keyword, text, _ := bytes.Cut(c.body(), []byte{0})
-		if !h.profiled && slices.Contains(profileKeywords, string(keyword)) && c.sound() {
+		if !h.profiled && slices.Contains(profileKeywords, string(keyword)) && c.validCRC() {
 			h.profiled = true
 			h.orientation = parseOrientation(rawProfile(text, c.name() == "zTXt"))
 		}
@@ -87,12 +85,11 @@ func (h *pngHeader) readExif(c chunk) {
 // exiftool's table "Raw profile type", which Pillow and exiv2 read as well.
 var profileKeywords = []string{"Raw profile type exif", "Raw profile type APP1"}
 
-// maxProfile is how much text is read: more than twice the largest Exif of a JPEG,
-// in bytes.
+// maxProfile bounds the text, in bytes: more than twice the largest Exif of a JPEG.
 const maxProfile = 256 << 10
 
 // rawProfile returns the Exif in such a text: a name, a length, and the bytes in
-// hexadecimal digits, with white space between. It is nil where there is none.
+// hexadecimal digits, with white space in between. It is nil where there is none.
 func rawProfile(text []byte, packed bool) []byte {
 	if packed {
 		text = unpack(text)
@@ -107,8 +104,8 @@ func rawProfile(text []byte, packed bool) []byte {
 	return exif[:n]
 }
 
-// unpack returns up to maxProfile bytes of a text behind its method of compression,
-// of which there is one, and as many as there are of a damaged one.
+// unpack decompresses up to maxProfile bytes of a text, which begins with a byte for the
+// compression method. Of a damaged text it returns what could be decompressed.
 func unpack(text []byte) []byte {
 	r, err := zlib.NewReader(bytes.NewReader(text[min(1, len(text)):]))
 	if err != nil {
@@ -118,21 +115,21 @@ func unpack(text []byte) []byte {
 	return out
 }
 
-// cutHead is what a cut chunk must have for its pixels to be found.
-const cutHead = chunkLengthSize + chunkNameSize
+// chunkHead is the length and the name of a chunk.
+const chunkHead = chunkLengthSize + chunkNameSize
 
-// needsMending reports whether a file ends within a chunk of pixels: libpng takes
-// whole chunks only, and what is missing may be no more than a checksum.
-func (h *pngHeader) needsMending() bool {
-	return len(h.cut) >= cutHead && string(h.cut[chunkLengthSize:cutHead]) == "IDAT"
+// needsRepair reports whether a file ends within an IDAT chunk: libpng reads whole
+// chunks only, and only the checksum may be missing.
+func (h *pngHeader) needsRepair() bool {
+	return len(h.truncated) >= chunkHead && string(h.truncated[chunkLengthSize:chunkHead]) == "IDAT"
 }
 
-// mended returns a copy of such a file in which that chunk is complete, as far as
-// it is there.
-func (h *pngHeader) mended(data []byte) []byte {
-	body := h.cut[cutHead:]
-	body = body[:min(int64(len(body)), int64(binary.BigEndian.Uint32(h.cut)))]
-	whole := len(data) - len(h.cut)
+// repaired returns a copy of such a file in which the last chunk is shortened to the
+// data there is, with its checksum.
+func (h *pngHeader) repaired(data []byte) []byte {
+	body := h.truncated[chunkHead:]
+	body = body[:min(int64(len(body)), int64(binary.BigEndian.Uint32(h.truncated)))]
+	whole := len(data) - len(h.truncated)
 	out := append(make([]byte, 0, len(data)+chunkCRCSize), data[:whole]...)
 	out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
 	out = append(append(out, "IDAT"...), body...)
@@ -142,7 +139,7 @@ func (h *pngHeader) mended(data []byte) []byte {
 // chunk is a whole chunk: length, name, body, checksum.
 type chunk []byte
 
-// nextChunk cuts the first chunk off; false when it is not there completely.
+// nextChunk splits off the first chunk; false when it is incomplete.
 func nextChunk(data []byte) (c chunk, rest []byte, ok bool) {
 	if len(data) < chunkOverhead {
 		return nil, data, false
@@ -158,9 +155,9 @@ func (c chunk) name() string { return string(c[chunkLengthSize:][:chunkNameSize]
 
 func (c chunk) body() []byte { return c[chunkLengthSize+chunkNameSize : len(c)-chunkCRCSize] }
 
-// sound reports whether the checksum is right. libpng checks those of the other
+// validCRC reports whether the checksum is right. libpng checks those of the other
 // chunks that it uses.
-func (c chunk) sound() bool {
+func (c chunk) validCRC() bool {
 	sum := crc32.ChecksumIEEE(c[chunkLengthSize : len(c)-chunkCRCSize])
 	return sum == binary.BigEndian.Uint32(c[len(c)-chunkCRCSize:])
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // spot draws a soft round spot.
@@ -42,7 +43,7 @@ func centre(img *ports.Image, f float64) (x, y float64) {
 // is turned.
 func TestReductionKeepsPositions(t *testing.T) {
 	s := spot{width: 320, height: 240, x: 171, y: 98, radius: 15}
-	plain := map[string][]byte{"JPEG": encodeJPEG(t, s, 100), "PNG": rgbPNG(t, s)}
+	plain := map[string][]byte{"JPEG": fixture.JPEG(t, s, 100), "PNG": rgbPNG(t, s)}
 	for o := upright; o <= 8; o++ {
 		exif := exifBody(binary.BigEndian, uint16(o))
 		files := map[string][]byte{

@@ -11,18 +11,18 @@ import (
 // bytesPerPixel is that of ports.Image: red, green, blue.
 const bytesPerPixel = 3
 
-// layout says how a decoder's rows become the result: width x height pixels as
-// stored, averaged in cells of reduction x reduction pixels, turned upright.
+// layout is the transformation of a decoder's rows into the result: width x height
+// pixels as stored, averaged in cells of reduction x reduction pixels, rotated upright.
 type layout struct {
 	width, height int
 	reduction     int
 	orientation   orientation
 }
 
-// asIs reports whether the stored rows are the result already.
-func (l layout) asIs() bool { return l.reduction == 1 && l.orientation == upright }
+// unchanged reports whether the stored rows are already the result.
+func (l layout) unchanged() bool { return l.reduction == 1 && l.orientation == upright }
 
-// reduced returns the sides after reduction, not yet turned.
+// reduced returns the sides after reduction, before rotation.
 func (l layout) reduced() (width, height int) {
 	return ceilDiv(l.width, l.reduction), ceilDiv(l.height, l.reduction)
 }
@@ -36,8 +36,8 @@ func (l layout) resultBytes() int64 {
 	return int64(width) * int64(height) * bytesPerPixel
 }
 
-// compose makes the result from the stored rows, of which next yields one after
-// the other from the top.
+// compose makes the result from the stored rows, which next returns one by one from
+// the top.
 func (l layout) compose(ctx context.Context, images *pool, next func() ([]byte, error)) (*ports.Image, error) {
 	width, height := l.reduced()
 	img := images.image(l.orientation.turn(width, height))
@@ -56,7 +56,7 @@ func (l layout) compose(ctx context.Context, images *pool, next func() ([]byte, 
 	return img, nil
 }
 
-// rowsOf yields the rows of a picture in memory.
+// rowsOf iterates over the rows of a picture in memory.
 func rowsOf(pix []byte, stride int) func() ([]byte, error) {
 	return func() (row []byte, err error) {
 		row, pix = pix[:stride], pix[stride:]
@@ -64,9 +64,8 @@ func rowsOf(pix []byte, stride int) func() ([]byte, error) {
 	}
 }
 
-// withScratch lends memory of a picture's size that goes back to the system when
-// use returns. In the Go heap it would stay, up to 192 MB, until a later
-// collection.
+// withScratch calls use with a buffer that is returned to the system afterwards. On the
+// Go heap up to 192 MB would stay until a later collection.
 func withScratch(size int, use func(pix []byte) error) error {
 	pix, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
@@ -76,7 +75,7 @@ func withScratch(size int, use func(pix []byte) error) error {
 	return use(pix)
 }
 
-// placement writes stored rows where they belong in the upright picture.
+// placement writes stored rows to their place in the upright picture.
 type placement struct {
 	pix         []byte
 	origin      int // offset of the first stored pixel

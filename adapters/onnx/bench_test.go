@@ -107,13 +107,13 @@ func BenchmarkEmbed(b *testing.B) {
 // network rewritten and as its file has it.
 func BenchmarkEmbedRun(b *testing.B) {
 	for _, name := range realModels(b, config.KindEmbedder) {
-		for _, asIs := range []bool{false, true} {
+		for _, unmodified := range []bool{false, true} {
 			e := NewEmbedder(startRuntime(b), settings(b), realModel(b, name))
-			e.net.asIs = asIs
+			e.net.unmodified = unmodified
 			require.NoError(b, e.Start(b.Context()))
 			b.Cleanup(func() { require.NoError(b, e.Close(context.Background())) })
 			input := feed(make([]float32, chipFloats))
-			b.Run(fmt.Sprintf("%s/%s", name, map[bool]string{false: "rewritten", true: "as it is"}[asIs]), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%s", name, map[bool]string{false: "rewritten", true: "as it is"}[unmodified]), func(b *testing.B) {
 				for b.Loop() {
 					_, err := e.net.run(b.Context(), ort.NewShape(1, 3, ports.ChipSize, ports.ChipSize), input)
 					require.NoError(b, err)

@@ -18,23 +18,23 @@ var strides = [3]int{8, 16, 32}
 // of, so that each stride fills it with whole cells.
 const gridStride = 32
 
-// outputContract gives meaning to the outputs of one kind of detector.
+// outputContract interprets the outputs of one kind of detector.
 type outputContract interface {
-	// outputs checks what the network declares to answer and names the outputs
-	// in the order in which levels wants them.
+	// outputs checks the declared outputs of a network and returns their names in
+	// the order that levels expects.
 	outputs(declared []ort.InputOutputInfo) ([]string, error)
 	// anchors is how many candidates a cell has.
 	anchors() int
-	// level picks the outputs of strides[s]; levels does the rest.
+	// level selects the outputs of strides[s]; levels sets the other fields.
 	level(outputs []tensor, s int) level
-	// score is the confidence of candidate i, 0 to 1, or NaN where the network
-	// answered something that is not finite.
+	// score is the confidence of candidate i, 0 to 1, or NaN where an output is not
+	// finite.
 	score(l *level, i int) float32
 	// box is the outline of candidate i in pixels of the network's input.
 	box(l *level, i int) ports.Box
 }
 
-// level is what a network answers for one stride. Candidates run row by row
+// level holds the outputs of a network for one stride. Candidates run row by row
 // over the cells, the anchors of a cell one after the other.
 type level struct {
 	stride, columns, anchors int
@@ -63,7 +63,7 @@ func (l *level) points(i int) ports.Landmarks {
 	return points
 }
 
-// contractOf returns the rules for a manifest's contract, nil when it is not
+// contractOf returns the outputContract for a manifest's contract, nil when it is not
 // one of a detector.
 func contractOf(c config.Contract) outputContract {
 	switch c {
@@ -75,8 +75,8 @@ func contractOf(c config.Contract) outputContract {
 	return nil
 }
 
-// levels arranges the outputs by stride after checking that each holds as many
-// numbers as an input of width x height pixels has candidates.
+// levels groups the outputs by stride and checks that each has the right number of
+// elements for an input of width x height pixels.
 func levels(c outputContract, outputs []tensor, width, height int) ([len(strides)]level, error) {
 	var all [len(strides)]level
 	for s, stride := range strides {

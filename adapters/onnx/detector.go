@@ -25,7 +25,7 @@ type Detector struct {
 	buffers  sync.Pool // of *detectBuffers
 }
 
-// detectBuffers is what one call of Detect needs and the next can use again.
+// detectBuffers are the reusable buffers of a call of Detect.
 type detectBuffers struct {
 	resampler
 	input []float32
@@ -44,28 +44,28 @@ func NewDetector(rt *Runtime, cfg config.Inference, m Model) *Detector {
 	}
 }
 
-// Start loads the model, checks that its file is the manifest's and that it
-// answers what the contract says, and runs it once.
+// Start loads the model, verifies its file against the manifest and its signature
+// against the contract, and runs it once.
 func (d *Detector) Start(ctx context.Context) error {
 	if err := d.checkManifest(); err != nil {
-		return d.net.model.fault(err)
+		return d.net.model.wrap(err)
 	}
 	if err := d.net.open(d.choose); err != nil {
 		return err
 	}
 	if err := d.warmUp(ctx); err != nil {
 		_ = d.Close(ctx)
-		return d.net.model.fault(fmt.Errorf("first run: %w", err))
+		return d.net.model.wrap(fmt.Errorf("first run: %w", err))
 	}
 	return nil
 }
 
 // Close waits for the calls in progress and frees the network. When ctx ends
-// first they are cut short with ErrUnavailable. Close may be called at any time.
+// first they are cancelled with ErrUnavailable. Close may be called at any time.
 func (d *Detector) Close(ctx context.Context) error { return d.net.close(ctx) }
 
-// Detect implements ports.Detector. A picture is never shown to the network at
-// more than 4096 pixels a side, whatever longSide says.
+// Detect implements ports.Detector. The input of the network has at most 4096 pixels a
+// side, whatever longSide is.
 func (d *Detector) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (d *Detector) infer(ctx context.Context, input []float32, box letterbox) ([
 	return decode(ctx, d.contract, all, d.minScore, d.net.model.Manifest.Output.IoU)
 }
 
-// checkManifest guards what the code below divides by or relies on.
+// checkManifest checks the values that the code below relies on.
 func (d *Detector) checkManifest() error {
 	in := d.net.model.Manifest.Input
 	switch {
@@ -136,8 +136,8 @@ func (d *Detector) choose(s signature) ([]string, error) {
 	return names, err
 }
 
-// warmUp looks for faces on a small black picture that is not square, so that
-// the shapes of the outputs are seen to follow the input.
+// warmUp runs the detector on a small black picture that is not square, to check that
+// the shapes of the outputs follow the input.
 func (d *Detector) warmUp(ctx context.Context) error {
 	_, err := d.detect(ctx, ports.NewImage(3*gridStride, 2*gridStride), 0)
 	return err

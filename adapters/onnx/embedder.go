@@ -17,14 +17,14 @@ import (
 
 var _ ports.Embedder = (*Embedder)(nil)
 
-// maxBatch is how many chips one run of a network with a dynamic batch takes at
-// most; it bounds the memory of a call.
+// maxBatch is the largest batch of a network with a dynamic batch dimension; it bounds
+// the memory of a call.
 const maxBatch = 16
 
-// errNoDirection is what a vector of length zero is.
-var errNoDirection = errors.New("the network answered a vector without direction")
+// errNoDirection is the error for a vector of length zero.
+var errNoDirection = errors.New("the network returned a vector of length zero")
 
-// chipFloats is how many numbers of network input a chip becomes.
+// chipFloats is the number of input elements of a chip.
 const chipFloats = 3 * ports.ChipSize * ports.ChipSize
 
 // Embedder turns face chips into unit vectors with a network of the contract
@@ -54,24 +54,24 @@ func NewEmbedder(rt *Runtime, cfg config.Inference, m Model) *Embedder {
 	return e
 }
 
-// Start loads the model, checks that its file is the manifest's and that it
-// answers vectors of the manifest's dimension, and runs it once.
+// Start loads the model, verifies its file and its signature against the manifest, and
+// runs it once.
 func (e *Embedder) Start(ctx context.Context) error {
 	if err := e.checkManifest(); err != nil {
-		return e.net.model.fault(err)
+		return e.net.model.wrap(err)
 	}
 	if err := e.net.open(e.choose); err != nil {
 		return err
 	}
 	if err := e.warmUp(ctx); err != nil {
 		_ = e.Close(ctx)
-		return e.net.model.fault(fmt.Errorf("first run: %w", err))
+		return e.net.model.wrap(fmt.Errorf("first run: %w", err))
 	}
 	return nil
 }
 
 // Close waits for the calls in progress and frees the network. When ctx ends
-// first they are cut short with ErrUnavailable. Close may be called at any time.
+// first they are cancelled with ErrUnavailable. Close may be called at any time.
 func (e *Embedder) Close(ctx context.Context) error { return e.net.close(ctx) }
 
 // Embed implements ports.Embedder. A network whose batch dimension is fixed to
@@ -115,8 +115,8 @@ func preprocessing(in config.ModelInput) string {
 	triple := func(v [3]float64) string {
 		return strings.Join([]string{number(v[0]), number(v[1]), number(v[2])}, ",")
 	}
-	return fmt.Sprintf("arcface-112 similarity alignment, %s scale %s mean %s std %s",
-		in.Colour, number(in.Scale), triple(in.Mean), triple(in.Std))
+	return fmt.Sprintf("%s similarity alignment, %s scale %s mean %s std %s",
+		ports.ChipAlignment, in.Colour, number(in.Scale), triple(in.Mean), triple(in.Std))
 }
 
 // embed runs the network on one batch.
@@ -128,11 +128,11 @@ func (e *Embedder) embed(ctx context.Context, chips []*ports.Chip) ([][]float32,
 	dimension := e.net.model.Manifest.Output.Dimension
 	out := outputs[0]
 	if len(out.shape) != 2 || out.shape[0] != int64(len(chips)) || out.shape[1] != int64(dimension) {
-		return nil, fmt.Errorf("the network answered %v for %d chips, not %d vectors of %d numbers", out.shape, len(chips), len(chips), dimension)
+		return nil, fmt.Errorf("the network returned %v for %d chips, not %d vectors of %d numbers", out.shape, len(chips), len(chips), dimension)
 	}
 	vectors := make([][]float32, len(chips))
 	for i := range vectors {
-		// The third index keeps an append by the caller off the next vector.
+		// With the third index an append by the caller cannot overwrite the next vector.
 		vectors[i] = out.data[i*dimension : (i+1)*dimension : (i+1)*dimension]
 		if err := normalise(vectors[i]); err != nil {
 			return nil, err
@@ -182,7 +182,7 @@ func normalise(v []float32) error {
 	return nil
 }
 
-// checkManifest guards what the code relies on.
+// checkManifest checks the values that the code relies on.
 func (e *Embedder) checkManifest() error {
 	m := e.net.model.Manifest
 	switch {
@@ -196,8 +196,7 @@ func (e *Embedder) checkManifest() error {
 	return nil
 }
 
-// choose checks the network's signature against the manifest and settles the
-// batch size.
+// choose checks the network's signature against the manifest and sets the batch size.
 func (e *Embedder) choose(s signature) ([]string, error) {
 	if err := s.checkImages(ports.ChipSize, ports.ChipSize); err != nil {
 		return nil, err
@@ -220,8 +219,8 @@ func (e *Embedder) choose(s signature) ([]string, error) {
 	return []string{out.Name}, checkOutput(out, int64(e.net.model.Manifest.Output.Dimension))
 }
 
-// warmUp embeds grey chips, two at once where the network takes batches, so
-// that the shape of the output is seen to follow the input.
+// warmUp embeds grey chips, two at once where the network takes batches, to check that
+// the shape of the output follows the input.
 func (e *Embedder) warmUp(ctx context.Context) error {
 	grey := new(ports.Chip)
 	for i := range grey {

@@ -9,17 +9,16 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// wantVersion is the ONNX Runtime release that the binding was made for; any
-// patch release of it will do. The binding itself would accept some others.
+// wantVersion is the ONNX Runtime release that the binding was made for; any patch
+// release of it works. The binding itself would accept some others.
 const wantVersion = "1.27"
 
-// process is the environment of ONNX Runtime. The binding keeps it in package
-// variables, once for the whole process, so its bookkeeping has to be one for
-// the whole process too.
+// process counts the users of ONNX Runtime's environment. The binding has one
+// environment per process, in package variables, so the counter is global as well.
 var process environment
 
-// environment counts the users of ONNX Runtime's environment: it is created for
-// the first and destroyed after the last, whoever that is.
+// environment is a reference count: the environment is created for the first user and
+// destroyed after the last.
 type environment struct {
 	mu      sync.Mutex
 	users   int
@@ -44,14 +43,14 @@ func (e *environment) acquire(candidates []candidate) (string, error) {
 	return e.library, nil
 }
 
-// join adds a user to an environment that another user keeps alive.
-func (e *environment) join() {
+// retain adds a user to an environment that another user keeps alive.
+func (e *environment) retain() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.users++
 }
 
-// release takes one user away and destroys the environment after the last.
+// release removes a user and destroys the environment after the last.
 func (e *environment) release() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -78,14 +77,14 @@ func loadFirst(candidates []candidate) (string, error) {
 		wantVersion, strings.Join(tried, "; "), wantVersion, libraryVariable)
 }
 
-// load makes this candidate the library of the process.
+// load loads this candidate into the process.
 func (c candidate) load() error {
 	if err := c.exists(); err != nil {
 		return err
 	}
 	ort.SetSharedLibraryPath(c.path)
-	// What the runtime has to say comes back as an error; without this it would
-	// also write lines of its own to standard error.
+	// Errors of the runtime are returned; without this it would write them to standard
+	// error as well.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		if cause := errors.Unwrap(err); cause != nil {
 			err = cause
@@ -99,7 +98,7 @@ func (c candidate) load() error {
 	return nil
 }
 
-// checkVersion says whether a runtime of this version fits the binding.
+// checkVersion checks that a runtime of this version works with the binding.
 func checkVersion(version string) error {
 	if version == wantVersion || strings.HasPrefix(version, wantVersion+".") {
 		return nil

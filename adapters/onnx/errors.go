@@ -8,15 +8,14 @@ import (
 	"imago/ports"
 )
 
-// errNotOpen is what a network answers before Start and after Close.
+// errNotOpen is the error before Start and after Close.
 var errNotOpen = errors.New("the network is not open")
 
-// errNotFinite is what a network with a numeric fault has answered.
-var errNotFinite = errors.New("the network answered a number that is not finite")
+// errNotFinite is the error for outputs that are not finite.
+var errNotFinite = errors.New("the network returned a number that is not finite")
 
-// classify turns an error of one call into what ports promises: the context's
-// own error when it has ended, an ErrInvalid as it is, and ErrUnavailable
-// around everything else.
+// classify wraps an error as ports promises: the context's error when it has ended, an
+// ErrInvalid as it is, and anything else as ErrUnavailable.
 func classify(ctx context.Context, call string, err error) error {
 	switch {
 	case err == nil:

@@ -48,8 +48,8 @@ func TestEmbedderOfNoVectors(t *testing.T) {
 		says  string
 	}{
 		"not finite": {onnxgraph.NotFinite, onnxgraph.WhiteChip(), "not finite"},
-		"zero":       {onnxgraph.ZeroVector, onnxgraph.WhiteChip(), "without direction"},
-		"black":      {onnxgraph.Sound, new(ports.Chip), "without direction"},
+		"zero":       {onnxgraph.ZeroVector, onnxgraph.WhiteChip(), "of length zero"},
+		"black":      {onnxgraph.Sound, new(ports.Chip), "of length zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, batch := range []int{0, 1} {

@@ -7,13 +7,12 @@ import (
 	"imago/ports"
 )
 
-// maxSide is the longest side in pixels at which a picture is shown to a
-// network with a dynamic input: the largest that the config can ask for. It
-// bounds the memory of one call where a caller asks for no reduction.
+// maxSide is the longest side of a dynamic input in pixels, the largest that can be
+// configured. It bounds the memory of a call that asks for no reduction.
 const maxSide = 4096
 
-// letterbox is how a picture lies in a network's input: scaled down to
-// width x height in the top left corner, black to the right and below.
+// letterbox is the placement of a picture in a network's input: scaled down to
+// width x height in the top left corner, padded with black to the right and below.
 type letterbox struct {
 	srcWidth, srcHeight   int // the picture
 	width, height         int // the scaled picture

@@ -15,29 +15,29 @@ const libraryVariable = "IMAGO_ONNXRUNTIME_LIB"
 // candidate is a place where the ONNX Runtime library may be.
 type candidate struct {
 	path     string
-	origin   string // who named it, for messages
-	required bool   // somebody named it: it is the only candidate
+	origin   string // where the path comes from, for messages
+	required bool   // configured: it is the only candidate
 }
 
-// exists reports whether the file is there. A bare name is left to the system's
-// library search.
+// exists checks that the file is there. A bare name is left to the system's library
+// search.
 func (c candidate) exists() error {
 	if !strings.ContainsRune(c.path, filepath.Separator) {
 		return nil
 	}
 	info, err := os.Stat(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("is not there")
+		return errors.New("not found")
 	}
 	if err == nil && !info.Mode().IsRegular() {
-		return errors.New("is not a regular file") // whose end the loader would wait for
+		return errors.New("is not a regular file") // the loader would block on a pipe
 	}
 	return nil
 }
 
 // candidates lists where the library is looked for, best first: the configured
 // path, the environment variable, beside the executable, ../lib beside it, and
-// the system's library search. One that was named by somebody is the only one.
+// the system's library search. A configured path is the only candidate.
 func candidates(configured string) []candidate {
 	if configured != "" {
 		return []candidate{{configured, "inference.library", true}}

@@ -13,9 +13,9 @@ import "C"
 
 import "runtime/debug"
 
-// releaseMemory gives what is free back to the system. A network of 39 MB is in memory
-// three times over while it is loaded (the file, what ONNX Runtime parses and what it
-// packs), and without this some 30 MB of that stay resident.
+// releaseMemory returns free memory to the system. While a network of 39 MB is loaded
+// there are three copies of it (the file, parsed and packed by ONNX Runtime), of which
+// some 30 MB would stay resident.
 func releaseMemory() {
 	debug.FreeOSMemory()
 	C.trim()

@@ -23,18 +23,18 @@ type Model struct {
 func (m Model) read() ([]byte, error) {
 	data, err := m.readSized()
 	if err != nil {
-		return nil, m.fault(err)
+		return nil, m.wrap(err)
 	}
 	sum := sha256.Sum256(data)
 	if got := hex.EncodeToString(sum[:]); got != m.Manifest.SHA256 {
-		return nil, m.fault(fmt.Errorf("%s has SHA-256 %s, its manifest says %s; %s", m.Manifest.File, got, m.Manifest.SHA256, m.remedy()))
+		return nil, m.wrap(fmt.Errorf("%s has SHA-256 %s, its manifest says %s; %s", m.Manifest.File, got, m.Manifest.SHA256, m.remedy()))
 	}
 	return data, nil
 }
 
 func (m Model) readSized() ([]byte, error) {
 	if m.FS == nil {
-		return nil, errors.New("there is no folder to read it from")
+		return nil, errors.New("no models folder is set")
 	}
 	file, err := m.FS.Open(m.Manifest.File)
 	if err != nil {
@@ -53,12 +53,12 @@ func (m Model) readSized() ([]byte, error) {
 	return data, err
 }
 
-// remedy is what to do about a file that is not the manifest's.
+// remedy tells what to do about a file that does not match the manifest.
 func (m Model) remedy() string {
 	return fmt.Sprintf("run \"imago models pull %s\" to fetch the file again, or correct the manifest", m.Manifest.Name)
 }
 
-// fault puts the model's name before an error.
-func (m Model) fault(err error) error {
+// wrap adds the model's name to an error.
+func (m Model) wrap(err error) error {
 	return fmt.Errorf("onnx: model %s: %w", m.Manifest.Name, err)
 }

@@ -22,10 +22,10 @@ type tensor struct {
 // safe for concurrent use: ONNX Runtime sessions may be run by many callers at
 // once.
 type network struct {
-	rt      *Runtime
-	threads int
-	model   Model
-	asIs    bool // not rewritten, for comparison
+	rt         *Runtime
+	threads    int
+	model      Model
+	unmodified bool // not rewritten, for comparison
 
 	mu      sync.Mutex
 	session *ort.DynamicAdvancedSession // nil before open and after close
@@ -35,33 +35,32 @@ type network struct {
 	idle    chan struct{} // closed once closing and nothing runs
 }
 
-// open reads the model, lets choose check its signature and name the outputs
-// wanted, and creates the session. Afterwards either everything is held or
-// nothing is.
+// open reads the model, has choose check its signature and name the wanted outputs, and
+// creates the session. On an error nothing stays allocated.
 func (n *network) open(choose func(signature) ([]string, error)) error {
 	begin := time.Now()
 	if n.isOpen() {
-		return n.model.fault(errors.New("it is started already"))
+		return n.model.wrap(errors.New("already started"))
 	}
 	data, err := n.model.read()
 	if err != nil {
 		return err
 	}
-	if err := n.rt.hold(); err != nil {
+	if err := n.rt.retain(); err != nil {
 		return err
 	}
 	session, outputs, err := n.load(data, choose)
 	releaseMemory()
 	if err != nil {
 		_ = process.release()
-		return n.model.fault(err)
+		return n.model.wrap(err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.session, n.outputs, n.closing = session, outputs, false
 	n.running, n.idle = map[*ort.RunOptions]struct{}{}, make(chan struct{})
-	n.rt.log.Info("Model is loaded.", "model", n.model.Manifest.Name, "kind", n.model.Manifest.Kind,
-		"sha256", n.model.Manifest.SHA256, "milliseconds", time.Since(begin).Milliseconds())
+	n.rt.log.Info("loaded model", "model", n.model.Manifest.Name, "kind", n.model.Manifest.Kind,
+		"sha256", n.model.Manifest.SHA256, "duration_ms", time.Since(begin).Milliseconds())
 	return nil
 }
 
@@ -71,8 +70,7 @@ func (n *network) isOpen() bool {
 	return n.session != nil
 }
 
-// load creates the session from the bytes that were verified, rewritten so that it runs
-// well.
+// load creates the session from the verified file, optimised by package rewrite.
 func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*ort.DynamicAdvancedSession, int, error) {
 	rewritten := n.rewrite(data)
 	s, err := signatureOf(data, rewritten)
@@ -98,10 +96,10 @@ func (n *network) load(data []byte, choose func(signature) ([]string, error)) (*
 	return session, len(names), nil
 }
 
-// rewrite returns the network changed so that ONNX Runtime runs it well, nil where it
-// stays as it is because it is not understood.
+// rewrite returns the optimised network, nil where it is not supported by package
+// rewrite and runs as it is.
 func (n *network) rewrite(data []byte) *rewrite.Graph {
-	if n.asIs {
+	if n.unmodified {
 		return nil
 	}
 	g, err := rewrite.Network(data)
@@ -111,8 +109,8 @@ func (n *network) rewrite(data []byte) *rewrite.Graph {
 	return g
 }
 
-// run feeds one tensor to the network and returns its outputs. When ctx ends
-// first the run is told to stop, which it does after the node it is in.
+// run runs the network on one input tensor and returns its outputs. When ctx ends first
+// the run is terminated after the current node.
 func (n *network) run(ctx context.Context, shape ort.Shape, data []float32) ([]tensor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -125,16 +123,14 @@ func (n *network) run(ctx context.Context, shape ort.Shape, data []float32) ([]t
 	stop := context.AfterFunc(ctx, func() { n.terminate(options) })
 	defer stop()
 
-	var held scope
-	defer held.destroy()
 	input, err := ort.NewTensor(shape, data)
 	if err != nil {
 		return nil, err
 	}
-	held.add(input)
+	defer destroy(input)
 	outputs := make([]ort.Value, n.outputs)
+	defer func() { destroy(outputs...) }()
 	err = n.session.RunWithOptions([]ort.Value{input}, outputs, options)
-	held.add(outputs...)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -159,7 +155,7 @@ func (n *network) enter() (*ort.RunOptions, error) {
 	return options, nil
 }
 
-// leave ends what enter began.
+// leave unregisters a run.
 func (n *network) leave(options *ort.RunOptions) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -170,7 +166,7 @@ func (n *network) leave(options *ort.RunOptions) {
 	}
 }
 
-// terminate tells a run to stop, unless it has left already.
+// terminate cancels a run that has not left yet.
 func (n *network) terminate(options *ort.RunOptions) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -180,8 +176,8 @@ func (n *network) terminate(options *ort.RunOptions) {
 }
 
 // close refuses new runs, waits for those in flight and frees the session. When
-// ctx ends first, the runs in flight are told to stop and waited for. Closing
-// what is not open does nothing.
+// ctx ends first, the runs in flight are cancelled and waited for. Closing a network
+// that is not open does nothing.
 func (n *network) close(ctx context.Context) error {
 	if !n.beginClose() {
 		return nil
@@ -253,8 +249,8 @@ func sessionOptions(threads int) (*ort.SessionOptions, error) {
 	return options, nil
 }
 
-// floats returns the content of float32 tensors. The binding has copied it into
-// Go memory, which outlives the tensors' handles.
+// floats returns the elements of float32 tensors. The binding has copied them into Go
+// memory, which outlives the tensors' handles.
 func floats(values []ort.Value) ([]tensor, error) {
 	tensors := make([]tensor, len(values))
 	for i, value := range values {
@@ -267,20 +263,11 @@ func floats(values []ort.Value) ([]tensor, error) {
 	return tensors, nil
 }
 
-// scope holds what one call must free on every path.
-type scope struct{ values []ort.Value }
-
-// add puts values into the scope; nil ones were never allocated.
-func (s *scope) add(values ...ort.Value) {
+// destroy frees values; nil ones were never allocated.
+func destroy(values ...ort.Value) {
 	for _, value := range values {
 		if value != nil {
-			s.values = append(s.values, value)
+			_ = value.Destroy()
 		}
-	}
-}
-
-func (s *scope) destroy() {
-	for _, value := range s.values {
-		_ = value.Destroy()
 	}
 }

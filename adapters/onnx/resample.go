@@ -18,8 +18,7 @@ import (
 	"imago/ports"
 )
 
-// rowsPerCheck is how many output rows are made between two looks at the
-// context.
+// rowsPerCheck is how many output rows are made between two checks of the context.
 const rowsPerCheck = 16
 
 // feeder turns pictures into network input. The formula of config.ModelInput,
@@ -28,7 +27,7 @@ const rowsPerCheck = 16
 type feeder struct {
 	gain, offset [3]float32
 	plane        [3]int           // of red, green and blue in the input
-	single       *[3][256]float32 // what one pixel's values become
+	single       *[3][256]float32 // lookup table for unscaled pixels
 }
 
 func newFeeder(in config.ModelInput) feeder {
@@ -48,14 +47,14 @@ func newFeeder(in config.ModelInput) feeder {
 	return f
 }
 
-// resampler holds the buffers of one resampling, to be reused by the next.
+// resampler holds the reusable buffers of a resampling.
 type resampler struct {
 	rows, columns coverage
-	sum           []float32 // one output row at the picture's full width, and a number more
+	sum           []float32 // one output row at the picture's full width, and a padding element
 }
 
-// fill writes the picture into dst (3 x gridHeight x gridWidth) as the letterbox
-// says: every output pixel is the mean of the area that it covers in the
+// fill writes the picture into dst (3 x gridHeight x gridWidth) as placed by the
+// letterbox: every output pixel is the mean of the area that it covers in the
 // picture, which keeps fine patterns from aliasing and positions exact. It
 // stops early when ctx ends.
 func (r *resampler) fill(ctx context.Context, dst []float32, img *ports.Image, box letterbox, f feeder) error {
@@ -107,8 +106,8 @@ func (r *resampler) average(img *ports.Image, y int) {
 		(*C.float)(&weights[0]), C.int32_t(len(weights)), (*C.float)(&r.sum[0]), C.int32_t(3*img.Width))
 }
 
-// coverage says, for one axis, which source pixels each output pixel covers and
-// with which weight. The weights of an output pixel sum to one.
+// coverage holds, for one axis, which source pixels each output pixel covers and with
+// which weights. The weights of an output pixel sum to one.
 type coverage struct {
 	first  []int32 // first source pixel of each output pixel
 	start  []int32 // where its weights begin; one more entry than outputs
@@ -134,7 +133,7 @@ func (c *coverage) reset(src, dst int) {
 }
 
 // gather writes the averages of interleaved pixels into three planes, as network
-// input. Behind the last pixel, src has one number more.
+// input. Behind the last pixel, src has one padding element.
 func (c *coverage) gather(out [3][]float32, src []float32, f feeder) {
 	C.onnx_gather((*C.float)(&src[0]), (*C.int32_t)(&c.first[0]), (*C.int32_t)(&c.start[0]), (*C.float)(&c.weight[0]), C.int32_t(len(out[0])),
 		(*C.float)(&f.gain[0]), (*C.float)(&f.offset[0]), (*C.float)(&out[0][0]), (*C.float)(&out[1][0]), (*C.float)(&out[2][0]))
@@ -155,7 +154,7 @@ func resize(s []float32, n int) []float32 {
 	return s[:n]
 }
 
-// checkImage says whether an image has pixels where it claims to.
+// checkImage checks that an image has as many pixels as its size says.
 func checkImage(img *ports.Image) error {
 	if img == nil || img.Width < 1 || img.Height < 1 || img.Stride < 3*img.Width ||
 		img.Width > math.MaxInt32/3 || len(img.Pix)/img.Stride < img.Height-1 ||

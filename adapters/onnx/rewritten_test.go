@@ -26,24 +26,24 @@ import (
 )
 
 // pair is one network, as its file has it and rewritten.
-type pair[T any] struct{ asIs, rewritten T }
+type pair[T any] struct{ unmodified, rewritten T }
 
 func detectors(tb testing.TB, m Model) (p pair[*Detector]) {
 	tb.Helper()
 	fixed := m
 	fixed.Manifest.Input.Size = 640 // which its file declares
-	asIs := NewDetector(startRuntime(tb), settings(tb), fixed)
-	asIs.net.asIs = true
-	return pair[*Detector]{startDetector(tb, asIs), openDetector(tb, fixed)}
+	unmodified := NewDetector(startRuntime(tb), settings(tb), fixed)
+	unmodified.net.unmodified = true
+	return pair[*Detector]{startDetector(tb, unmodified), openDetector(tb, fixed)}
 }
 
 func embedders(tb testing.TB, m Model) (p pair[*Embedder]) {
 	tb.Helper()
-	asIs := NewEmbedder(startRuntime(tb), settings(tb), m)
-	asIs.net.asIs = true
-	require.NoError(tb, asIs.Start(tb.Context()))
-	tb.Cleanup(func() { require.NoError(tb, asIs.Close(context.Background())) })
-	return pair[*Embedder]{asIs, openEmbedder(tb, m)}
+	unmodified := NewEmbedder(startRuntime(tb), settings(tb), m)
+	unmodified.net.unmodified = true
+	require.NoError(tb, unmodified.Start(tb.Context()))
+	tb.Cleanup(func() { require.NoError(tb, unmodified.Close(context.Background())) })
+	return pair[*Embedder]{unmodified, openEmbedder(tb, m)}
 }
 
 // portraitImages returns the portraits that are small enough to be looked at whole in
@@ -111,7 +111,7 @@ func defaultNetworks(tb testing.TB) (pair[*Detector], pair[*Embedder]) {
 func requireSameAnswers(t *testing.T, detectors pair[*Detector], embedders pair[*Embedder], pictures map[string]*ports.Image) (faces int) {
 	t.Helper()
 	for name, img := range pictures {
-		want, err := detectors.asIs.Detect(t.Context(), img, 640)
+		want, err := detectors.unmodified.Detect(t.Context(), img, 640)
 		require.NoError(t, err)
 		got, err := detectors.rewritten.Detect(t.Context(), img, 640)
 		require.NoError(t, err)
@@ -137,7 +137,7 @@ func TestRewrittenNetworksAnswerTheSameToNoise(t *testing.T) {
 		input[i] = float32(img.Pix[i])
 	}
 	shape := ort.NewShape(1, 3, 640, 640)
-	want, err := detectors.asIs.net.run(t.Context(), shape, input)
+	want, err := detectors.unmodified.net.run(t.Context(), shape, input)
 	require.NoError(t, err)
 	got, err := detectors.rewritten.net.run(t.Context(), shape, input)
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func requireSameFaces(t *testing.T, name string, want, got []ports.Face) {
 
 func requireSameVector(t *testing.T, name string, embedders pair[*Embedder], chip *ports.Chip) {
 	t.Helper()
-	want, err := embedders.asIs.Embed(t.Context(), []*ports.Chip{chip})
+	want, err := embedders.unmodified.Embed(t.Context(), []*ports.Chip{chip})
 	require.NoError(t, err)
 	got, err := embedders.rewritten.Embed(t.Context(), []*ports.Chip{chip})
 	require.NoError(t, err)

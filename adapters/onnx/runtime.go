@@ -29,28 +29,28 @@ type Runtime struct {
 // libonnxruntime.so beside the executable or in ../lib from there, or one that
 // the system finds.
 func NewRuntime(cfg config.Inference, log *slog.Logger) *Runtime {
-	return &Runtime{library: cfg.Library, log: log}
+	return &Runtime{library: cfg.Library, log: log.With("component", "onnx")}
 }
 
-// Start loads the library. It must be an ONNX Runtime 1.27; otherwise the error
-// says what was tried and what to do.
+// Start loads the library. It must be an ONNX Runtime 1.27; otherwise the error lists
+// the candidates and what to do.
 func (r *Runtime) Start(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.started {
-		return errors.New("onnx: runtime is started already")
+		return errors.New("onnx: the runtime is already started")
 	}
 	library, err := process.acquire(candidates(r.library))
 	if err != nil {
 		return err
 	}
 	r.started = true
-	r.log.Info("ONNX Runtime is ready.", "library", library)
+	r.log.Info("loaded ONNX Runtime", "library", library)
 	return nil
 }
 
-// Close gives the environment up. Networks that are still open keep it alive
-// until they are closed, but no new one can be opened on this Runtime. Closing
+// Close releases the environment. Networks that are still open keep it alive until they
+// are closed, but no new one can be opened on this Runtime. Closing
 // a Runtime that is not started does nothing.
 func (r *Runtime) Close(context.Context) error {
 	r.mu.Lock()
@@ -62,14 +62,14 @@ func (r *Runtime) Close(context.Context) error {
 	return process.release()
 }
 
-// hold keeps the environment alive for one network; process.release ends it.
-func (r *Runtime) hold() error {
+// retain keeps the environment alive for one network, until process.release.
+func (r *Runtime) retain() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.started {
 		return errors.New("onnx: the runtime is not started")
 	}
-	process.join()
+	process.retain()
 	return nil
 }
 

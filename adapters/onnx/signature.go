@@ -9,15 +9,14 @@ import (
 	"imago/adapters/onnx/rewrite"
 )
 
-// signature is what a network takes and answers, as its file declares it. A
-// dimension of -1 may be anything.
+// signature are the declared inputs and outputs of a network. A dimension of -1 is
+// dynamic.
 type signature struct {
 	inputs, outputs []ort.InputOutputInfo
 }
 
-// signatureOf returns the signature of a network, which is also there taken apart where
-// it was understood. ONNX Runtime is asked where the file does not say it all: that
-// takes as long as loading the network.
+// signatureOf returns the signature of a network: that of g where the file declares it
+// in full, or else that of ONNX Runtime, which takes as long as loading the network.
 func signatureOf(data []byte, g *rewrite.Graph) (signature, error) {
 	if g != nil {
 		if inputs, outputs, complete := g.Signature(); complete {
@@ -31,8 +30,8 @@ func signatureOf(data []byte, g *rewrite.Graph) (signature, error) {
 	return signature{inputs: inputs, outputs: outputs}, nil
 }
 
-// infos gives values the form of ONNX Runtime, which numbers the types of elements as
-// ONNX does.
+// infos converts values to the types of ONNX Runtime, whose element types have the
+// numbers of ONNX.
 func infos(values []rewrite.Value) (all []ort.InputOutputInfo) {
 	for _, v := range values {
 		all = append(all, ort.InputOutputInfo{
@@ -47,8 +46,8 @@ func notLoadable(err error) error {
 	return fmt.Errorf("the file is not a network that ONNX Runtime can load: %w", err)
 }
 
-// checkImages says whether the network takes one float32 tensor of
-// N x 3 x height x width; -1 asks for a side that may be anything.
+// checkImages checks that the network takes one float32 tensor of
+// N x 3 x height x width; -1 stands for a dynamic side.
 func (s signature) checkImages(height, width int) error {
 	if len(s.inputs) != 1 {
 		return fmt.Errorf("the network must have one input, but it has %s", describe(s.inputs))
@@ -68,10 +67,10 @@ func (s signature) checkImages(height, width int) error {
 	return nil
 }
 
-// batch returns the batch dimension of the input; -1 may be anything.
+// batch returns the batch dimension of the input; -1 is dynamic.
 func (s signature) batch() int64 { return s.inputs[0].Dimensions[0] }
 
-// checkOutput says whether an output is float32 with a last dimension of each.
+// checkOutput checks that an output is float32 with a last dimension of each.
 func checkOutput(info ort.InputOutputInfo, each int64) error {
 	last := len(info.Dimensions) - 1
 	if info.DataType != ort.TensorElementDataTypeFloat || last < 0 || !fits(info.Dimensions[last], each) {
@@ -80,7 +79,7 @@ func checkOutput(info ort.InputOutputInfo, each int64) error {
 	return nil
 }
 
-// fits says whether a declared dimension allows a value.
+// fits reports whether a declared dimension allows a value.
 func fits(declared, value int64) bool { return declared < 0 || declared == value }
 
 // find returns the declared output of a name.

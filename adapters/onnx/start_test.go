@@ -98,7 +98,7 @@ func TestStartChecksTheFile(t *testing.T) {
 		says  string
 	}{
 		"missing":   {Model{sound.Manifest, fstest.MapFS{}}, "file does not exist"},
-		"no folder": {Model{sound.Manifest, nil}, "no folder"},
+		"no folder": {Model{sound.Manifest, nil}, "no models folder"},
 		"shorter":   {Model{sound.Manifest, file(sound.Data[1:])}, "its manifest says"},
 		"longer":    {Model{sound.Manifest, file(append(bytes.Clone(sound.Data), 0))}, "its manifest says"},
 		"empty":     {Model{sound.Manifest, file(nil)}, "its manifest says"},
@@ -155,7 +155,7 @@ func TestStartAgainAfterClose(t *testing.T) {
 		s := build(t, rt, generated(m))
 		for range 2 {
 			require.NoError(t, s.Start(t.Context()))
-			require.ErrorContains(t, s.Start(t.Context()), "started already")
+			require.ErrorContains(t, s.Start(t.Context()), "already started")
 			require.NoError(t, s.Close(t.Context()))
 			require.NoError(t, s.Close(t.Context()), "closing twice does nothing")
 		}

@@ -9,11 +9,11 @@ import (
 	"imago/ports"
 )
 
-// maxCandidates bounds what enters non-maximum suppression, best scores first.
+// maxCandidates bounds the input of non-maximum suppression, best scores first.
 // A face has about ten candidates, so this is a crowd of several hundred.
 const maxCandidates = 4096
 
-// hit is a candidate that scored enough.
+// hit is a candidate above the score threshold.
 type hit struct {
 	score float32
 	level int
@@ -33,7 +33,7 @@ func decode(ctx context.Context, c outputContract, all [len(strides)]level, minS
 	for _, h := range hits {
 		l := &all[h.level]
 		face := ports.Face{Box: c.box(l, h.index), Score: float64(h.score), Landmarks: l.points(h.index)}
-		if sound(face) {
+		if valid(face) {
 			faces = append(faces, face)
 		}
 	}
@@ -60,8 +60,8 @@ func collect(c outputContract, all [len(strides)]level, minScore float32) ([]hit
 	return hits[:min(len(hits), maxCandidates)], nil
 }
 
-// sound says whether a face has a box with an area and finite coordinates.
-func sound(f ports.Face) bool {
+// valid reports whether a face has a box with an area and finite coordinates.
+func valid(f ports.Face) bool {
 	sum := f.Box.X0 + f.Box.Y0 + f.Box.X1 + f.Box.Y1
 	for _, p := range f.Landmarks {
 		sum += p.X + p.Y

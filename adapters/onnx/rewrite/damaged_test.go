@@ -20,7 +20,7 @@ func TestDamagedNetworks(t *testing.T) {
 			file := damaged(rng, sound)
 			g, err := Network(file)
 			if err != nil {
-				require.ErrorIs(t, err, ErrNotUnderstood)
+				require.ErrorIs(t, err, ErrUnsupported)
 				continue
 			}
 			understood++

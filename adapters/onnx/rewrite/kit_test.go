@@ -33,15 +33,15 @@ func (panicking) Skipf(format string, a ...any)  { panic(format) }
 // open.
 func newNetwork(dims ...int64) *Graph {
 	return &Graph{
-		irVersion: 8, opset: 13, taken: map[string]bool{"x": true},
+		irVersion: 8, opset: 13, names: map[string]bool{"x": true},
 		model:  modelFields(8, 13),
 		inputs: []*value{declare("x", dims...)},
 	}
 }
 
 func modelFields(irVersion, opset int64) []field {
-	message := whole(nil, modelIRVersion, irVersion)
-	message = text(message, modelOpset, whole(nil, opsetVersion, opset))
+	message := appendInt(nil, modelIRVersion, irVersion)
+	message = appendBytes(message, modelOpset, appendInt(nil, opsetVersion, opset))
 	fields, _ := split(message)
 	return fields
 }
@@ -70,12 +70,12 @@ func (n *Graph) floats(name string, dims []int64, values ...float32) string {
 }
 
 func (n *Graph) ints(name string, values ...int64) string {
-	message := whole(nil, tensorDims, int64(len(values)))
-	message = whole(message, tensorType, elementInt64)
+	message := appendInt(nil, tensorDims, int64(len(values)))
+	message = appendInt(message, tensorType, elementInt64)
 	for _, v := range values {
-		message = whole(message, tensorInt64s, v)
+		message = appendInt(message, tensorInt64s, v)
 	}
-	n.weights = append(n.weights, &value{name: name, raw: text(message, tensorName, name)})
+	n.weights = append(n.weights, &value{name: name, raw: appendBytes(message, tensorName, name)})
 	return name
 }
 

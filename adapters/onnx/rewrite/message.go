@@ -4,8 +4,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// field is one field of a message of the protocol buffers. The content is that of a
-// field with a length, nil for any other; number is the value of a varint.
+// field is one field of a protocol buffers message. content is that of a
+// length-delimited field, nil for any other; varint is the value of a varint field.
 type field struct {
 	number  protowire.Number
 	raw     []byte // with its tag
@@ -13,16 +13,16 @@ type field struct {
 	varint  uint64
 }
 
-// split takes a message apart, without copying.
+// split splits a message into its fields, without copying.
 func split(message []byte) (all []field, err error) {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
 		if n < 0 {
-			return nil, ErrNotUnderstood
+			return nil, ErrUnsupported
 		}
 		size := protowire.ConsumeFieldValue(number, kind, message[n:])
 		if size < 0 {
-			return nil, ErrNotUnderstood
+			return nil, ErrUnsupported
 		}
 		f := field{number: number, raw: message[:n+size]}
 		switch kind {
@@ -46,7 +46,7 @@ func first(all []field, number protowire.Number) (field, bool) {
 	return field{}, false
 }
 
-// integers returns the whole numbers of a repeated field, packed or not.
+// integers returns the integers of a repeated field, packed or not.
 func integers(all []field, number protowire.Number) (values []int64, err error) {
 	for _, f := range all {
 		if f.number != number {
@@ -59,7 +59,7 @@ func integers(all []field, number protowire.Number) (values []int64, err error) 
 		for rest := f.content; len(rest) > 0; {
 			v, n := protowire.ConsumeVarint(rest)
 			if n < 0 {
-				return nil, ErrNotUnderstood
+				return nil, ErrUnsupported
 			}
 			values, rest = append(values, int64(v)), rest[n:]
 		}
@@ -67,14 +67,14 @@ func integers(all []field, number protowire.Number) (values []int64, err error) 
 	return values, nil
 }
 
-// text appends a field that holds a string or a message.
-func text[T string | []byte](message []byte, number protowire.Number, content T) []byte {
+// appendBytes appends a length-delimited field.
+func appendBytes[T string | []byte](message []byte, number protowire.Number, content T) []byte {
 	message = protowire.AppendTag(message, number, protowire.BytesType)
 	return append(protowire.AppendVarint(message, uint64(len(content))), content...)
 }
 
-// whole appends a field that holds a whole number.
-func whole(message []byte, number protowire.Number, value int64) []byte {
+// appendInt appends a varint field.
+func appendInt(message []byte, number protowire.Number, value int64) []byte {
 	message = protowire.AppendTag(message, number, protowire.VarintType)
 	return protowire.AppendVarint(message, uint64(value))
 }

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The fields of onnx.proto (ONNX 1.22, IR version 3 and later) that are looked at.
+// The fields of onnx.proto (ONNX 1.22, IR version 3 and later) that are read.
 const (
 	modelIRVersion = 1
 	modelGraph     = 7
@@ -70,82 +70,80 @@ const (
 	attributeTypeInts = 7
 )
 
-// constantsByDefault is the IR version from which on a weight needs not be declared as
-// an input, and is a constant where it is not (ONNX, IR.md, "Graphs").
-const constantsByDefault = 4
+// implicitConstants is the first IR version in which a weight that is not declared as an
+// input is a constant (ONNX, IR.md, "Graphs").
+const implicitConstants = 4
 
-// ErrNotUnderstood says that a network stays as it is: it is no valid protocol buffer,
-// or it has parts that may use any of its tensors, as a node that holds a network of
-// its own.
-var ErrNotUnderstood = errors.New("the network is not understood")
+// ErrUnsupported is the error for a network that cannot be rewritten: it is not a valid
+// protocol buffer, or it has parts that may use any tensor, such as a node with a
+// subgraph.
+var ErrUnsupported = errors.New("the network cannot be rewritten")
 
-// Graph is an ONNX network taken apart. It shares the memory of the file that it came
-// from, which must not change. It is not safe for concurrent use.
+// Graph is a parsed ONNX network. It shares the memory of the file, which must not
+// change. It is not safe for concurrent use.
 type Graph struct {
 	irVersion int64
 	opset     int64   // version of the standard operators
 	model     []field // all but the graph
-	graph     []field // all but what stands below
+	graph     []field // all but the fields below
 
 	nodes   []*node
 	weights []*value // initializers: constants, or defaults of inputs
 	inputs  []*value
 	outputs []*value
-	infos   []*value // what is known of the shapes in between
+	infos   []*value // value_info: shapes of intermediate tensors
 
-	taken map[string]bool // names of tensors
+	names map[string]bool // of all tensors, for fresh
 }
 
-// Network takes a network apart and makes all the changes of this package to it. Its
-// outputs, and the input that it is given, keep their names. A network that is not
-// understood is ErrNotUnderstood.
+// Network parses a network and applies all rewrites of this package. Its outputs and its
+// input keep their names. The error is ErrUnsupported.
 func Network(file []byte) (*Graph, error) {
 	g, err := parse(file)
 	if err != nil {
 		return nil, err
 	}
-	g.fixWeights()
-	g.freeSides()
-	g.splitPReLU()
-	g.dropUnused()
+	g.makeWeightsConstant()
+	g.makeSidesDynamic()
+	g.replacePReLU()
+	g.removeUnused()
 	return g, nil
 }
 
 // node is one operation.
 type node struct {
 	raw             []byte
-	kind            string // with the domain before it, where it is not the standard one
+	kind            string // op_type, prefixed with a non-standard domain
 	inputs, outputs []string
 	attributes      map[string][]field
 }
 
-// value is anything with a name: an initializer, an input, an output or the
-// description of a tensor in between.
+// value is anything with a name: an initializer, an input, an output or a value_info.
 type value struct {
 	name string
 	raw  []byte // without the tag
 }
 
-// parse takes a network apart. Everything is checked that the changes rely on; a
-// network that is not understood is ErrNotUnderstood.
+// parse parses a network and checks everything that the rewrites rely on. The error is
+// ErrUnsupported.
 func parse(file []byte) (*Graph, error) {
 	fields, err := split(file)
 	if err != nil {
 		return nil, err
 	}
-	g, graphs := &Graph{taken: map[string]bool{}}, 0
+	g, graphs := &Graph{names: map[string]bool{}}, 0
 	for _, f := range fields {
 		switch f.number {
 		case modelGraph:
 			if graphs++; graphs > 1 {
-				return nil, ErrNotUnderstood // a parser would merge them
+				return nil, ErrUnsupported // a parser would merge them
 			}
 			if err := g.parseGraph(f.content); err != nil {
 				return nil, err
 			}
 			continue
 		case modelTraining, modelFunctions:
-			return nil, ErrNotUnderstood
+			return nil, ErrUnsupported
 		case modelIRVersion:
 			g.irVersion = int64(f.varint)
 		case modelOpset:
@@ -156,7 +154,7 @@ func parse(file []byte) (*Graph, error) {
 		g.model = append(g.model, f)
 	}
 	if graphs == 0 {
-		return nil, ErrNotUnderstood
+		return nil, ErrUnsupported
 	}
 	return g, g.checkNames()
 }
@@ -190,7 +188,7 @@ func (g *Graph) parseGraph(message []byte) error {
 		case graphValueInfo:
 			g.infos, err = appendValue(g.infos, f.content, valueName)
 		case graphSparse:
-			err = ErrNotUnderstood
+			err = ErrUnsupported
 		default:
 			g.graph = append(g.graph, f)
 		}
@@ -205,7 +203,7 @@ func appendValue(values []*value, message []byte, nameField protowire.Number) ([
 	fields, err := split(message)
 	name, ok := first(fields, nameField)
 	if err == nil && (!ok || len(name.content) == 0) {
-		err = ErrNotUnderstood
+		err = ErrUnsupported
 	}
 	return append(values, &value{name: string(name.content), raw: message}), err
 }
@@ -240,8 +238,7 @@ func (g *Graph) parseNode(message []byte) error {
 	return nil
 }
 
-// parseAttribute keeps an attribute, unless it is a network of its own, which may use
-// any tensor.
+// parseAttribute stores an attribute, unless it is a subgraph, which may use any tensor.
 func (o *node) parseAttribute(message []byte) error {
 	fields, err := split(message)
 	if err != nil {
@@ -253,21 +250,21 @@ func (o *node) parseAttribute(message []byte) error {
 		case attributeName:
 			name = string(f.content)
 		case attributeGraph, attributeGraphs:
-			return ErrNotUnderstood
+			return ErrUnsupported
 		}
 	}
 	o.attributes[name] = fields
 	return nil
 }
 
-// checkNames sees to it that every tensor is made in one place.
+// checkNames checks that every tensor has one producer.
 func (g *Graph) checkNames() error {
-	made := map[string]bool{}
+	produced := map[string]bool{}
 	once := func(name string) error {
-		if made[name] {
-			return fmt.Errorf("%w: %q is made twice", ErrNotUnderstood, name)
+		if produced[name] {
+			return fmt.Errorf("%w: %q has two producers", ErrUnsupported, name)
 		}
-		made[name], g.taken[name] = true, true
+		produced[name], g.names[name] = true, true
 		return nil
 	}
 	for _, w := range g.weights {
@@ -278,9 +275,9 @@ func (g *Graph) checkNames() error {
 	inputs := map[string]bool{}
 	for _, in := range g.inputs {
 		if inputs[in.name] {
-			return fmt.Errorf("%w: two inputs %q", ErrNotUnderstood, in.name)
+			return fmt.Errorf("%w: two inputs %q", ErrUnsupported, in.name)
 		}
-		inputs[in.name], made[in.name], g.taken[in.name] = true, true, true
+		inputs[in.name], produced[in.name], g.names[in.name] = true, true, true
 	}
 	for _, one := range g.nodes {
 		for _, name := range one.outputs {
@@ -292,7 +289,7 @@ func (g *Graph) checkNames() error {
 			}
 		}
 		for _, name := range one.inputs {
-			g.taken[name] = true
+			g.names[name] = true
 		}
 	}
 	return nil
@@ -325,7 +322,7 @@ func (g *Graph) Bytes() []byte {
 	}
 	for _, l := range lists {
 		for _, raw := range l.messages {
-			file = text(file, l.number, raw)
+			file = appendBytes(file, l.number, raw)
 		}
 	}
 	return file
@@ -356,34 +353,34 @@ func (g *Graph) lists() []list {
 	return all
 }
 
-// fresh returns a name like another that no tensor has yet.
+// fresh returns an unused tensor name derived from another.
 func (g *Graph) fresh(like string) string {
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%s/imago-%d", like, i)
-		if !g.taken[name] {
-			g.taken[name] = true
+		if !g.names[name] {
+			g.names[name] = true
 			return name
 		}
 	}
 }
 
-// index finds nodes and constants by the names of tensors.
+// index maps tensor names to nodes and constants.
 type index struct {
-	makers    map[string]*node
-	constants map[string]*value // weights that no input replaces
+	producers map[string]*node
+	constants map[string]*value // weights that no input overrides
 }
 
 func (g *Graph) index() index {
-	at := index{makers: map[string]*node{}, constants: map[string]*value{}}
+	at := index{producers: map[string]*node{}, constants: map[string]*value{}}
 	for _, o := range g.nodes {
 		for _, name := range o.outputs {
-			at.makers[name] = o
+			at.producers[name] = o
 		}
 	}
 	for _, w := range g.weights {
 		at.constants[w.name] = w
 	}
-	if g.irVersion >= constantsByDefault {
+	if g.irVersion >= implicitConstants {
 		for _, in := range g.inputs {
 			delete(at.constants, in.name)
 		}

@@ -30,7 +30,7 @@ func TestFixWeights(t *testing.T) {
 	n.inputs = append(n.inputs, declare("y_w", 8, 3, 3, 3))
 	file := n.Bytes()
 	n = parsed(t, file)
-	n.fixWeights()
+	n.makeWeightsConstant()
 	inputs, _, complete := n.Signature()
 	require.True(t, complete)
 	require.Len(t, inputs, 1)
@@ -39,7 +39,7 @@ func TestFixWeights(t *testing.T) {
 
 	n.model, n.irVersion = modelFields(3, 13), 3
 	n.inputs = append(n.inputs, declare("y_w", 8, 3, 3, 3))
-	n.fixWeights()
+	n.makeWeightsConstant()
 	require.Len(t, n.inputs, 2, "files of that version have to declare them")
 }
 
@@ -51,7 +51,7 @@ func TestDropUnused(t *testing.T) {
 	file, dims := g.Bytes(), []int64{1, 3, 64, 96}
 	nodes, weights := len(g.nodes), len(g.weights)
 	g = parsed(t, file)
-	g.dropUnused()
+	g.removeUnused()
 	require.Len(t, g.nodes, nodes-2)
 	require.Len(t, g.weights, weights-1)
 	require.Equal(t, run(t, file, "x", dims, rowsAndFew...), run(t, g.Bytes(), "x", dims, rowsAndFew...))
@@ -64,13 +64,13 @@ func TestNotUnderstood(t *testing.T) {
 	twice := detector(64, 96)
 	twice.op("Relu", "rows", []string{"x"})
 	two := append(slices.Clone(sound), sound...)
-	function := text(slices.Clone(sound), modelFunctions, "\x0a\x01f")
+	function := appendBytes(slices.Clone(sound), modelFunctions, "\x0a\x01f")
 	for name, file := range map[string][]byte{
 		"a loop": loop, "cut off": sound[:len(sound)-1], "empty": nil, "made twice": twice.Bytes(), "two networks": two,
 		"functions": function, "no tag": {0xff}, "short": []byte("\x3a\x05ab"), "short inside": []byte("\x3a\x02\x0a\x7f"), "no graph": []byte("\x08\x08"),
 	} {
 		_, err := parse(file)
-		require.ErrorIs(t, err, ErrNotUnderstood, name)
+		require.ErrorIs(t, err, ErrUnsupported, name)
 	}
 }
 

@@ -1,9 +1,9 @@
 package rewrite
 
-// splitPReLU replaces PRelu by operations that ONNX Runtime runs in its blocked layout
-// (NCHWc). PRelu has no form there: its input is brought back to the plain layout for
-// plain code, which took half of the time of SFace. Where x comes out of a convolution
-// and a is the slope of each channel,
+// replacePReLU replaces PRelu by operations that ONNX Runtime runs in its blocked layout
+// (NCHWc). It has no NCHWc kernel for PRelu: the input is reordered and processed by
+// scalar code, which took half of the time of SFace. Where x is the output of a
+// convolution and a is the slope of each channel,
 //
 //	PRelu(x) = a·x + relu((1-a)·x)   for -1 <= a <= 1
 //	PRelu(x) = relu(x) + -a·relu(-x) for any a
@@ -12,7 +12,7 @@ package rewrite
 // fused. The first form takes two passes and at most two roundings more than PRelu;
 // the second takes three and has no more than PRelu. A slope outside of the first
 // form's range would have it cancel or, above 1, be wrong.
-func (g *Graph) splitPReLU() {
+func (g *Graph) replacePReLU() {
 	at := g.index()
 	var nodes []*node
 	for _, o := range g.nodes {
@@ -26,14 +26,14 @@ func (g *Graph) splitPReLU() {
 	g.nodes = nodes
 }
 
-// firstPerChannel is the version of the standard operators from which on the slopes of
-// PRelu are broadcast as those of other operators are.
+// firstPerChannel is the first opset in which the slopes of PRelu are broadcast like the
+// inputs of other operators.
 const firstPerChannel = 7
 
 // slopes returns the slope of each channel of a PRelu behind a convolution, and whether
 // o is one.
 func (g *Graph) slopes(o *node, at index) ([]float32, bool) {
-	if o.kind != "PRelu" || g.irVersion < constantsByDefault || g.opset < firstPerChannel || len(o.inputs) != 2 || len(o.outputs) != 1 || len(o.attributes) > 0 {
+	if o.kind != "PRelu" || g.irVersion < implicitConstants || g.opset < firstPerChannel || len(o.inputs) != 2 || len(o.outputs) != 1 || len(o.attributes) > 0 {
 		return nil, false
 	}
 	channels, ok := g.channels(o.inputs[0], at)
@@ -60,8 +60,8 @@ func (g *Graph) slopes(o *node, at index) ([]float32, bool) {
 	return values, true
 }
 
-// perChannel reports whether dimensions are those of a constant that is broadcast to
-// N × channels × height × width along all but the channels.
+// perChannel reports whether a constant of these dimensions is broadcast to
+// N × channels × height × width along all axes but the channels.
 func perChannel(dims []int64, channels int64) bool {
 	if len(dims) > 4 || product(dims) != 1 && product(dims) != channels {
 		return false
@@ -74,14 +74,14 @@ func perChannel(dims []int64, channels int64) bool {
 	return true
 }
 
-// maxChannels bounds the weights that are made.
+// maxChannels bounds the size of the new weights.
 const maxChannels = 1 << 16
 
-// channels returns how many channels a tensor has that a convolution over two
-// dimensions made, and whether one did.
+// channels returns the number of channels of a tensor that a two-dimensional convolution
+// produced, and whether one did.
 func (g *Graph) channels(name string, at index) (int64, bool) {
-	for range g.nodes { // a network that runs in circles has an end here
-		o := at.makers[name]
+	for range g.nodes { // bounded, as the graph may have a cycle
+		o := at.producers[name]
 		if o == nil || len(o.inputs) == 0 {
 			return 0, false
 		}
@@ -115,7 +115,7 @@ func convChannels(o *node, at index) (int64, bool) {
 func (g *Graph) split(o *node, slopes []float32) []*node {
 	x, y := o.inputs[0], o.outputs[0]
 	linear, positive, scaled := g.fresh(y), g.fresh(y), g.fresh(y)
-	if inTwoPasses(slopes) {
+	if slopesInUnitRange(slopes) {
 		return []*node{
 			g.scale(x, scaled, slopes, func(a float32) float32 { return 1 - a }),
 			newNode("Relu", []string{scaled}, positive),
@@ -133,7 +133,7 @@ func (g *Graph) split(o *node, slopes []float32) []*node {
 	}
 }
 
-func inTwoPasses(slopes []float32) bool {
+func slopesInUnitRange(slopes []float32) bool {
 	for _, a := range slopes {
 		if a < -1 || a > 1 {
 			return false
@@ -142,8 +142,7 @@ func inTwoPasses(slopes []float32) bool {
 	return true
 }
 
-// scale makes a node that multiplies each channel by a factor that follows from its
-// slope.
+// scale makes a node that multiplies each channel by a factor computed from its slope.
 func (g *Graph) scale(x, y string, slopes []float32, factor func(float32) float32) *node {
 	factors := make([]float32, len(slopes))
 	for i, a := range slopes {

@@ -40,7 +40,7 @@ func TestSplitPReLU(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := activated(c.dims, c.slopes...).Bytes()
 			n := parsed(t, file)
-			n.splitPReLU()
+			n.replacePReLU()
 			convs := 0
 			for _, kind := range n.kinds() {
 				if kind == "Conv" {
@@ -70,16 +70,16 @@ func TestSlopesInEveryForm(t *testing.T) {
 	values := []float32{0.25, -0.5, 0, 1, -1, 0.75, 0.1, 0.99}
 	header := func(message []byte) []byte {
 		for _, d := range []int64{8, 1, 1} {
-			message = whole(message, tensorDims, d)
+			message = appendInt(message, tensorDims, d)
 		}
-		return text(whole(message, tensorType, elementFloat), tensorName, "slope")
+		return appendBytes(appendInt(message, tensorType, elementFloat), tensorName, "slope")
 	}
 	raw := newFloats("slope", []int64{8, 1, 1}, values).raw
 	fields, err := split(raw)
 	require.NoError(t, err)
 	content, ok := first(fields, tensorRaw)
 	require.True(t, ok)
-	packed := text(header(nil), tensorFloats, content.content)
+	packed := appendBytes(header(nil), tensorFloats, content.content)
 	apart := header(nil)
 	for i := range values {
 		apart = append(append(apart, tensorFloats<<3|5), content.content[4*i:][:4]...)
@@ -90,7 +90,7 @@ func TestSlopesInEveryForm(t *testing.T) {
 			n.weights[1].raw = form
 			file := n.Bytes()
 			n = parsed(t, file)
-			n.splitPReLU()
+			n.replacePReLU()
 			require.NotContains(t, n.kinds(), "PRelu")
 			requireEach(t, run(t, file, "x", []int64{1, 3, 12, 8}, "y")[0], run(t, n.Bytes(), "x", []int64{1, 3, 12, 8}, "y")[0])
 		})
@@ -147,14 +147,14 @@ func TestPReLUThatStays(t *testing.T) {
 		},
 		"an operator of somebody else": func() *Graph {
 			n := activated([]int64{8, 1, 1}, good...)
-			n.nodes[1].raw = text(n.nodes[1].raw, nodeDomain, "example")
+			n.nodes[1].raw = appendBytes(n.nodes[1].raw, nodeDomain, "example")
 			return n
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := build().Bytes()
 			n := parsed(t, file)
-			n.splitPReLU()
+			n.replacePReLU()
 			require.Equal(t, file, n.Bytes())
 		})
 	}
@@ -166,7 +166,7 @@ func TestFreshNames(t *testing.T) {
 	n.op("Relu", "y/imago-0", []string{"x"})
 	n.output("y/imago-0", 1, 3, 12, 8)
 	n = parsed(t, n.Bytes())
-	n.splitPReLU()
+	n.replacePReLU()
 	_, err := parse(n.Bytes())
 	require.NoError(t, err)
 	require.Len(t, run(t, n.Bytes(), "x", []int64{1, 3, 12, 8}, "y", "y/imago-0"), 2)

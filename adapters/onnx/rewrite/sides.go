@@ -2,12 +2,11 @@ package rewrite
 
 import "slices"
 
-// freeSides lets a network of one image input with a fixed height and width take any
-// that are multiples of 32, where nothing in it depends on them: where every operation
-// works on whatever size it is given, every side in between is the input's divided by
-// a power of two, and every shape that is written down leaves the sides out. Anything
-// else stays as it is.
-func (g *Graph) freeSides() {
+// makeSidesDynamic makes the fixed height and width of a network's only image input
+// dynamic (multiples of 32), where nothing depends on them: every operation works for any
+// size, every intermediate side is the input's divided by a power of two, and no constant
+// shape contains them. Any other network is left unchanged.
+func (g *Graph) makeSidesDynamic() {
 	if len(g.inputs) != 1 {
 		return
 	}
@@ -16,7 +15,7 @@ func (g *Graph) freeSides() {
 		return
 	}
 	shapes := map[string]shape{g.inputs[0].name: {{fixed: dims[0]}, {fixed: dims[1]}, {axis: height, per: 1}, {axis: width, per: 1}}}
-	if !g.follow(shapes) {
+	if !g.inferShapes(shapes) {
 		return
 	}
 	outputs := make([]*value, len(g.outputs))
@@ -32,17 +31,17 @@ func (g *Graph) freeSides() {
 	g.outputs, g.infos = outputs, nil
 }
 
-// coarsest is what the sides of the input are multiples of.
+// coarsest is the divisor of the sides of the input.
 const coarsest = 32
 
-// axis is the side of the input that a dimension follows.
+// axis is the side of the input that a dimension depends on.
 type axis int
 
 const (
 	none   axis = iota
 	height      // of the input
 	width
-	cells // height times width, in a list of places
+	cells // height times width, flattened
 )
 
 // dim is one dimension: a fixed one, or a side of the input divided by per, which
@@ -60,8 +59,8 @@ func (s shape) isImage() bool {
 	return len(s) == 4 && s[0].axis == none && s[1].axis == none && s[2].axis == height && s[3].axis == width
 }
 
-// follow finds the shape of every tensor, and reports whether it could.
-func (g *Graph) follow(shapes map[string]shape) bool {
+// inferShapes infers the shape of every tensor, and reports whether it could.
+func (g *Graph) inferShapes(shapes map[string]shape) bool {
 	at := g.index()
 	for _, o := range g.nodes {
 		rule := rules[o.kind]
@@ -77,7 +76,7 @@ func (g *Graph) follow(shapes map[string]shape) bool {
 	return true
 }
 
-// rules tell the shape of what an operation makes, and whether it is understood.
+// rules infer the output shape of an operation, and report whether it is supported.
 var rules = map[string]func(o *node, shapes map[string]shape, at index) (shape, bool){
 	"Relu": sameShape, "LeakyRelu": sameShape, "Sigmoid": sameShape, "Tanh": sameShape, "Clip": sameShape,
 	"BatchNormalization": sameShape,
@@ -97,8 +96,8 @@ func sameShape(o *node, shapes map[string]shape, at index) (shape, bool) {
 	return s, ok
 }
 
-// combined is the rule of operations on each element of two tensors of one shape, or
-// with a constant for each channel.
+// combined is the rule of elementwise operations on two tensors of one shape, or with a
+// constant for each channel.
 func combined(o *node, shapes map[string]shape, at index) (shape, bool) {
 	if len(o.inputs) != 2 {
 		return nil, false
@@ -124,7 +123,7 @@ func isPerChannel(w *value, channels int64) bool {
 	return err == nil && perChannel(t.dims, channels)
 }
 
-// convolved is the rule of convolutions over two dimensions.
+// convolved is the rule of two-dimensional convolutions.
 func convolved(o *node, shapes map[string]shape, at index) (shape, bool) {
 	s := shapes[o.inputs[0]]
 	channels, ok := convChannels(o, at)
@@ -142,7 +141,7 @@ func convolved(o *node, shapes map[string]shape, at index) (shape, bool) {
 	return s, ok
 }
 
-// pooled is the rule of pooling over two dimensions.
+// pooled is the rule of two-dimensional pooling.
 func pooled(o *node, shapes map[string]shape, _ index) (shape, bool) {
 	if o.integer("ceil_mode", 0) != 0 {
 		return nil, false
@@ -150,10 +149,10 @@ func pooled(o *node, shapes map[string]shape, _ index) (shape, bool) {
 	return strided(o, shapes[o.inputs[0]], o.list("kernel_shape"))
 }
 
-// strided is what a window of a size makes of an image whose sides are multiples of
-// its strides: the side divided by the stride, where padding and window fit. A window
-// that reaches over e places, with p of padding in all and a stride of s, makes
-// floor((side+p-e)/s)+1 of a side (ONNX, Conv), which is side/s where e-s <= p < e.
+// strided is the output shape of a sliding window over an image whose sides are multiples
+// of its strides: the side divided by the stride, where padding and window allow it. With
+// an extent of e, a total padding of p and a stride of s the output side is
+// floor((side+p-e)/s)+1 (ONNX, Conv), which is side/s where e-s <= p < e.
 func strided(o *node, in shape, window []int64) (shape, bool) {
 	pads, okPads := o.each("pads", 4, 0)
 	strides, okStrides := o.each("strides", 2, 1)
@@ -177,7 +176,7 @@ func strided(o *node, in shape, window []int64) (shape, bool) {
 	return out, true
 }
 
-// resized is the rule of enlarging both sides by a whole number.
+// resized is the rule of upsampling both sides by an integer.
 func resized(o *node, shapes map[string]shape, at index) (shape, bool) {
 	in := shapes[o.inputs[0]]
 	if !in.isImage() || len(o.inputs) != 3 || o.has("axes") || at.constants[o.inputs[2]] == nil {
@@ -205,7 +204,7 @@ func resized(o *node, shapes map[string]shape, at index) (shape, bool) {
 	return out, true
 }
 
-// concatenated is the rule of putting images behind each other along their channels.
+// concatenated is the rule of concatenating images along their channels.
 func concatenated(o *node, shapes map[string]shape, _ index) (shape, bool) {
 	var out shape
 	for _, name := range o.inputs {
@@ -240,8 +239,8 @@ func transposed(o *node, shapes map[string]shape, _ index) (shape, bool) {
 	return out, true
 }
 
-// reshaped is the rule of shapes that gather height and width in the one dimension
-// that is left open.
+// reshaped is the rule of shapes that flatten height and width into their only dynamic
+// dimension.
 func reshaped(o *node, shapes map[string]shape, at index) (shape, bool) {
 	in := shapes[o.inputs[0]]
 	if len(in) == 0 || len(o.inputs) != 2 || at.constants[o.inputs[1]] == nil {
@@ -283,20 +282,20 @@ func reshaped(o *node, shapes map[string]shape, at index) (shape, bool) {
 	return out, open == 1 && want == have
 }
 
-// maxExtent is more than any window, stride or padding in use.
+// maxExtent bounds windows, strides and paddings.
 const maxExtent = 1 << 16
 
-// each returns an attribute that is a list of n whole numbers, of which all are the
-// default where it is absent, and whether it is one of reasonable size.
-func (o *node) each(name string, n int, otherwise int64) ([]int64, bool) {
+// each returns an attribute of n integers, n times the fallback where it is absent, and
+// whether it has n values within bounds.
+func (o *node) each(name string, n int, fallback int64) ([]int64, bool) {
 	if !o.has(name) {
-		return slices.Repeat([]int64{otherwise}, n), true
+		return slices.Repeat([]int64{fallback}, n), true
 	}
 	values := o.list(name)
 	return values, len(values) == n && slices.Min(values) >= 0 && slices.Max(values) <= maxExtent
 }
 
-// isPaddedAsWritten reports whether the attribute pads says how much padding there is.
+// isPaddedAsWritten reports whether the padding is explicit, in the attribute pads.
 func (o *node) isPaddedAsWritten() bool {
 	f, ok := first(o.attributes["auto_pad"], attributeString)
 	return !ok || string(f.content) == "NOTSET"
@@ -305,15 +304,15 @@ func (o *node) isPaddedAsWritten() bool {
 // has reports whether an operation has an attribute.
 func (o *node) has(name string) bool { return o.attributes[name] != nil }
 
-// integer returns an attribute that is a whole number, or else its default.
-func (o *node) integer(name string, otherwise int64) int64 {
+// integer returns an integer attribute, or else the fallback.
+func (o *node) integer(name string, fallback int64) int64 {
 	if f, ok := first(o.attributes[name], attributeInt); ok {
 		return int64(f.varint)
 	}
-	return otherwise
+	return fallback
 }
 
-// list returns an attribute that is a list of whole numbers, nil where there is none.
+// list returns an attribute of integers, nil where there is none.
 func (o *node) list(name string) []int64 {
 	values, err := integers(o.attributes[name], attributeInts)
 	if err != nil {

@@ -38,7 +38,7 @@ var rowsAndFew = []string{"rows", "few"}
 // sides.
 func TestFreeSides(t *testing.T) {
 	free := parsed(t, detector(64, 96).Bytes())
-	free.freeSides()
+	free.makeSidesDynamic()
 	inputs, outputs, complete := free.Signature()
 	require.True(t, complete)
 	require.Equal(t, []int64{1, 3, -1, -1}, inputs[0].Dimensions)
@@ -91,7 +91,7 @@ func TestSidesThatStay(t *testing.T) {
 			return newNode("Conv", []string{"x", "conv_a_w"}, "conv_a", listAttribute("kernel_shape", 3, 3), listAttribute("pads", 1, 1, 1, 1), listAttribute("strides", 3, 3))
 		}),
 		"padding that follows the size": changed("conv_b", func(n *Graph, o *node) *node {
-			automatic := text(text(nil, attributeName, "auto_pad"), attributeString, "SAME_UPPER")
+			automatic := appendBytes(appendBytes(nil, attributeName, "auto_pad"), attributeString, "SAME_UPPER")
 			return newNode("Conv", []string{"pool", "conv_b_w"}, "conv_b", listAttribute("kernel_shape", 3, 3), automatic)
 		}),
 		"an enlargement to a size": changed("up", func(n *Graph, o *node) *node {
@@ -121,7 +121,7 @@ func TestSidesThatStay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := build().Bytes()
 			n := parsed(t, file)
-			n.freeSides()
+			n.makeSidesDynamic()
 			require.Equal(t, file, n.Bytes())
 		})
 	}

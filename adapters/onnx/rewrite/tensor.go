@@ -21,7 +21,7 @@ func parseTensor(w *value) (tensor, error) {
 		return tensor{}, err
 	}
 	if location, ok := first(fields, tensorLocation); ok && location.varint != 0 {
-		return tensor{}, ErrNotUnderstood // in a file of its own
+		return tensor{}, ErrUnsupported // in a file of its own
 	}
 	kind, _ := first(fields, tensorType)
 	dims, err := integers(fields, tensorDims)
@@ -42,7 +42,7 @@ func product(dims []int64) int64 {
 // floats returns the elements of a tensor of float32.
 func (t tensor) floats() ([]float32, error) {
 	if t.kind != elementFloat {
-		return nil, ErrNotUnderstood
+		return nil, ErrUnsupported
 	}
 	return elements(t, tensorFloats, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) })
 }
@@ -50,7 +50,7 @@ func (t tensor) floats() ([]float32, error) {
 // int64s returns the elements of a tensor of int64.
 func (t tensor) int64s() ([]int64, error) {
 	if t.kind != elementInt64 {
-		return nil, ErrNotUnderstood
+		return nil, ErrUnsupported
 	}
 	if _, ok := first(t.fields, tensorRaw); !ok {
 		values, err := integers(t.fields, tensorInt64s)
@@ -77,7 +77,7 @@ func elements[T any](t tensor, typed protowire.Number, size int, read func([]byt
 			values = append(values, read(content))
 		}
 		if len(content) > 0 {
-			return nil, ErrNotUnderstood
+			return nil, ErrUnsupported
 		}
 	}
 	return values, t.checkCount(len(values), nil)
@@ -85,7 +85,7 @@ func elements[T any](t tensor, typed protowire.Number, size int, read func([]byt
 
 func (t tensor) checkCount(have int, err error) error {
 	if err == nil && int64(have) != t.count() {
-		return ErrNotUnderstood
+		return ErrUnsupported
 	}
 	return err
 }
@@ -94,13 +94,13 @@ func (t tensor) checkCount(have int, err error) error {
 func newFloats(name string, dims []int64, values []float32) *value {
 	var message []byte
 	for _, d := range dims {
-		message = whole(message, tensorDims, d)
+		message = appendInt(message, tensorDims, d)
 	}
-	message = whole(message, tensorType, elementFloat)
-	message = text(message, tensorName, name)
+	message = appendInt(message, tensorType, elementFloat)
+	message = appendBytes(message, tensorName, name)
 	raw := make([]byte, 0, 4*len(values))
 	for _, v := range values {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
-	return &value{name: name, raw: text(message, tensorRaw, raw)}
+	return &value{name: name, raw: appendBytes(message, tensorRaw, raw)}
 }

@@ -2,18 +2,16 @@ package rewrite
 
 import "slices"
 
-// dropUnused takes out what no output depends on, such as the slopes of a PRelu that is
-// no longer there.
-func (g *Graph) dropUnused() {
+// removeUnused removes what no output depends on, such as the slopes of a replaced PRelu.
+func (g *Graph) removeUnused() {
 	needed := g.needed()
 	g.nodes = slices.DeleteFunc(g.nodes, func(o *node) bool { return !containsAny(needed, o.outputs) })
 	g.weights = slices.DeleteFunc(g.weights, func(w *value) bool { return !needed[w.name] })
 	g.infos = slices.DeleteFunc(g.infos, func(v *value) bool { return !needed[v.name] })
 }
 
-// needed returns the tensors that the outputs depend on, with these. Nodes are sorted
-// such that each comes behind those that it depends on, so that one walk backwards
-// mostly finds them all, and another sees that it did.
+// needed returns the outputs and all tensors that they depend on. Nodes are mostly in
+// topological order, so that one backward pass finds them all and a second confirms it.
 func (g *Graph) needed() map[string]bool {
 	needed := map[string]bool{}
 	for _, out := range g.outputs {

@@ -7,12 +7,12 @@ type Value struct {
 	Name string
 	// Element is the type of its elements, a number of TensorProto.DataType.
 	Element uint64
-	// Dimensions are its lengths, of which one that is open is -1.
+	// Dimensions are its lengths; -1 is dynamic.
 	Dimensions []int64
 }
 
-// Signature returns what the network takes and answers as it declares it, and whether
-// it declares that in full.
+// Signature returns the declared inputs and outputs, and whether all are declared in
+// full.
 func (g *Graph) Signature() (inputs, outputs []Value, complete bool) {
 	inputs, okInputs := declared(g.inputs)
 	outputs, okOutputs := declared(g.outputs)
@@ -73,25 +73,25 @@ func descend(message []byte, numbers ...protowire.Number) ([]field, error) {
 		}
 		inner, ok := first(fields, number)
 		if !ok || inner.content == nil {
-			return nil, ErrNotUnderstood
+			return nil, ErrUnsupported
 		}
 		message = inner.content
 	}
 	return split(message)
 }
 
-// newValue declares a tensor of a shape, of which the dimensions that follow the input
-// are open.
+// newValue declares a tensor of a shape, whose dimensions that depend on the input are
+// dynamic.
 func newValue(name string, element uint64, s shape) *value {
 	var dims []byte
 	for _, d := range s {
 		var one []byte
 		if d.axis == none {
-			one = whole(nil, dimensionValue, d.fixed)
+			one = appendInt(nil, dimensionValue, d.fixed)
 		}
-		dims = text(dims, shapeDimension, one)
+		dims = appendBytes(dims, shapeDimension, one)
 	}
-	tensor := text(whole(nil, tensorTypeElement, int64(element)), tensorTypeShape, dims)
-	message := text(text(nil, valueName, name), valueType, text(nil, typeTensor, tensor))
+	tensor := appendBytes(appendInt(nil, tensorTypeElement, int64(element)), tensorTypeShape, dims)
+	message := appendBytes(appendBytes(nil, valueName, name), valueType, appendBytes(nil, typeTensor, tensor))
 	return &value{name: name, raw: message}
 }

@@ -2,12 +2,12 @@ package rewrite
 
 import "slices"
 
-// fixWeights takes the weights out of the inputs. A file may declare them as inputs
-// too, so that a caller can replace them at each run; ONNX Runtime then folds and packs
-// none of them. Nobody replaces them here.
-func (g *Graph) fixWeights() {
-	if g.irVersion < constantsByDefault {
-		return // they are constants, and have to be declared
+// makeWeightsConstant removes the weights from the inputs. A file may declare them as
+// inputs as well, so that a caller can override them in each run, which imago never does;
+// ONNX Runtime then neither folds nor packs them.
+func (g *Graph) makeWeightsConstant() {
+	if g.irVersion < implicitConstants {
+		return // constants too, but they must be declared
 	}
 	weights := map[string]bool{}
 	for _, w := range g.weights {
