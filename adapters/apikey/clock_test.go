@@ -4,22 +4,13 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
 	"imago/ports"
+	"imago/test/fixture"
 )
-
-// leap returns a time whose clock was set, while the other reading, of the time
-// that passes, stays: it is the second field in nanoseconds, which package time has
-// no other way to reach.
-func leap(t time.Time, by time.Duration) time.Time {
-	t = t.Add(by)
-	(*[2]int64)(unsafe.Pointer(&t))[1] -= int64(by)
-	return t
-}
 
 // Setting the clock neither gives a client more calls nor takes them away, and
 // locks no key out but those that it shows as expired, and for no longer.
@@ -34,7 +25,7 @@ func TestRateWhenTheClockLeaps(t *testing.T) {
 	calls, _ := allowed(t, k, secret)
 	require.Equal(t, 5, calls)
 	for _, by := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
-		c.now = leap(start, by)
+		c.now = fixture.Leap(start, by)
 		calls, wait := allowed(t, k, secret)
 		require.Zero(t, calls, "a clock that was set by %v gives calls", by)
 		require.InDelta(t, time.Second, wait, float64(time.Millisecond))

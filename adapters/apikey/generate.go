@@ -10,8 +10,8 @@ import (
 // prefix lets people and scanners recognise a leaked key.
 const prefix = "imago_"
 
-// Generate makes a key of 256 random bits and returns it with the SHA-256 in
-// lower-case hex under which it goes into a file of keys.
+// Generate returns a key of 256 random bits and its SHA-256 in lower-case hex, as
+// stored in a keys file.
 func Generate() (key, sha256hex string) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails; see its documentation

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"imago/config"
@@ -22,29 +21,29 @@ const (
 	// EnvironmentClient is the name of the client whose key comes from the
 	// environment.
 	EnvironmentClient = "env"
-	// minEnvironmentKey keeps keys out that could be guessed, in bytes. A
-	// generated one has 49.
+	// minEnvironmentKey rules out keys that could be guessed, in bytes. A generated
+	// one has 49.
 	minEnvironmentKey = 16
-	// maxKey bounds what is hashed for a caller who may have no key at all, in
-	// bytes.
+	// maxKey bounds what is hashed for an unauthenticated client, in bytes.
 	maxKey = 512
 )
 
 // Keyring authenticates clients by their keys. It is safe for concurrent use.
 type Keyring struct {
+	*reload.Value[keyset]
 	limits      config.Auth // the rates of keys that have none of their own
 	path        string
 	environment string
-	log         *slog.Logger
 	now         func() time.Time
-	onReload    func(error)
-	file        *reload.Files
-	ended       bool // the file in force ends with its end mark; guarded by file
-
-	keys atomic.Pointer[[]key]
 }
 
-// key is the hash of a key, the client it belongs to, and what is left to it.
+// keyset are the keys that are valid.
+type keyset struct {
+	keys    []key
+	hasMark bool // the file ends with its end mark
+}
+
+// key is the hash of a key with its client, and the rate limit of all keys of that client.
 type key struct {
 	hash   [sha256.Size]byte
 	client ports.Client
@@ -52,40 +51,26 @@ type key struct {
 }
 
 // New returns a Keyring of the keys in cfg.KeysFile and environmentKey, each of
-// which may be empty. It knows no key until it is started.
+// which may be empty. It has no keys until it is started.
 func New(cfg config.Auth, environmentKey string, log *slog.Logger) *Keyring {
-	k := &Keyring{
-		limits: cfg, path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), log: log, now: time.Now,
-	}
-	k.file = reload.New(k.load, k.report, cfg.KeysFile)
+	k := &Keyring{limits: cfg, path: cfg.KeysFile, environment: strings.TrimSpace(environmentKey), now: time.Now}
+	k.Value = reload.New(reload.Source[keyset]{
+		Component: "apikey", What: "API keys", Paths: []string{cfg.KeysFile}, Parse: k.parse,
+		Describe: func(set keyset) []any { return []any{"keys", len(set.keys)} },
+	}, log)
 	return k
 }
 
-// OnReload sets a function that is told of every attempt to read a changed file:
-// nil for success. It must be called before Start; the function must not block.
-func (k *Keyring) OnReload(f func(error)) { k.onReload = f }
-
-// Start reads the keys and watches the file until Close. It fails when there is
-// no key at all and when the file is not sound: nobody could call, or not those
-// who should.
-func (k *Keyring) Start(context.Context) error {
+// Start reads the keys and watches the file until Close. It fails when there is no key
+// at all or the file cannot be used: no client could call, or not those who should.
+func (k *Keyring) Start(ctx context.Context) error {
 	if err := k.checkConfigured(); err != nil {
 		return fmt.Errorf("apikey: %w", err)
 	}
-	begin := k.file.Start
 	if k.path == "" {
-		begin = k.load
+		k.Set(keyset{keys: k.environmentKeys()})
 	}
-	if err := begin(); err != nil {
-		return fmt.Errorf("apikey: %w", err)
-	}
-	return nil
-}
-
-// Close ends the watching. The keys stay in force.
-func (k *Keyring) Close(context.Context) error {
-	k.file.Close()
-	return nil
+	return k.Value.Start(ctx)
 }
 
 func (k *Keyring) checkConfigured() error {
@@ -100,70 +85,63 @@ func (k *Keyring) checkConfigured() error {
 	return nil
 }
 
-// Authenticate returns the client that a key belongs to, or ErrUnauthorized
-// when it belongs to none or has expired. It compares with every key, so that
-// the time it takes tells nothing about them. Each call is one of those that the
-// key's rate allows; beyond it the client comes with a ports.RateLimited.
+// Authenticate returns the client of a key, or ErrUnauthorized when the key is unknown
+// or has expired. It compares with every key in constant time. Each call counts against
+// the client's rate; beyond it the client comes with a ports.RateLimited.
 func (k *Keyring) Authenticate(presented string) (ports.Client, error) {
-	keys := k.keys.Load()
-	if keys == nil || presented == "" || len(presented) > maxKey {
+	if presented == "" || len(presented) > maxKey {
 		return ports.Client{}, fmt.Errorf("apikey: %w", ports.ErrUnauthorized)
 	}
 	hash := sha256.Sum256([]byte(presented))
+	keys := k.Current().keys
 	found := -1
-	for i := range *keys {
-		equal := subtle.ConstantTimeCompare(hash[:], (*keys)[i].hash[:])
+	for i := range keys {
+		equal := subtle.ConstantTimeCompare(hash[:], keys[i].hash[:])
 		found = subtle.ConstantTimeSelect(equal, i, found)
 	}
 	if found < 0 {
 		return ports.Client{}, fmt.Errorf("apikey: unknown key: %w", ports.ErrUnauthorized)
 	}
-	client, now := (*keys)[found].client, k.now()
+	client, now := keys[found].client, k.now()
 	if !client.Expires.IsZero() && !now.Before(client.Expires) {
 		return ports.Client{}, fmt.Errorf("apikey: the key of %s has expired: %w", client.Name, ports.ErrUnauthorized)
 	}
-	return client, (*keys)[found].budget.spend(now)
+	return client, keys[found].budget.take(now)
 }
 
-// load reads all keys and puts them in force.
-func (k *Keyring) load() error {
-	var keys []key
-	if k.environment != "" {
-		keys = append(keys, key{
-			hash: sha256.Sum256([]byte(k.environment)), client: ports.Client{Name: EnvironmentClient},
-			budget: newBudget(k.limits.Rate, k.limits.Burst),
-		})
+// parse reads the file and adds the key of the environment.
+func (k *Keyring) parse(current keyset) (keyset, error) {
+	file, marked, err := config.ReadKeys(k.path)
+	if err != nil {
+		return keyset{}, err
 	}
-	ended := false
-	if k.path != "" {
-		var file config.Keys
-		var err error
-		if file, ended, err = config.ReadKeys(k.path); err != nil {
-			return err
-		}
-		if k.ended && !ended {
-			return fmt.Errorf("%s is incomplete: it does not end with the line ... as it did before", k.path)
-		}
-		if keys, err = k.add(keys, file); err != nil {
-			return fmt.Errorf("%s: %w", k.path, err)
-		}
+	if current.hasMark && !marked {
+		return keyset{}, fmt.Errorf("%s is incomplete: it does not end with the line ... as it did before", k.path)
 	}
-	k.keepBudgets(keys)
-	k.keys.Store(&keys)
-	k.ended = ended
-	k.log.Info("API keys loaded", "keys", len(keys))
-	return nil
+	keys, err := k.add(k.environmentKeys(), file)
+	if err != nil {
+		return keyset{}, fmt.Errorf("%s: %w", k.path, err)
+	}
+	keepBudgets(current.keys, keys)
+	return keyset{keys, marked}, nil
 }
 
-// keepBudgets hands on what is left to the clients whose rate is what it was: a
-// file that is written again refills nothing.
-func (k *Keyring) keepBudgets(keys []key) {
-	before := k.keys.Load()
-	if before == nil {
-		return
+// environmentKeys returns the key of the environment, if there is one.
+func (k *Keyring) environmentKeys() []key {
+	if k.environment == "" {
+		return nil
 	}
-	budgets := make(map[string]*budget, len(*before))
-	for _, old := range *before {
+	return []key{{
+		hash: sha256.Sum256([]byte(k.environment)), client: ports.Client{Name: EnvironmentClient},
+		budget: newBudget(k.limits.Rate, k.limits.Burst),
+	}}
+}
+
+// keepBudgets keeps the budgets of clients whose rate has not changed: a reload refills
+// nothing.
+func keepBudgets(current, keys []key) {
+	budgets := make(map[string]*budget, len(current))
+	for _, old := range current {
 		budgets[old.client.Name] = old.budget
 	}
 	for i := range keys {
@@ -173,8 +151,8 @@ func (k *Keyring) keepBudgets(keys []key) {
 	}
 }
 
-// add appends the keys of the file. A file without the list is taken for one
-// that is just being written, while an empty list revokes all.
+// add appends the keys of the file. A file without the list is an error, as it may be
+// just being written, while an empty list revokes all.
 func (k *Keyring) add(keys []key, file config.Keys) ([]key, error) {
 	if file.Keys == nil {
 		return nil, errors.New("has no list of keys; imago keys new NAME makes a key")
@@ -183,38 +161,45 @@ func (k *Keyring) add(keys []key, file config.Keys) ([]key, error) {
 		if one.Name == EnvironmentClient && k.environment != "" {
 			return nil, fmt.Errorf("the name %q belongs to IMAGO_API_KEY; give the key another one", EnvironmentClient)
 		}
-		added, err := newKey(one)
+		added, err := newKeys(one, newBudget(one.Limit(k.limits)))
 		if err != nil {
 			return nil, err
 		}
-		added.budget = newBudget(one.Limit(k.limits))
-		keys = append(keys, added)
+		for _, one := range added {
+			if len(keys) > 0 && keys[0].client.Name == EnvironmentClient && keys[0].hash == one.hash {
+				return nil, fmt.Errorf("the key of %q is that of IMAGO_API_KEY too: a key belongs to one client; unset IMAGO_API_KEY or make another key", one.client.Name)
+			}
+		}
+		keys = append(keys, added...)
 	}
 	return keys, nil
 }
 
-func newKey(one config.Key) (key, error) {
-	var k key
-	hash, err := hex.DecodeString(one.SHA256)
-	if err != nil || len(hash) != len(k.hash) {
-		return key{}, fmt.Errorf("the sha256 of key %q is not a SHA-256 in hex", one.Name)
+// newKeys returns the keys of one client, which share its budget.
+func newKeys(one config.Key, shared *budget) (keys []key, err error) {
+	client := ports.Client{Name: one.Name, MinThreshold: one.MinThreshold}
+	if client.Collections, err = scope[string](one.Collections); err != nil {
+		return nil, fmt.Errorf("key %q: collections %w", one.Name, err)
 	}
-	k.hash = [sha256.Size]byte(hash)
-	k.client = ports.Client{Name: one.Name, MinThreshold: one.MinThreshold, Expires: one.Expires}
-	if k.client.Collections, err = scope[string](one.Collections); err != nil {
-		return key{}, fmt.Errorf("key %q: collections %w", one.Name, err)
+	if client.Operations, err = scope[ports.Operation](one.Operations); err != nil {
+		return nil, fmt.Errorf("key %q: operations %w", one.Name, err)
 	}
-	if k.client.Operations, err = scope[ports.Operation](one.Operations); err != nil {
-		return key{}, fmt.Errorf("key %q: operations %w", one.Name, err)
+	for _, h := range one.SHA256 {
+		hash, err := hex.DecodeString(h.Hash)
+		if err != nil || len(hash) != sha256.Size {
+			return nil, fmt.Errorf("the sha256 of key %q is not a SHA-256 in hex", one.Name)
+		}
+		client.Expires = one.Until(h)
+		keys = append(keys, key{[sha256.Size]byte(hash), client, shared})
 	}
-	return k, nil
+	return keys, nil
 }
 
-// scope returns what a key names, nil where that is everything. The file was
-// checked; but for a client no names are all of them, so none get here.
+// scope returns the names of a key's scope, nil for all. No names are an error, as nil
+// would allow everything.
 func scope[T ~string](names []string) ([]T, error) {
 	if len(names) == 0 {
-		return nil, errors.New("are not said")
+		return nil, errors.New("must be listed")
 	}
 	if slices.Contains(names, config.All) {
 		return nil, nil
@@ -224,24 +209,4 @@ func scope[T ~string](names []string) ([]T, error) {
 		all[i] = T(name)
 	}
 	return all, nil
-}
-
-// Reload reads the file at once, changed or not. When it cannot be used the keys
-// in force stay and the error says why. It is safe for concurrent use.
-func (k *Keyring) Reload() error {
-	if err := k.file.Reload(); err != nil {
-		return fmt.Errorf("apikey: %w", err)
-	}
-	return nil
-}
-
-// report tells how an attempt to read the file again went.
-func (k *Keyring) report(err error) {
-	if err != nil {
-		k.log.Error("the API keys in force stay: the changed file cannot be used", "error", err)
-		err = fmt.Errorf("apikey: %w", err)
-	}
-	if k.onReload != nil {
-		k.onReload(err)
-	}
 }

@@ -49,7 +49,7 @@ func write(t *testing.T, path, text string) string {
 func started(t *testing.T, path, environment string, log *slog.Logger) *Keyring {
 	t.Helper()
 	k := New(config.Auth{KeysFile: path}, environment, log)
-	k.file.Interval = time.Hour
+	k.Interval = time.Hour
 	require.NoError(t, k.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, k.Close(context.Background())) })
 	return k
@@ -176,36 +176,36 @@ func TestReload(t *testing.T) {
 		return err == nil
 	}
 
-	k.file.Poll()
+	k.Poll()
 	require.Empty(t, reloads, "an unchanged file is not read")
 
 	for _, garbage := range []string{"", "keys:", "keys: [", oldKey, "keys:\n  - name: " + newKey + "\n    sha256: " + newKey, good + "\nextra: 1"} {
 		log.Reset()
 		reloads = nil
 		write(t, path, garbage)
-		k.file.Poll()
-		k.file.Poll()
+		k.Poll()
+		k.Poll()
 		require.Len(t, reloads, 1, "each change is reported once")
 		require.Error(t, reloads[0])
 		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"), log.String())
 		require.NotContains(t, log.String(), oldKey)
 		require.NotContains(t, log.String(), newKey)
-		require.True(t, valid(oldKey), "garbage keeps the keys in force")
+		require.True(t, valid(oldKey), "garbage keeps the current keys")
 	}
 
 	require.NoError(t, os.Remove(path))
-	k.file.Poll()
+	k.Poll()
 	require.True(t, valid(oldKey))
 
 	reloads = nil
 	write(t, path, better)
-	k.file.Poll()
+	k.Poll()
 	require.Equal(t, []error{nil}, reloads)
 	require.False(t, valid(oldKey))
 	require.True(t, valid(newKey))
 
 	write(t, path, "keys: []\n")
-	k.file.Poll()
+	k.Poll()
 	require.False(t, valid(newKey), "an empty list revokes all")
 }
 
@@ -237,7 +237,7 @@ func TestFileThatLosesItsEnd(t *testing.T) {
 	require.False(t, valid(second))
 }
 
-// Whatever an incomplete file says of a key, the key in force stays as it is.
+// Whatever an incomplete file says of a key, the current key stays as it is.
 func TestIncompleteFileGivesNothing(t *testing.T) {
 	reader, hash := Generate()
 	only := func(more string) string { return "keys:\n  - name: reader\n    sha256: " + hash + "\n" + more }
@@ -277,7 +277,7 @@ func TestReloadAcrossSymbolicLinks(t *testing.T) {
 
 	require.NoError(t, os.Symlink("v2", filepath.Join(dir, "next")))
 	require.NoError(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "data")))
-	k.file.Poll()
+	k.Poll()
 	_, err = k.Authenticate(oldKey)
 	require.ErrorIs(t, err, ports.ErrUnauthorized)
 	_, err = k.Authenticate(newKey)
@@ -292,7 +292,7 @@ func TestModuleWatchesTheFile(t *testing.T) {
 	var k *Keyring
 	app := fxtest.New(t, Module, fx.NopLogger,
 		fx.Supply(config.Auth{KeysFile: path}, EnvironmentKey(""), quiet), fx.Populate(&k))
-	k.file.Interval = time.Millisecond
+	k.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	write(t, path, "keys:\n"+stanza("new", newHash, ""))
@@ -319,7 +319,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		keys = append(keys, key{hash: [32]byte{byte(i), byte(i >> 8)}})
 	}
 	k := New(config.Auth{}, "", quiet)
-	k.keys.Store(&keys)
+	k.Set(keyset{keys: keys})
 	presented, _ := Generate()
 	b.ReportAllocs()
 	for b.Loop() {

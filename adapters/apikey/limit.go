@@ -9,15 +9,14 @@ import (
 	"imago/ports"
 )
 
-// budget is how often one client may call: a token bucket. Nil is no limit. It
-// is safe for concurrent use.
+// budget is the token bucket of one client. Nil is no limit. It is safe for
+// concurrent use.
 type budget struct {
 	bucket *rate.Limiter
 }
 
-// newBudget returns the budget of so many calls a second, of which a burst may
-// come at once; a burst of 0 is the calls of one second, at least one. A rate of
-// 0 is no limit.
+// newBudget returns the budget of a rate in calls per second and a burst; a burst of 0
+// is the calls of one second, at least one. A rate of 0 is no limit.
 func newBudget(perSecond float64, burst int) *budget {
 	if perSecond == 0 {
 		return nil
@@ -28,7 +27,7 @@ func newBudget(perSecond float64, burst int) *budget {
 	return &budget{rate.NewLimiter(rate.Limit(perSecond), burst)}
 }
 
-// same reports whether two budgets allow the same, whatever is left of them.
+// same reports whether two budgets have the same rate and burst.
 func (b *budget) same(other *budget) bool {
 	if b == nil || other == nil {
 		return b == other
@@ -36,10 +35,10 @@ func (b *budget) same(other *budget) bool {
 	return b.bucket.Limit() == other.bucket.Limit() && b.bucket.Burst() == other.bucket.Burst()
 }
 
-// spend takes one call, or answers with a ports.RateLimited that says when there
-// will be one to take. A refused call takes nothing, so that a client that keeps
-// asking is served at its rate all the same.
-func (b *budget) spend(now time.Time) error {
+// take consumes one call, or returns a ports.RateLimited with the time to wait. A
+// rejected call consumes nothing, so that a client that keeps calling is still served
+// at its rate.
+func (b *budget) take(now time.Time) error {
 	if b == nil || b.bucket.AllowN(now, 1) {
 		return nil
 	}
@@ -48,8 +47,8 @@ func (b *budget) spend(now time.Time) error {
 	return &ports.RateLimited{After: max(wait, time.Millisecond)}
 }
 
-// charge takes calls that were found to be due behind a request. They may be more
-// than there are: the client then waits until they are paid for.
+// charge consumes further calls after a request. They may be more than are left: the
+// client then waits until the bucket has refilled.
 func (b *budget) charge(calls int, now time.Time) {
 	if b == nil {
 		return
@@ -59,16 +58,13 @@ func (b *budget) charge(calls int, now time.Time) {
 	}
 }
 
-// Charge takes further calls from what a client's rate allows: its last request was
-// worth more than one.
+// Charge consumes further calls of a client's rate: its last request counts as more
+// than one.
 func (k *Keyring) Charge(client string, calls int) {
-	keys := k.keys.Load()
-	if keys == nil {
-		return
-	}
-	for i := range *keys {
-		if (*keys)[i].client.Name == client {
-			(*keys)[i].budget.charge(calls, k.now())
+	for _, key := range k.Current().keys {
+		if key.client.Name == client {
+			key.budget.charge(calls, k.now())
+			return // the client's other keys share it
 		}
 	}
 }

@@ -26,7 +26,7 @@ func limited(t *testing.T, cfg config.Auth, environment string) (*Keyring, *cloc
 	t.Helper()
 	c := &clock{time.Unix(1_700_000_000, 0)}
 	k := New(cfg, environment, quiet)
-	k.file.Interval, k.now = time.Hour, c.read
+	k.Interval, k.now = time.Hour, c.read
 	require.NoError(t, k.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, k.Close(context.Background())) })
 	return k, c
@@ -134,7 +134,7 @@ func TestReloadOnDemand(t *testing.T) {
 
 	write(t, path, "garbage")
 	require.Error(t, k.Reload())
-	k.file.Poll()
+	k.Poll()
 	require.Len(t, told, 2, "the next look at the file does not report it again")
 	require.Error(t, told[1])
 	_, err := k.Authenticate(oldKey)
@@ -176,7 +176,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		reloads.Go(func() {
 			for range 25 {
 				failures[i] = errors.Join(failures[i], k.Reload())
-				k.file.Poll()
+				k.Poll()
 			}
 		})
 	}

@@ -69,12 +69,12 @@ func TestLine(t *testing.T) {
 func TestSearchLine(t *testing.T) {
 	e := entry
 	e.Operation, e.UserID, e.Faces, e.TraceID = "search", "", 0, "trace-1"
-	e.Threshold, e.Limit = 75.5, 10
-	e.Matches = []ports.Candidate{{UserID: "u1", Similarity: 99.5}, {Similarity: 80}}
+	e.Threshold, e.Limit, e.Purpose = 75.5, 10, "closest"
+	e.Matches = []ports.AuditMatch{{UserID: "u1", Similarity: 99.5}, {Similarity: 80}}
 	for _, matches := range []bool{true, false} {
 		l, path := open(t, func(c *config.Audit) { c.Matches = matches })
 		require.NoError(t, l.Write(e))
-		want := map[string]any{"threshold": 75.5, "limit": 10.0, "match_count": 2.0}
+		want := map[string]any{"threshold": 75.5, "limit": 10.0, "purpose": "closest", "match_count": 2.0}
 		if matches {
 			want["matches"] = []any{map[string]any{"user_id": "u1", "similarity": 99.5}, map[string]any{"similarity": 80.0}}
 		}

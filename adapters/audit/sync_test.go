@@ -38,7 +38,7 @@ func TestWaitersShareATurn(t *testing.T) {
 	l, path := started(t)
 	const waiters = 16
 	errs := make(chan error, waiters)
-	l.turn.Lock()
+	l.writing.Lock()
 	for range waiters {
 		go func() { errs <- l.Write(ports.AuditEntry{UserID: "u"}) }()
 	}
@@ -56,7 +56,7 @@ func TestWaitersShareATurn(t *testing.T) {
 	broken, err := os.Open(path) // for reading only
 	require.NoError(t, err)
 	l.out = broken
-	l.turn.Unlock()
+	l.writing.Unlock()
 	for range waiters {
 		require.ErrorContains(t, <-errs, "audit: write")
 	}

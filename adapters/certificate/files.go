@@ -12,49 +12,21 @@ import (
 	"imago/config/regularfile"
 )
 
-// maxFile bounds what is read of one file, in bytes. The certificates of all
-// public authorities together take a quarter of it.
+// maxFile bounds a file, in bytes: four times the bundle of all public certificate
+// authorities.
 const maxFile = 1 << 20
 
-// files is what the configured files hold; the authorities may be absent.
-type files struct{ certificate, key, authorities []byte }
-
-func readFiles(cfg config.TLS) (files, error) {
-	var f files
+// parse reads the files and returns the configuration of a connection.
+func parse(cfg config.TLS) (*tls.Config, error) {
 	var errs [3]error
-	f.certificate, errs[0] = readFile(cfg.CertFile)
-	f.key, errs[1] = readFile(cfg.KeyFile)
-	f.authorities, errs[2] = readFile(cfg.ClientCAFile)
-	return f, errors.Join(errs[:]...)
-}
-
-// readFile reads a bounded file; no path is an empty one.
-func readFile(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
+	var certificate, key, authorities []byte
+	certificate, errs[0] = readFile(cfg.CertFile)
+	key, errs[1] = readFile(cfg.KeyFile)
+	authorities, errs[2] = readFile(cfg.ClientCAFile)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
 	}
-	data, err := regularfile.Read(path, maxFile)
-	if err == nil && isTorn(data) {
-		err = fmt.Errorf("%s is incomplete: it ends in the middle of a PEM block", path)
-	}
-	return data, err
-}
-
-// isTorn reports whether there is a block without an end behind all others. Who
-// reads PEM takes that for no block: the certificates in between would be missing.
-func isTorn(data []byte) bool {
-	for {
-		block, rest := pem.Decode(data)
-		if block == nil {
-			return bytes.Contains(data, []byte("-----BEGIN"))
-		}
-		data = rest
-	}
-}
-
-// settings returns what a connection is made with.
-func (f files) settings(cfg config.TLS) (*tls.Config, error) {
-	pair, err := tls.X509KeyPair(f.certificate, f.key)
+	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s with %s: %w", cfg.CertFile, cfg.KeyFile, err)
 	}
@@ -70,18 +42,42 @@ func (f files) settings(cfg config.TLS) (*tls.Config, error) {
 	if settings.ClientAuth == tls.NoClientCert {
 		return settings, nil
 	}
-	// A resumed session would not show its certificate again, which may have
-	// expired or lost its authority since.
+	// A resumed session does not present its certificate again, which may have expired
+	// or lost its authority since.
 	settings.SessionTicketsDisabled = true
 	settings.ClientCAs = x509.NewCertPool()
-	if !settings.ClientCAs.AppendCertsFromPEM(f.authorities) {
-		return nil, fmt.Errorf("%s: no certificate of an authority in it", cfg.ClientCAFile)
+	if !settings.ClientCAs.AppendCertsFromPEM(authorities) {
+		return nil, fmt.Errorf("%s has no certificate of an authority", cfg.ClientCAFile)
 	}
 	return settings, nil
 }
 
-// clientAuth translates a validated server.tls.client_auth. A certificate that
-// is presented is always checked.
+// readFile reads a file of at most maxFile bytes; an empty path is an empty file.
+func readFile(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := regularfile.Read(path, maxFile)
+	if err == nil && isTruncated(data) {
+		err = fmt.Errorf("%s is incomplete: it ends in the middle of a PEM block", path)
+	}
+	return data, err
+}
+
+// isTruncated reports whether the last PEM block has no end. PEM decoders ignore such a
+// block: the certificates in it would be missing.
+func isTruncated(data []byte) bool {
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			return bytes.Contains(data, []byte("-----BEGIN"))
+		}
+		data = rest
+	}
+}
+
+// clientAuth converts server.tls.client_auth. A certificate that is presented is always
+// verified.
 func clientAuth(asked string) tls.ClientAuthType {
 	switch asked {
 	case config.ClientAuthRequire:

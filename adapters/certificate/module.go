@@ -9,13 +9,13 @@ import (
 	"imago/config"
 )
 
-// Module provides a *Keeper that watches its files while the application runs,
+// Module provides a *Watcher that watches its files while the application runs,
 // and its *tls.Config, which is nil where no certificate is configured. The
 // application supplies config.TLS and *slog.Logger.
 var Module = fx.Module("certificate", fx.Provide(provide))
 
-func provide(lc fx.Lifecycle, cfg config.TLS, log *slog.Logger) (*Keeper, *tls.Config) {
-	k := New(cfg, log)
-	lc.Append(fx.StartStopHook(k.Start, k.Close))
-	return k, k.TLS()
+func provide(lc fx.Lifecycle, cfg config.TLS, log *slog.Logger) (*Watcher, *tls.Config) {
+	w := New(cfg, log)
+	lc.Append(fx.StartStopHook(w.Start, w.Close))
+	return w, w.TLS()
 }

@@ -12,31 +12,30 @@ import (
 	"strconv"
 
 	"imago/config"
+	"imago/ports"
 )
 
 //go:embed page
 var page embed.FS
 
-// policy lets the page load its own parts and call its own server, and nothing
-// else: no inline script or style, no frames around it. The picture that is
-// previewed is a blob.
+// policy allows the page's own parts and requests to its own server only: no inline
+// script or style, no framing. The preview of a picture is a blob.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 	"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// permissions gives the camera to this page, and to it alone.
+// permissions allows the camera for this page only.
 const permissions = "camera=(self), microphone=(), geolocation=(), display-capture=(), usb=()"
 
 // Description is the text of an OpenAPI document.
 type Description []byte
 
 // Pages are the handlers of the console by the name below /console: "" is the
-// page itself, "api" the rendering of the API's description, the others are
+// page itself, "api" the rendered description of the API, the others are static
 // parts. They are safe for concurrent use.
 type Pages map[string]http.Handler
 
 // New returns the pages, or none where the console is off. The limits and
-// defaults are those that the page tells its users. An error is a description
-// that cannot be rendered.
+// defaults are shown in the page. It fails when the description cannot be rendered.
 func New(c config.Console, limits config.Limits, search config.Search, api Description) (Pages, error) {
 	if !c.Enabled {
 		return Pages{}, nil
@@ -49,7 +48,7 @@ func New(c config.Console, limits config.Limits, search config.Search, api Descr
 	if err := pages.addParts(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	if err := pages.addTemplate("", "index.html", settings{limits.ImageBytes, search.Threshold}); err != nil {
+	if err := pages.addTemplate("", "index.html", settings{limits.ImageBytes, search.Threshold, ports.ReasonFormat, ports.ReasonEmpty}); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
 	if err := pages.addTemplate("api", "api.html", reference); err != nil {
@@ -58,13 +57,15 @@ func New(c config.Console, limits config.Limits, search config.Search, api Descr
 	return pages, nil
 }
 
-// settings are what the page is told.
+// settings are the values shown in the page.
 type settings struct {
 	ImageBytes int
 	Threshold  float64
+	// FormatReason and EmptyReason are what the API says against other files.
+	FormatReason, EmptyReason string
 }
 
-// addParts adds what is served as it is.
+// addParts adds the static parts.
 func (p Pages) addParts() error {
 	parts, err := fs.ReadDir(page, "page")
 	if err != nil {
@@ -83,9 +84,9 @@ func (p Pages) addParts() error {
 	return nil
 }
 
-// addTemplate adds an embedded template, filled in.
+// addTemplate adds a rendered template.
 func (p Pages) addTemplate(name, file string, data any) error {
-	t, err := template.New(file).Funcs(template.FuncMap{"prose": prose}).ParseFS(page, "page/"+file)
+	t, err := template.New(file).Funcs(template.FuncMap{"prose": prose, "paragraphs": paragraphs, "examples": examples}).ParseFS(page, "page/"+file)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ var types = map[string]string{
 	".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml",
 }
 
-// serve answers with one part.
+// serve returns the handler of one part.
 func serve(file string, content []byte) http.Handler {
 	media := mime.FormatMediaType(types[path.Ext(file)], map[string]string{"charset": "utf-8"})
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

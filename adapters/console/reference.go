@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"html"
 	"html/template"
 	"maps"
@@ -14,41 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// reference is what the rendering shows of an OpenAPI document.
-type reference struct {
-	Title, Version, Summary string
-	Paragraphs              []string
-	Groups                  []group
-}
-
-// group is a tag with its operations.
-type group struct {
-	Name, Description string
-	Operations        []operation
-}
-
-// operation is one method of one path.
-type operation struct {
-	ID, Method, Path, Summary string
-	Paragraphs                []string
-	Key                       bool // a key is needed
-	Parameters                []parameter
-	Body                      string // an example, or empty
-	Answers                   []answer
-}
-
-type parameter struct {
-	Name, In, Description string
-	Required              bool
-}
-
-// answer is what one status means.
-type answer struct {
-	Status, Description string
-	Examples            []string
-}
-
-// The parts of an OpenAPI document (version 3.1) that are read.
+// The parts of an OpenAPI document (version 3.1) that are rendered.
 type (
 	document struct {
 		Info struct {
@@ -57,121 +22,79 @@ type (
 		Tags []struct {
 			Name, Description string
 		}
-		Paths      map[string]yaml.Node
+		Paths      map[string]pathItem
 		Components struct {
-			Parameters map[string]oasParameter
-			Responses  map[string]oasResponse
+			Parameters map[string]parameter
+			Responses  map[string]response
 		}
 	}
-	oasOperation struct {
-		OperationID          string `yaml:"operationId"`
+	pathItem struct {
+		Parameters             []parameter
+		Get, Post, Put, Delete *operation
+	}
+	operation struct {
+		Method, Path         string `yaml:"-"`
+		ID                   string `yaml:"operationId"`
 		Tags                 []string
 		Summary, Description string
-		Security             *[]any
-		Parameters           []oasParameter
-		RequestBody          struct{ Content map[string]oasMedia } `yaml:"requestBody"`
-		Responses            map[string]oasResponse
+		Security             *[]any // nil: a key is needed
+		Parameters           []parameter
+		RequestBody          struct{ Content map[string]media } `yaml:"requestBody"`
+		Responses            map[string]response
 	}
-	oasParameter struct {
+	parameter struct {
 		Ref                   string `yaml:"$ref"`
 		Name, In, Description string
 		Required              bool
 	}
-	oasResponse struct {
+	response struct {
 		Ref         string `yaml:"$ref"`
 		Description string
-		Content     map[string]oasMedia
+		Content     map[string]media
 	}
-	oasMedia struct {
+	media struct {
 		Example  yaml.Node
 		Examples map[string]struct{ Value yaml.Node }
 	}
 )
 
-// methods in the order in which they are shown.
-var methods = []string{"get", "post", "put", "delete"}
-
-// parse reads an OpenAPI document.
-func parse(text []byte) (reference, error) {
+// parse parses an OpenAPI document.
+func parse(text []byte) (*document, error) {
 	var d document
-	if err := yaml.Unmarshal(text, &d); err != nil {
-		return reference{}, err
-	}
-	r := reference{
-		Title: d.Info.Title, Version: d.Info.Version, Summary: d.Info.Summary, Paragraphs: paragraphs(d.Info.Description),
-	}
-	for _, tag := range d.Tags {
-		g := group{Name: tag.Name, Description: tag.Description}
-		for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
-			operations, err := d.operations(path, tag.Name)
-			if err != nil {
-				return reference{}, fmt.Errorf("%s: %w", path, err)
+	return &d, yaml.Unmarshal(text, &d)
+}
+
+// Operations returns the operations with a tag, by path and method, with their references
+// resolved.
+func (d *document) Operations(tag string) (all []operation) {
+	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
+		item := d.Paths[path]
+		for i, o := range []*operation{item.Get, item.Post, item.Put, item.Delete} {
+			if o == nil || !slices.Contains(o.Tags, tag) {
+				continue
 			}
-			g.Operations = append(g.Operations, operations...)
+			out := *o
+			out.Method, out.Path = []string{"GET", "POST", "PUT", "DELETE"}[i], path
+			out.Parameters = slices.Concat(item.Parameters, o.Parameters)
+			for i, p := range out.Parameters {
+				if p.Ref != "" {
+					out.Parameters[i] = d.Components.Parameters[lastSegment(p.Ref)]
+				}
+			}
+			out.Responses = maps.Clone(o.Responses)
+			for status, r := range out.Responses {
+				if r.Ref != "" {
+					out.Responses[status] = d.Components.Responses[lastSegment(r.Ref)]
+				}
+			}
+			all = append(all, out)
 		}
-		r.Groups = append(r.Groups, g)
 	}
-	return r, nil
+	return all
 }
 
-// operations returns those of a path that have a tag.
-func (d *document) operations(path, tag string) ([]operation, error) {
-	var item map[string]yaml.Node
-	node := d.Paths[path]
-	if err := node.Decode(&item); err != nil {
-		return nil, err
-	}
-	var common []oasParameter
-	if shared, ok := item["parameters"]; ok {
-		if err := shared.Decode(&common); err != nil {
-			return nil, err
-		}
-	}
-	var out []operation
-	for _, method := range methods {
-		node, ok := item[method]
-		if !ok {
-			continue
-		}
-		var o oasOperation
-		if err := node.Decode(&o); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(o.Tags, tag) {
-			continue
-		}
-		o.Parameters = append(slices.Clone(common), o.Parameters...)
-		out = append(out, d.operation(method, path, o))
-	}
-	return out, nil
-}
-
-func (d *document) operation(method, path string, o oasOperation) operation {
-	out := operation{
-		ID: o.OperationID, Method: strings.ToUpper(method), Path: path, Summary: o.Summary,
-		Paragraphs: paragraphs(o.Description), Key: o.Security == nil,
-	}
-	for _, p := range o.Parameters {
-		if p.Ref != "" {
-			p = d.Components.Parameters[lastSegment(p.Ref)]
-		}
-		out.Parameters = append(out.Parameters, parameter{p.Name, p.In, p.Description, p.Required})
-	}
-	if all := examples(o.RequestBody.Content); len(all) > 0 {
-		out.Body = all[0]
-	}
-	for _, status := range slices.Sorted(maps.Keys(o.Responses)) {
-		r := o.Responses[status]
-		if r.Ref != "" {
-			r = d.Components.Responses[lastSegment(r.Ref)]
-		}
-		out.Answers = append(out.Answers, answer{status, r.Description, examples(r.Content)})
-	}
-	return out
-}
-
-// examples returns those of all media types, as indented JSON.
-func examples(content map[string]oasMedia) (all []string) {
+// examples returns the examples of all media types, as indented JSON.
+func examples(content map[string]media) (all []string) {
 	for _, media := range slices.Sorted(maps.Keys(content)) {
 		if e := content[media].Example; !e.IsZero() {
 			all = append(all, indent(&e))
@@ -185,7 +108,7 @@ func examples(content map[string]oasMedia) (all []string) {
 	return all
 }
 
-// indent writes a value as JSON, its members in the order of the document.
+// indent formats a value as JSON, its members in the order of the document.
 func indent(value *yaml.Node) string {
 	var out bytes.Buffer
 	if err := json.Indent(&out, compact(value), "", "  "); err != nil {
@@ -215,8 +138,8 @@ func compact(value *yaml.Node) []byte {
 	return scalar(v)
 }
 
-// scalar writes a value that is neither an object nor an array. One that JSON
-// cannot express becomes nothing.
+// scalar formats a value that is neither an object nor an array, empty where JSON cannot
+// express it.
 func scalar(v any) []byte {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -227,7 +150,7 @@ func scalar(v any) []byte {
 
 var backticks = regexp.MustCompile("`([^`]+)`")
 
-// prose renders the one piece of Markdown that the description uses.
+// prose renders the only Markdown in the description, code spans.
 func prose(text string) template.HTML {
 	return template.HTML(backticks.ReplaceAllString(html.EscapeString(text), "<code>$1</code>"))
 }

@@ -9,27 +9,27 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-func falseRate(r Rate) float64  { return r.False }
-func missedRate(r Rate) float64 { return r.Missed }
+func accepted(r rates) float64 { return r.accepted }
+func missed(r rates) float64   { return r.missed }
 
 // The library places the label of a logarithmic axis wrongly, so rates are drawn
 // by their decimal logarithm on even axes, and those of 0 not at all.
 
-// trade returns the points of a DET curve.
-func trade(rates []Rate) (points plotter.XYs) {
-	for _, r := range rates {
-		if r.False > 0 && r.Missed > 0 {
-			points = append(points, plotter.XY{X: math.Log10(r.False), Y: math.Log10(r.Missed)})
+// detPoints returns the points of a DET curve.
+func detPoints(all []rates) (points plotter.XYs) {
+	for _, r := range all {
+		if r.accepted > 0 && r.missed > 0 {
+			points = append(points, plotter.XY{X: math.Log10(r.accepted), Y: math.Log10(r.missed)})
 		}
 	}
 	return points
 }
 
-// against returns a rate by threshold.
-func against(rates []Rate, of func(Rate) float64) (points plotter.XYs) {
-	for _, r := range rates {
+// ratePoints returns a rate by threshold.
+func ratePoints(all []rates, of func(rates) float64) (points plotter.XYs) {
+	for _, r := range all {
 		if of(r) > 0 {
-			points = append(points, plotter.XY{X: r.Cosine, Y: math.Log10(of(r))})
+			points = append(points, plotter.XY{X: r.cosine, Y: math.Log10(of(r))})
 		}
 	}
 	return points
@@ -37,9 +37,9 @@ func against(rates []Rate, of func(Rate) float64) (points plotter.XYs) {
 
 // floor returns the logarithm of the power of ten below all rates that are above
 // 0, at least that of 1e-7 and at most that of 0.01.
-func floor(rates, more []Rate, of func(Rate) float64) float64 {
+func floor(all, more []rates, of func(rates) float64) float64 {
 	smallest := 0.01
-	for _, list := range [][]Rate{rates, more} {
+	for _, list := range [][]rates{all, more} {
 		for _, r := range list {
 			if v := of(r); v > 0 {
 				smallest = min(smallest, v)

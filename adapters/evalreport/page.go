@@ -2,7 +2,7 @@ package evalreport
 
 import (
 	_ "embed"
-	"encoding/base64"
+	"errors"
 	"html/template"
 	"io"
 	"strings"
@@ -10,6 +10,11 @@ import (
 
 //go:embed page.html
 var pageSource string
+
+// styleSource has the style of all pages.
+//
+//go:embed style.html
+var styleSource string
 
 // figure is a chart on the page, in both sets of colours.
 type figure struct {
@@ -21,9 +26,9 @@ type figure struct {
 // HTML writes the report as a page that refers to nothing outside itself.
 func (r *Report) HTML(w io.Writer) error {
 	page, err := template.New("page").Funcs(template.FuncMap{
-		"percentage": percentage, "observed": observed, "bounded": bounded, "counted": counted, "cosine": cosine, "threshold": threshold,
-		"similarity": similarity, "basis": basis, "oneIn": oneIn, "thousands": thousands, "number": number, "lines": strings.TrimSpace,
-	}).Parse(pageSource)
+		"percentage": percentage, "observed": rateText, "bounded": rateWithBounds, "counted": countText, "cosine": cosine, "threshold": threshold,
+		"similarity": similarity, "basis": basisText, "oneIn": oneIn, "thousands": thousands, "number": number, "lines": strings.TrimSpace,
+	}).Parse(styleSource + pageSource)
 	if err != nil {
 		return err
 	}
@@ -37,27 +42,24 @@ func (r *Report) HTML(w io.Writer) error {
 	}{r, figures})
 }
 
-func (r *Report) figures() ([]figure, error) {
-	var all []figure
-	for _, c := range AllCharts() {
-		if !r.Shows(c) {
+func (r *Report) figures() (all []figure, err error) {
+	for _, c := range charts() {
+		if !r.shows(c) {
 			continue
 		}
-		bright, err := r.svg(c, light())
+		one, err := newFigure(c.caption, func(t theme) *drawing { return c.draw(r, t) })
 		if err != nil {
 			return nil, err
 		}
-		dim, err := r.svg(c, dark())
-		if err != nil {
-			return nil, err
-		}
-		// The library has escaped what comes from names of folders, and a
-		// picture runs no scripts.
-		all = append(all, figure{c.Caption, template.URL(dataURL(bright)), template.Srcset(dataURL(dim))})
+		all = append(all, one)
 	}
 	return all, nil
 }
 
-func dataURL(svg []byte) string {
-	return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(svg)
+// newFigure draws a chart in both sets of colours.
+func newFigure(caption string, draw func(theme) *drawing) (figure, error) {
+	bright, failed := svg(draw, light())
+	dim, err := svg(draw, dark())
+	// The library escapes the names of folders, and an image runs no scripts.
+	return figure{caption, template.URL(bright), template.Srcset(dim)}, errors.Join(failed, err)
 }

@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"io"
 	"time"
+
+	"imago/core/evaluation"
 )
 
 // Report is everything that an evaluation says. Rates are parts of 1, cosines -1
 // to 1, percentages 0 to 100.
 type Report struct {
+	Decision Decision `json:"decision"`
+
 	Version  string    `json:"version"`
 	Finished time.Time `json:"finished"`
 	Folder   string    `json:"folder"` // its name, without the path
@@ -47,26 +51,31 @@ type Report struct {
 	Closest  []Pair    `json:"closestStrangers"`
 	Farthest []Pair    `json:"farthestMated"`
 
-	Charts Charts `json:"-"`
+	curves curves
 }
 
-// Share is how often something happened, with bounds of 95 % confidence. Without
-// a trial the rate and its bounds mean nothing, and are null in JSON.
-type Share struct {
-	Count  int     `json:"count"`
-	Trials int     `json:"trials"`
-	Rate   float64 `json:"rate"`
-	Low    float64 `json:"low"`
-	High   float64 `json:"high"`
-}
+// Share is how often something happened. In JSON it has bounds of 95 % confidence;
+// without a trial they and the rate mean nothing, and are null.
+type Share evaluation.Proportion
+
+func (s Share) rate() float64 { return evaluation.Proportion(s).Rate() }
+
+func (s Share) interval() (low, high float64) { return evaluation.Proportion(s).Interval() }
 
 // MarshalJSON implements json.Marshaler.
 func (s Share) MarshalJSON() ([]byte, error) {
-	type plain Share // without this method
+	out := struct {
+		Count  int      `json:"count"`
+		Trials int      `json:"trials"`
+		Rate   *float64 `json:"rate"`
+		Low    *float64 `json:"low"`
+		High   *float64 `json:"high"`
+	}{Count: s.Count, Trials: s.Trials}
 	if s.Trials > 0 {
-		return json.Marshal(plain(s))
+		low, high := s.interval()
+		out.Rate, out.Low, out.High = new(s.rate()), &low, &high
 	}
-	return []byte(`{"count":0,"trials":0,"rate":null,"low":null,"high":null}`), nil
+	return json.Marshal(out)
 }
 
 // Row is a threshold and the errors that were counted at it.
@@ -76,7 +85,7 @@ type Row struct {
 	Target float64 `json:"target,omitempty"`
 	// Basis is measured, few, extrapolated or unknown; what is unknown has no
 	// threshold.
-	Basis string `json:"basis"`
+	Basis evaluation.Basis `json:"basis"`
 	// None is set where no threshold keeps the rate.
 	None   bool    `json:"none,omitempty"`
 	Cosine float64 `json:"cosine"`
@@ -92,9 +101,9 @@ type Row struct {
 	Missed   Share   `json:"falseNonMatches"`
 }
 
-// Known reports whether there is a threshold: one that was given is, even where
-// nothing is known of its rate.
-func (r Row) Known() bool { return !r.None && (r.Basis != "unknown" || r.Target == 0) }
+// Known reports whether there is a threshold. A given one is known even if its rate is
+// not.
+func (r Row) Known() bool { return !r.None && (r.Basis != evaluation.Unknown || r.Target == 0) }
 
 // Identification is a threshold for a wanted rate of false positives among the
 // gallery of the report.
@@ -131,11 +140,11 @@ type Stage struct {
 	Milliseconds float64 `json:"milliseconds"`
 }
 
-// Failure is a file that was lost, or would be at enrolment.
+// Failure is a file that was skipped, or would be refused at enrolment.
 type Failure struct {
-	Path   string `json:"path"`
-	Kind   string `json:"kind"`
-	Reason string `json:"reason"`
+	Path   string                 `json:"path"`
+	Kind   evaluation.FailureKind `json:"kind"`
+	Reason string                 `json:"reason"`
 }
 
 // Pair is two pictures and their score.
@@ -152,4 +161,30 @@ func (r *Report) JSON(w io.Writer) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
+}
+
+// File is a part of the report that is kept in a file of its own.
+type File struct {
+	Name string
+	// Write writes it; nil where the run leaves nothing to show.
+	Write func(io.Writer) error
+}
+
+// Files returns the parts of the report.
+func (r *Report) Files() []File {
+	all := []File{{"report.html", r.HTML}, {"evaluation.json", r.JSON}, {Name: "calibration.yaml"}}
+	if r.Proposal != nil {
+		all[2].Write = func(w io.Writer) error {
+			_, err := io.WriteString(w, r.Proposal.Stanza)
+			return err
+		}
+	}
+	for _, c := range charts() {
+		file := File{Name: c.name + ".png"}
+		if r.shows(c) {
+			file.Write = func(w io.Writer) error { return r.png(w, c) }
+		}
+		all = append(all, file)
+	}
+	return all
 }

@@ -49,16 +49,48 @@ func typeface(size vg.Length) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
 }
 
+// drawing is a plot with its legend below it, in columns, where it hides no data.
+type drawing struct {
+	*plot.Plot
+	legend [2]plot.Legend
+	named  int // items in the legend
+}
+
+// layout divides a canvas into the part of the plot and those of the legend's columns.
+func (d *drawing) layout(c draw.Canvas) (graph draw.Canvas, columns [2]draw.Canvas) {
+	height := vg.Length(0)
+	for i := range d.legend {
+		height = max(height, d.legend[i].Rectangle(c).Size().Y)
+	}
+	const gap = 10 // points
+	graph = draw.Crop(c, 0, 0, height+vg.Points(gap), 0)
+	half := c.Size().X / 2
+	columns[0] = draw.Crop(c, vg.Points(gap), -half, 0, height-c.Size().Y)
+	columns[1] = draw.Crop(c, half, 0, 0, height-c.Size().Y)
+	return graph, columns
+}
+
+func (d *drawing) drawOn(c draw.Canvas) {
+	graph, columns := d.layout(c)
+	d.Draw(graph)
+	for i := range d.legend {
+		d.legend[i].Draw(columns[i])
+	}
+}
+
 // newPlot returns an empty plot in the colours of the theme.
-func (t theme) newPlot(title, x, y string) *plot.Plot {
-	p := plot.New()
+func (t theme) newPlot(title, x, y string) *drawing {
+	p := &drawing{Plot: plot.New()}
 	p.BackgroundColor = t.paper
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.Title.Padding = vg.Points(8)
 	p.Title.TextStyle.Color, p.Title.TextStyle.Font = t.ink, typeface(13)
-	p.Legend.TextStyle.Color, p.Legend.TextStyle.Font = t.ink, typeface(10)
-	p.Legend.Top, p.Legend.ThumbnailWidth, p.Legend.Padding = true, vg.Points(22), vg.Points(3)
-	p.Legend.XOffs, p.Legend.YOffs = vg.Points(-8), vg.Points(-6)
+	for i := range p.legend {
+		p.legend[i] = plot.NewLegend()
+		p.legend[i].TextStyle.Color, p.legend[i].TextStyle.Font = t.ink, typeface(10)
+		p.legend[i].Top, p.legend[i].Left = true, true
+		p.legend[i].ThumbnailWidth, p.legend[i].Padding = vg.Points(22), vg.Points(3)
+	}
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Color, axis.Tick.Color, axis.Label.TextStyle.Color, axis.Tick.Label.Color = t.ink, t.ink, t.ink, t.ink
 		axis.Label.TextStyle.Font, axis.Tick.Label.Font = typeface(11), typeface(10)

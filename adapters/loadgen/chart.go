@@ -38,7 +38,7 @@ func WriteChart(out io.Writer, title string, runs []Report) error {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, "percentile", "milliseconds"
 	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, true, vg.Points(3)
 	p.Legend.XOffs, p.Title.Padding = vg.Points(8), vg.Points(8)
-	p.X.Tick.Marker = nineTicks{}
+	p.X.Tick.Marker = plot.TickerFunc(nineTicks)
 	face := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	for style, size := range map[*draw.TextStyle]vg.Length{
 		&p.Title.TextStyle: 13, &p.Legend.TextStyle: 10,
@@ -60,25 +60,21 @@ func WriteChart(out io.Writer, title string, runs []Report) error {
 }
 
 func addCurves(p *plot.Plot, runs []Report) error {
-	drawn := 0
+	curves := 0
 	for i, r := range runs {
 		if len(r.curve) == 0 {
 			continue
 		}
-		points := make(plotter.XYs, len(r.curve))
-		for j, at := range r.curve {
-			points[j] = plotter.XY{X: at.nines, Y: at.latency}
-		}
-		line, err := plotter.NewLine(points)
+		line, err := plotter.NewLine(r.curve)
 		if err != nil {
 			return err
 		}
 		line.Color, line.Width = palette[i%len(palette)], vg.Points(2)
 		p.Add(line)
 		p.Legend.Add(r.legend(), line)
-		drawn++
+		curves++
 	}
-	if drawn == 0 {
+	if curves == 0 {
 		return errors.New("no request was served: there is nothing to draw")
 	}
 	return nil
@@ -94,9 +90,7 @@ func (r Report) legend() string {
 
 // nineTicks marks 0, 90, 99, 99.9 % and so on along an axis that counts nines, and
 // 50 % between the first two.
-type nineTicks struct{}
-
-func (nineTicks) Ticks(_, last float64) []plot.Tick {
+func nineTicks(_, last float64) []plot.Tick {
 	ticks := []plot.Tick{{Value: 0, Label: "0 %"}, {Value: math.Log10(2), Label: "50 %"}}
 	for n := 1; float64(n) <= last; n++ {
 		percentile := strconv.FormatFloat(100*(1-math.Pow(10, -float64(n))), 'f', max(0, n-2), 64)

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"imago/core/naming"
 	"imago/ports"
 )
 
@@ -30,9 +31,6 @@ func Portrait() []byte { return slices.Clone(portrait) }
 // characters and a hyphen follow.
 const Prefix = "imago-bench-"
 
-// inventory is the collection whose name is in no path.
-const inventory = "users"
-
 // MaxUsers is how many users a Generator may have enrolled at a time.
 const MaxUsers = 1_000_000
 
@@ -41,7 +39,7 @@ type Options struct {
 	Target   Target
 	Key      string
 	Pictures [][]byte // JPEG or PNG files; empty for the drawn portrait
-	// Collection is "" or "users" for the inventory.
+	// Collection is "" or naming.Inventory for the inventory.
 	Collection string
 	// Threshold of the searches in percent; nil for the server's.
 	Threshold *float64
@@ -59,7 +57,7 @@ type Generator struct {
 	prefix   string
 	enrols   [][]byte // bodies, by picture
 	searches [][]byte
-	users    population
+	users    userPool
 }
 
 // New returns a Generator. It sends nothing yet.
@@ -77,7 +75,7 @@ func New(o Options) (*Generator, error) {
 	}
 	g := &Generator{options: o, path: "/users/", prefix: Prefix + strings.ToLower(rand.Text()[:6]) + "-"}
 	g.users.limit = o.Users
-	if o.Collection != "" && o.Collection != inventory {
+	if o.Collection != "" && o.Collection != naming.Inventory {
 		g.path += url.PathEscape(o.Collection) + "/"
 	}
 	for _, p := range o.Pictures {
@@ -101,22 +99,21 @@ type User struct {
 }
 
 // Users returns who is enrolled as the server has acknowledged it, ordered by ID,
-// and how many users there are besides whose enrolment or unenrolment has no
-// known outcome. It is exact between runs.
-func (g *Generator) Users() (all []User, doubtful int) {
-	numbers, doubtful := g.users.known()
+// and how many further users may be, because the outcome of a request is unknown. It is exact between runs.
+func (g *Generator) Users() (all []User, uncertain int) {
+	numbers, uncertain := g.users.known()
 	for _, n := range numbers {
 		all = append(all, User{name(g.prefix, n), g.picture(n)})
 	}
 	slices.SortFunc(all, func(a, b User) int { return strings.Compare(a.ID, b.ID) })
-	return all, doubtful
+	return all, uncertain
 }
 
 // picture returns the index of the picture that a user is enrolled with.
 func (g *Generator) picture(n uint64) int { return int(n % uint64(len(g.enrols))) }
 
-// Probe makes one search, to tell whether there is any point in a run of a mix.
-// The error is for people.
+// Probe makes one search, so that a wrong address or key is reported before a run of a
+// mix.
 func (g *Generator) Probe(ctx context.Context, mix Mix) error {
 	client := g.options.Target.client(g.options.Timeout)
 	defer client.CloseIdleConnections()
@@ -148,8 +145,8 @@ func (g *Generator) Remove(ctx context.Context) (left int) {
 		})
 	}
 	all.Wait()
-	enrolled, doubtful := g.users.known()
-	return len(enrolled) + doubtful
+	enrolled, uncertain := g.users.known()
+	return len(enrolled) + uncertain
 }
 
 // removePause is the wait before another try where the server did not unenrol.
@@ -157,19 +154,19 @@ const removePause = 100 * time.Millisecond
 
 // removeOne unenrols somebody; it is false when there is nobody left.
 func (g *Generator) removeOne(ctx context.Context, client *http.Client) bool {
-	n, ok := g.users.takeAny()
+	n, ok := g.users.takeForRemoval()
 	if !ok {
 		return false
 	}
-	f := g.send(ctx, client, unenrol, n).fate(unenrol)
-	g.users.settle(n, f)
+	f := g.send(ctx, client, unenrol, n).userState(unenrol)
+	g.users.finish(n, f)
 	if f != gone {
 		sleep(ctx, removePause)
 	}
 	return true
 }
 
-// sleep waits and reports whether the context lasted.
+// sleep waits. It is false if the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
+
+	"imago/ports"
 )
 
 // kind is what a request does.
@@ -18,7 +21,10 @@ const (
 	kinds int = iota
 )
 
-func (k kind) String() string { return [...]string{"search", "enrol", "unenrol"}[k] }
+// operations are the names of the kinds.
+var operations = [kinds]string{string(ports.OpSearch), string(ports.OpEnrol), string(ports.OpUnenrol)}
+
+func (k kind) String() string { return operations[k] }
 
 // Mix is how often each operation occurs among the requests, as weights.
 type Mix [kinds]int
@@ -34,9 +40,9 @@ func ParseMix(s string) (Mix, error) {
 	var m Mix
 	for part := range strings.SplitSeq(s, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		k, err := parseKind(name)
-		if err != nil {
-			return Mix{}, err
+		k := slices.Index(operations[:], name)
+		if k < 0 {
+			return Mix{}, fmt.Errorf("%q is none of enrol, search and unenrol", name)
 		}
 		weight, err := strconv.Atoi(value)
 		if err != nil || weight < 0 || weight > maxWeight {
@@ -45,15 +51,6 @@ func ParseMix(s string) (Mix, error) {
 		m[k] = weight
 	}
 	return m, m.check()
-}
-
-func parseKind(name string) (kind, error) {
-	for k := range kind(kinds) {
-		if k.String() == name {
-			return k, nil
-		}
-	}
-	return 0, fmt.Errorf("%q is none of enrol, search and unenrol", name)
 }
 
 func (m Mix) check() error {

@@ -16,38 +16,38 @@ import (
 )
 
 const (
-	// answerLimit is how much of an answer is looked at; the largest one, a
-	// search with 100 matches of long IDs, is smaller.
+	// answerLimit is how much of an answer is read. The largest one, a search with 100
+	// matches of long IDs, is smaller.
 	answerLimit = 256 << 10
 	// exampleLimit is how much of an error is kept.
 	exampleLimit = 200
-	// reasonExists is what imago says of an ID that is enrolled.
+	// reasonExists is the error of imago for an ID that is enrolled.
 	reasonExists = "provided userId already exists"
 )
 
-// outcome is what became of a request.
+// outcome is the result of a request.
 type outcome struct {
 	status int // 0 without an answer
-	// failure is the class of what went wrong, empty for a request that was
-	// served, and example what was said about it.
+	// failure is the class of an error, empty for a request that was served, and
+	// example its text.
 	failure, example string
 	// retryAfter is the header of that name in seconds, -1 without one.
 	retryAfter int
 }
 
-// shed reports whether the server turned the request away because it has no
-// room or no store.
+// shed reports whether the server rejected the request for overload or because its store
+// is unavailable.
 func (o outcome) shed() bool { return o.status == http.StatusServiceUnavailable }
 
-// fate says what became of the user that a request was to enrol or unenrol.
-func (o outcome) fate(k kind) fate {
+// userState returns the state of the user that a request was to enrol or unenrol.
+func (o outcome) userState(k kind) userState {
 	switch {
 	case k == enrol && (o.failure == "" || o.example == reasonExists):
 		return there
 	case k == unenrol && (o.failure == "" || o.status == http.StatusNotFound):
 		return gone
 	case o.status < 400 || o.status >= 500:
-		return unclear
+		return unknown
 	case k == enrol:
 		return gone
 	default: // refused, and so still there
@@ -55,11 +55,11 @@ func (o outcome) fate(k kind) fate {
 	}
 }
 
-// judge reads an answer. A search that found nobody is served.
-func judge(k kind, res *http.Response) outcome {
+// parseAnswer reads an answer. A search that found nobody is served.
+func parseAnswer(k kind, res *http.Response) outcome {
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerLimit))
 	if err != nil {
-		return failed(err)
+		return transportOutcome(err)
 	}
 	o := outcome{status: res.StatusCode, retryAfter: -1}
 	if res.StatusCode == http.StatusOK || k == search && res.StatusCode == http.StatusNotFound {
@@ -87,8 +87,8 @@ func reason(body []byte) string {
 	return problem.Detail
 }
 
-// failed is the outcome of a request without a whole answer.
-func failed(err error) outcome {
+// transportOutcome is the outcome of a request without a whole answer.
+func transportOutcome(err error) outcome {
 	// The URL says nothing of the cause.
 	if wrapped := new(url.Error); errors.As(err, &wrapped) && !wrapped.Timeout() {
 		err = wrapped.Err

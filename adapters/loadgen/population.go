@@ -7,95 +7,95 @@ import (
 	"sync"
 )
 
-// population is who is enrolled by a generator, as numbers. Whoever has been
-// taken or begun is in nobody's way until settled. Safe for concurrent use.
-type population struct {
+// userPool holds the users of a generator as numbers. Between begin or take and finish a
+// user is not in it. Safe for concurrent use.
+type userPool struct {
 	limit int
 
 	mu       sync.Mutex
 	next     uint64
 	enrolled []uint64
-	// doubtful are those whose last request has no clear outcome.
-	doubtful []uint64
-	inWork   int
+	// uncertain are those whose last request has no clear outcome.
+	uncertain  []uint64
+	inProgress int
 }
 
-// begin returns a number to enrol: one that is in doubt, as a client would ask
+// begin returns a number to enrol: one that is uncertain, as a client would ask
 // again, or a new one. It is false where there are as many as there may be.
-func (p *population) begin() (uint64, bool) {
+func (p *userPool) begin() (uint64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if last := len(p.doubtful) - 1; last >= 0 {
-		n := p.doubtful[last]
-		p.doubtful = p.doubtful[:last]
-		p.inWork++
+	if n, ok := p.pop(&p.uncertain); ok {
 		return n, true
 	}
-	if len(p.enrolled)+p.inWork >= p.limit {
+	if len(p.enrolled)+p.inProgress >= p.limit {
 		return 0, false
 	}
 	p.next++
-	p.inWork++
+	p.inProgress++
 	return p.next, true
 }
 
-// take returns somebody who is enrolled, to be unenrolled.
-func (p *population) take(random *rand.Rand) (uint64, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.enrolled) == 0 {
+// pop takes the last of a list, if there is one.
+func (p *userPool) pop(list *[]uint64) (uint64, bool) {
+	last := len(*list) - 1
+	if last < 0 {
 		return 0, false
 	}
-	i, last := random.IntN(len(p.enrolled)), len(p.enrolled)-1
-	n := p.enrolled[i]
-	p.enrolled[i] = p.enrolled[last]
-	p.enrolled = p.enrolled[:last]
-	p.inWork++
+	n := (*list)[last]
+	*list = (*list)[:last]
+	p.inProgress++
 	return n, true
 }
 
-// fate is what became of somebody.
-type fate int
-
-const (
-	gone fate = iota
-	there
-	unclear
-)
-
-// settle ends what begin or take began.
-func (p *population) settle(n uint64, f fate) {
+// take returns somebody who is enrolled, to be unenrolled.
+func (p *userPool) take(random *rand.Rand) (uint64, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.inWork--
+	if n := len(p.enrolled); n > 0 {
+		i := random.IntN(n)
+		p.enrolled[i], p.enrolled[n-1] = p.enrolled[n-1], p.enrolled[i]
+	}
+	return p.pop(&p.enrolled)
+}
+
+// takeForRemoval returns somebody who is or may be enrolled.
+func (p *userPool) takeForRemoval() (uint64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n, ok := p.pop(&p.enrolled); ok {
+		return n, true
+	}
+	return p.pop(&p.uncertain)
+}
+
+// userState is the state of a user after a request.
+type userState int
+
+const (
+	gone userState = iota
+	there
+	unknown
+)
+
+// finish returns a user after begin or take.
+func (p *userPool) finish(n uint64, f userState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inProgress--
 	switch f {
 	case there:
 		p.enrolled = append(p.enrolled, n)
-	case unclear:
-		p.doubtful = append(p.doubtful, n)
+	case unknown:
+		p.uncertain = append(p.uncertain, n)
 	}
 }
 
-// takeAny returns somebody who is or may be enrolled, to be removed.
-func (p *population) takeAny() (uint64, bool) {
+// known returns who is enrolled, and how many are uncertain.
+func (p *userPool) known() (enrolled []uint64, uncertain int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, list := range []*[]uint64{&p.enrolled, &p.doubtful} {
-		if last := len(*list) - 1; last >= 0 {
-			n := (*list)[last]
-			*list = (*list)[:last]
-			p.inWork++
-			return n, true
-		}
-	}
-	return 0, false
-}
-
-// known returns who is enrolled, and how many are in doubt.
-func (p *population) known() (enrolled []uint64, doubtful int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.enrolled), len(p.doubtful)
+	return slices.Clone(p.enrolled), len(p.uncertain)
 }
 
 // name returns the user ID of a number.

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"maps"
 	"math"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -11,13 +12,13 @@ import (
 )
 
 const (
-	// longest is the longest latency that is told from longer ones.
+	// longest is the longest latency recorded; longer ones count as it.
 	longest = 10 * time.Minute
 	// digits is the precision of latencies: three significant digits.
 	digits = 3
 )
 
-// recorder counts what became of the requests of a run. Latencies go into
+// recorder counts the outcomes of the requests of a run. Latencies go into
 // histograms (G. Tene, HdrHistogram), so that a long run takes no more memory
 // than a short one. Safe for concurrent use.
 type recorder struct {
@@ -57,23 +58,21 @@ func (r *recorder) add(k kind, due, end time.Time, o outcome) {
 		return
 	}
 	r.due++
+	// Within the bounds of every histogram, so that recording cannot fail.
 	latency := min(max(end.Sub(due), time.Microsecond), longest).Microseconds()
 	switch {
 	case o.failure == "":
-		r.record(r.served[k], latency)
-		if k == search && o.status != 200 {
+		_ = r.served[k].RecordValue(latency)
+		if k == search && o.status != http.StatusOK {
 			r.unfound++
 		}
 	case o.shed():
-		r.record(r.shed, latency)
+		_ = r.shed.RecordValue(latency)
 		r.retry.note(o.retryAfter)
 	default:
 		r.fail(k, o)
 	}
 }
-
-// record cannot fail: latencies are within the bounds of every histogram.
-func (r *recorder) record(h *hdrhistogram.Histogram, latency int64) { _ = h.RecordValue(latency) }
 
 // fail counts a failure by operation and class, of which there are few.
 func (r *recorder) fail(k kind, o outcome) {
@@ -86,7 +85,7 @@ func (r *recorder) fail(k kind, o outcome) {
 	f.Count++
 }
 
-// report says what was recorded so far.
+// report summarises what was recorded so far.
 func (r *recorder) report() Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()

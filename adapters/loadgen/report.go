@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"gonum.org/v1/plot/plotter"
 )
 
 // Report is what a run measured. Latencies are milliseconds: at a rate of
@@ -18,7 +19,7 @@ type Report struct {
 	// Interrupted says that the run ended early; Duration is what it lasted.
 	Interrupted bool `json:"interrupted,omitempty"`
 
-	// Requests were due while it was measured, whatever became of them.
+	// Requests were due during the measurement, with any outcome.
 	Requests int64 `json:"requests"`
 	// Throughput is requests served per second.
 	Throughput float64 `json:"throughput"`
@@ -34,7 +35,9 @@ type Report struct {
 	Shed     *Shed     `json:"shed,omitempty"`
 	Failures []Failure `json:"failures"`
 
-	curve []point
+	// curve has the number of nines of a percentile (90 % is 1, 99 % is 2) as X, and
+	// its latency in milliseconds as Y.
+	curve plotter.XYs
 }
 
 // Operation is the latencies of one operation.
@@ -96,23 +99,19 @@ func (r Report) Failed() (n int64) {
 	return n
 }
 
-// point is a percentile as its number of nines (90 % is 1, 99 % is 2) and its
-// latency in milliseconds.
-type point struct{ nines, latency float64 }
-
 // nineStep is the distance between the points of a curve.
 const nineStep = 0.05
 
 // curve returns the latencies by percentile, up to the last one that a single
 // request does not decide.
-func curve(h *hdrhistogram.Histogram) []point {
+func curve(h *hdrhistogram.Histogram) plotter.XYs {
 	if h.TotalCount() == 0 {
 		return nil
 	}
-	points := []point{{0, float64(h.Min()) / 1e3}}
+	points := plotter.XYs{{X: 0, Y: float64(h.Min()) / 1e3}}
 	for nines := nineStep; nines <= math.Log10(float64(h.TotalCount())); nines += nineStep {
 		percentile := 100 * (1 - math.Pow(10, -nines))
-		points = append(points, point{nines, float64(h.ValueAtPercentile(percentile)) / 1e3})
+		points = append(points, plotter.XY{X: nines, Y: float64(h.ValueAtPercentile(percentile)) / 1e3})
 	}
 	return points
 }

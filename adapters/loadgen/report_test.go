@@ -28,7 +28,7 @@ func TestPercentiles(t *testing.T) {
 		require.InEpsilon(t, want, got, 0.002)
 	}
 	for _, p := range thousand().curve {
-		require.InEpsilon(t, max(1, 1000*(1-math.Pow(10, -p.nines))), p.latency, 0.01, "%v", p)
+		require.InEpsilon(t, max(1, 1000*(1-math.Pow(10, -p.X))), p.Y, 0.01, "%v", p)
 	}
 	require.Equal(t, Latency{}, newRecorder(time.Time{}, time.Time{}).report().Served, "nothing is no NaN")
 }
@@ -66,7 +66,7 @@ func TestChart(t *testing.T) {
 
 func TestNineTicks(t *testing.T) {
 	var labels []string
-	for _, tick := range (nineTicks{}).Ticks(0, 4) {
+	for _, tick := range nineTicks(0, 4) {
 		labels = append(labels, tick.Label)
 	}
 	require.Equal(t, []string{"0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"}, labels)

@@ -16,22 +16,22 @@ import (
 // MaxConcurrency is how many connections a run may have.
 const MaxConcurrency = 4096
 
-// Load is how hard a run presses.
+// Load is the load of a run.
 type Load struct {
 	// Concurrency is the number of connections. Without a rate each sends its
 	// next request as soon as it has an answer (closed loop).
 	Concurrency int
-	// Rate is arrivals per second, evenly spaced (open loop): who finds every
-	// connection busy waits, and the wait counts, so that a stalled server
-	// cannot hide its stalls by slowing down whoever measures it (G. Tene,
-	// "How NOT to Measure Latency": coordinated omission). 0 is a closed loop.
+	// Rate is arrivals per second, evenly spaced (open loop). The wait for a free
+	// connection counts as latency, so that stalls of the server are not hidden by
+	// sending less (coordinated omission; G. Tene, "How NOT to Measure Latency"). 0
+	// is a closed loop.
 	Rate float64
 	Mix  Mix
 	// Warmup is not measured, Duration is.
 	Warmup, Duration time.Duration
 }
 
-// Check says what is wrong with a load.
+// Check validates a load.
 func (l Load) Check() error {
 	switch {
 	case l.Concurrency < 1 || l.Concurrency > MaxConcurrency:
@@ -44,8 +44,8 @@ func (l Load) Check() error {
 	return l.Mix.check()
 }
 
-// Run sends load until its time is over or the context ends. Requests that have
-// been sent are waited for in both cases, so that it is known who is enrolled.
+// Run sends load until its time is over or the context ends. It waits for the answers to
+// all requests sent, so that it is known who is enrolled.
 func (g *Generator) Run(ctx context.Context, load Load) (Report, error) {
 	if err := load.Check(); err != nil {
 		return Report{}, err
@@ -130,42 +130,37 @@ func (g *Generator) work(ctx context.Context, mix Mix, arrivals *arrivals, r *re
 		if wait := time.Until(due); wait > 0 && !sleep(ctx, wait) {
 			return
 		}
-		k, o := g.perform(context.WithoutCancel(ctx), client, mix, random)
+		k, o := g.sendNext(context.WithoutCancel(ctx), client, mix, random)
 		r.add(k, due, time.Now(), o)
 	}
 }
 
-// perform makes one request of the mix.
-func (g *Generator) perform(ctx context.Context, client *http.Client, mix Mix, random *rand.Rand) (kind, outcome) {
-	k, n := g.choose(mix, random)
+// sendNext makes one request of the mix.
+func (g *Generator) sendNext(ctx context.Context, client *http.Client, mix Mix, random *rand.Rand) (kind, outcome) {
+	k, n := g.pick(mix, random)
 	o := g.send(ctx, client, k, n)
-	if k == search {
-		return k, o
+	if k != search {
+		g.users.finish(n, o.userState(k))
 	}
-	g.users.settle(n, o.fate(k))
 	return k, o
 }
 
-// choose draws an operation and finds a user, or a picture, for it. Where
-// everybody is enrolled somebody is unenrolled, and the other way round; where
-// neither can be, because all are in work, it is a search.
-func (g *Generator) choose(mix Mix, random *rand.Rand) (kind, uint64) {
-	k := mix.draw(random)
-	if k == enrol || k == unenrol {
+// pick draws an operation and finds a user, or a picture, for it. Where everybody is
+// enrolled somebody is unenrolled, and the other way round; where neither can be,
+// because all are in progress, it is a search.
+func (g *Generator) pick(mix Mix, random *rand.Rand) (kind, uint64) {
+	if k := mix.draw(random); k != search {
 		for _, k := range []kind{k, enrol + unenrol - k} {
-			if n, ok := g.pick(k, random); ok {
+			take := func() (uint64, bool) { return g.users.take(random) }
+			if k == enrol {
+				take = g.users.begin
+			}
+			if n, ok := take(); ok {
 				return k, n
 			}
 		}
 	}
 	return search, random.Uint64N(uint64(len(g.searches)))
-}
-
-func (g *Generator) pick(k kind, random *rand.Rand) (uint64, bool) {
-	if k == enrol {
-		return g.users.begin()
-	}
-	return g.users.take(random)
 }
 
 // send makes a request about a user's number or, for a search, about a picture.
@@ -181,7 +176,7 @@ func (g *Generator) send(ctx context.Context, client *http.Client, k kind, n uin
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return failed(err)
+		return transportOutcome(err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -190,10 +185,10 @@ func (g *Generator) send(ctx context.Context, client *http.Client, k kind, n uin
 	req.Header.Set("User-Agent", "imago-bench")
 	res, err := client.Do(req)
 	if err != nil {
-		return failed(err)
+		return transportOutcome(err)
 	}
-	o := judge(k, res)
-	// An answer that is read to its end leaves the connection usable.
+	o := parseAnswer(k, res)
+	// A connection can be reused once the answer is read to its end.
 	_, _ = io.CopyN(io.Discard, res.Body, answerLimit)
 	_ = res.Body.Close()
 	return o

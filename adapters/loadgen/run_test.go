@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"gonum.org/v1/plot/plotter"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,11 +29,11 @@ func TestUsersAreTheTruth(t *testing.T) {
 	require.Equal(t, r.Requests, r.Served.Count)
 
 	var known []string
-	users, doubtful := g.Users()
+	users, uncertain := g.Users()
 	for _, u := range users {
 		known = append(known, u.ID)
 	}
-	require.Zero(t, doubtful)
+	require.Zero(t, uncertain)
 	require.ElementsMatch(t, server.enrolled(), append(known, "somebody else"))
 	require.LessOrEqual(t, len(known), 50, "no more than there may be")
 	require.Zero(t, g.Remove(t.Context()))
@@ -56,8 +57,8 @@ func TestUnknownOutcomesAreRemoved(t *testing.T) {
 	r, err := g.Run(t.Context(), short(t, "enrol=2,unenrol=1"))
 	require.NoError(t, err)
 	require.Positive(t, r.Failed())
-	users, doubtful := g.Users()
-	require.GreaterOrEqual(t, len(users)+doubtful, len(server.enrolled()))
+	users, uncertain := g.Users()
+	require.GreaterOrEqual(t, len(users)+uncertain, len(server.enrolled()))
 	require.Subset(t, server.enrolled(), ids(users), "who was acknowledged is there")
 	trouble.Store(false)
 	require.Zero(t, g.Remove(t.Context()))
@@ -110,8 +111,8 @@ func TestInterruption(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r.Interrupted)
 	require.Less(t, r.Duration, time.Hour.Seconds())
-	users, doubtful := g.Users()
-	require.Zero(t, doubtful)
+	users, uncertain := g.Users()
+	require.Zero(t, uncertain)
 	require.ElementsMatch(t, server.enrolled(), ids(users))
 	require.GreaterOrEqual(t, len(users), 20)
 }
@@ -152,9 +153,9 @@ func TestRateThatIsNotKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(80), r.Requests+r.Unsent, "every arrival is accounted for")
 	require.GreaterOrEqual(t, r.Served.Max, float64(stall.Milliseconds()))
-	late := slices.IndexFunc(r.curve, func(p point) bool { return p.latency >= float64(stall.Milliseconds())/2 })
+	late := slices.IndexFunc(r.curve, func(p plotter.XY) bool { return p.Y >= float64(stall.Milliseconds())/2 })
 	require.NotEqual(t, -1, late, "%v", r.curve)
-	require.Less(t, r.curve[late].nines, 1.0, "more than a tenth of the arrivals waited for half the stall: %v", r.curve)
+	require.Less(t, r.curve[late].X, 1.0, "more than a tenth of the arrivals waited for half the stall: %v", r.curve)
 }
 
 // Warming up is not measured.

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Target is a server: where it listens and how it is spoken to.
+// Target is the address of a server, with the authorities that verify it.
 type Target struct {
 	base   string         // scheme and host of every URL
 	socket string         // path of a Unix socket, empty for TCP

@@ -39,17 +39,11 @@ func writeRun(w io.Writer, r Report) {
 		operations = append([]Operation{{"all", r.Served}}, operations...)
 	}
 	for i, o := range operations {
+		before, behind := "\t\t\t", "\t\t\n"
 		if i == 0 {
-			fmt.Fprintf(w, "%d\t%s\t%.1f\t", r.Concurrency, rate, r.Throughput)
-		} else {
-			fmt.Fprint(w, "\t\t\t")
+			before, behind = fmt.Sprintf("%d\t%s\t%.1f\t", r.Concurrency, rate, r.Throughput), fmt.Sprintf("%d\t%d\t\n", shed, r.Failed())
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t", o.Name, o.Count, o.Mean, o.P50, o.P90, o.P95, o.P99, o.P999, o.Max)
-		if i == 0 {
-			fmt.Fprintf(w, "%d\t%d\t\n", shed, r.Failed())
-		} else {
-			fmt.Fprint(w, "\t\t\n")
-		}
+		fmt.Fprintf(w, "%s%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%s", before, o.Name, o.Count, o.Mean, o.P50, o.P90, o.P95, o.P99, o.P999, o.Max, behind)
 	}
 }
 

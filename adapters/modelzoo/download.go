@@ -19,22 +19,22 @@ const (
 	bufferSize = 64 << 10
 	// maxRedirects bounds the hops to a source.
 	maxRedirects = 5
-	// dialTimeout is how long a host may take to take a connection: one that a firewall
-	// swallows should not keep the next source waiting.
+	// dialTimeout bounds connecting: a firewall that drops packets should not delay the next
+	// source for long.
 	dialTimeout = 10 * time.Second
 	// maxHeader bounds the header of an answer in bytes.
 	maxHeader = 64 << 10
 )
 
 var (
-	errIdle     = errors.New("nothing arrived for too long")
-	errRedirect = errors.New("the redirect is not followed")
-	// errStale says that what was downloaded before cannot be continued.
-	errStale = errors.New("the download cannot go on where it stopped")
+	errIdle     = errors.New("timed out: no data was received")
+	errRedirect = errors.New("redirect refused")
+	// errNotResumable says that the partial file cannot be resumed and has to be downloaded anew.
+	errNotResumable = errors.New("the download cannot be resumed")
 )
 
-// newClient returns a client that takes bytes as they are stored and keeps no
-// connection. Its timeouts are the context's: see watch.
+// newClient returns a client without compression and keep-alive. Its timeouts are the
+// context's: see watch.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -49,8 +49,8 @@ func newClient() *http.Client {
 	}
 }
 
-// checkRedirect follows a few hops, each as safe as a source must be and none
-// from https back to http.
+// checkRedirect limits the number of redirects and refuses unsafe targets and downgrades from
+// https to http.
 func checkRedirect(next *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > maxRedirects:
@@ -61,51 +61,51 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// download appends to the part what it lacks. inOneGo says that all of it came
-// with one answer.
-func (z *Zoo) download(ctx context.Context, url string, part *part, m config.Manifest, progress func(done, total int64)) (inOneGo bool, err error) {
-	have, err := part.size()
+// download appends the missing bytes to the partial file. whole says that all of them
+// came with one response.
+func (z *Zoo) download(ctx context.Context, url string, partial *partialFile, m config.Manifest, progress func(done, total int64)) (whole bool, err error) {
+	have, err := partial.size()
 	if err != nil {
 		return false, err
 	}
 	if have > m.Size {
-		have = 0 // not ours; truncated below
+		have = 0 // not resumable; truncated below
 	}
 	progress(have, m.Size)
 	if have == m.Size {
 		return false, nil
 	}
-	ctx, alive, stop := watch(ctx, z.pace.idle)
+	ctx, alive, stop := watch(ctx, z.timing.idle)
 	defer stop()
 	res, err := z.get(ctx, url, have)
 	if err != nil {
-		return false, unreachable(failed(ctx, err))
+		return false, unreachable(requestError(ctx, err))
 	}
 	defer res.Body.Close()
 	start, err := accept(res, m, have)
-	if errors.Is(err, errStale) {
-		return false, errors.Join(err, part.discard())
+	if errors.Is(err, errNotResumable) {
+		return false, errors.Join(err, partial.discard())
 	}
 	if err != nil {
 		return false, err
 	}
-	if err := part.file.Truncate(start); err != nil {
+	if err := partial.file.Truncate(start); err != nil {
 		return false, err
 	}
-	return start == 0, receive(ctx, res.Body, part, m, start, func(done int64) {
+	return start == 0, receive(ctx, res.Body, partial, m, start, func(done int64) {
 		alive()
 		progress(done, m.Size)
 	})
 }
 
-// watch returns a context that ends when alive is not called for a while.
+// watch returns a context that is cancelled when alive is not called for idle.
 func watch(ctx context.Context, idle time.Duration) (watched context.Context, alive, stop func()) {
 	watched, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(idle, func() { cancel(errIdle) })
 	return watched, func() { timer.Reset(idle) }, func() { timer.Stop(); cancel(nil) }
 }
 
-// get asks for a file from the byte at which the part ends.
+// get requests a file from the byte at which the partial file ends.
 func (z *Zoo) get(ctx context.Context, source string, have int64) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
 	if err != nil {
@@ -118,78 +118,77 @@ func (z *Zoo) get(ctx context.Context, source string, have int64) (*http.Respons
 	return z.client.Do(req)
 }
 
-// failed turns what the HTTP client reports into a failure of the source. The URL that
-// the client puts into its errors is dropped: after a redirect it may carry a
-// signature.
-func failed(ctx context.Context, err error) error {
+// requestError turns an error of the HTTP client into a failure of the source. The URL in it
+// is dropped: after a redirect it may carry a signature.
+func requestError(ctx context.Context, err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
 	if cause := context.Cause(ctx); errors.Is(cause, errIdle) {
-		return temporary("%w", cause)
+		return fail(failTemporary, "%w", cause)
 	}
 	if errors.Is(err, errRedirect) || errors.As(err, new(*tls.CertificateVerificationError)) {
-		return permanent("%w", err)
+		return fail(failPermanent, "%w", err)
 	}
-	return temporary("%w", err)
+	return fail(failTemporary, "%w", err)
 }
 
-// accept judges the head of an answer and returns at which byte of the file its
+// accept checks the status and header of a response and returns at which byte of the file its
 // body starts.
 func accept(res *http.Response, m config.Manifest, have int64) (start int64, err error) {
 	switch code := res.StatusCode; {
 	case code == http.StatusOK:
 		if res.ContentLength >= 0 && res.ContentLength != m.Size {
-			return 0, other("it has %d bytes, the manifest says %d", res.ContentLength, m.Size)
+			return 0, fail(failMismatch, "it has %d bytes, the manifest says %d", res.ContentLength, m.Size)
 		}
 		return 0, nil
 	case code == http.StatusPartialContent:
 		return resume(res.Header.Get("Content-Range"), m, have)
 	case code == http.StatusRequestedRangeNotSatisfiable:
-		return 0, temporary("%w: the server has nothing from byte %d on", errStale, have)
+		return 0, fail(failTemporary, "%w: the server has nothing from byte %d on", errNotResumable, have)
 	case code == http.StatusNotFound || code == http.StatusGone:
-		return 0, absent("it is not there: the server answered %s", res.Status)
+		return 0, fail(failNotFound, "not found: the server answered %s", res.Status)
 	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout:
-		return 0, temporary("the server answered %s", res.Status)
+		return 0, fail(failTemporary, "the server answered %s", res.Status)
 	default:
-		return 0, permanent("the server answered %s", res.Status)
+		return 0, fail(failPermanent, "the server answered %s", res.Status)
 	}
 }
 
-// resume checks that a partial answer is the one asked for (RFC 9110, section
+// resume checks that a partial response is the requested range (RFC 9110, section
 // 14.4).
 func resume(contentRange string, m config.Manifest, have int64) (int64, error) {
 	want := fmt.Sprintf("bytes %d-%d/", have, m.Size-1)
 	if contentRange != want+fmt.Sprint(m.Size) && contentRange != want+"*" {
-		return 0, temporary("%w: the server answered another part than the one asked for", errStale)
+		return 0, fail(failTemporary, "%w: the server sent another range than requested", errNotResumable)
 	}
 	return have, nil
 }
 
-// receive writes a body to the part from byte start on.
-func receive(ctx context.Context, body io.Reader, part *part, m config.Manifest, start int64, progress func(done int64)) error {
+// receive writes a body to the partial file from byte start on.
+func receive(ctx context.Context, body io.Reader, partial *partialFile, m config.Manifest, start int64, progress func(done int64)) error {
 	buffer := make([]byte, bufferSize)
 	for done := start; done < m.Size; {
 		n, err := body.Read(buffer[:min(bufferSize, m.Size-done)])
-		if _, err := part.file.WriteAt(buffer[:n], done); err != nil {
+		if _, err := partial.file.WriteAt(buffer[:n], done); err != nil {
 			return err
 		}
 		done += int64(n)
 		progress(done)
 		if err != nil && done < m.Size {
-			return brokenOff(ctx, err, done, m.Size)
+			return interruptedError(ctx, err, done, m.Size)
 		}
 	}
 	if n, _ := io.ReadFull(body, buffer[:1]); n > 0 {
-		return errors.Join(other("it is longer than the %d bytes that the manifest says", m.Size), part.discard())
+		return errors.Join(fail(failMismatch, "it is longer than the %d bytes that the manifest says", m.Size), partial.discard())
 	}
 	return nil
 }
 
-func brokenOff(ctx context.Context, err error, done, size int64) error {
+func interruptedError(ctx context.Context, err error, done, size int64) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return temporary("the connection ended after %d of %d bytes", done, size)
+		return fail(failTemporary, "the connection ended after %d of %d bytes", done, size)
 	}
-	return failed(ctx, err)
+	return requestError(ctx, err)
 }

@@ -11,7 +11,7 @@ import (
 	"imago/ports"
 )
 
-// unknown refuses a name that no manifest has.
+// unknown is the error for a name that no manifest has.
 func (z *Zoo) unknown(name string) error {
 	var names []string
 	entries, _ := z.List()
@@ -22,7 +22,7 @@ func (z *Zoo) unknown(name string) error {
 		name, strings.Join(names, ", "), name, manifestSuffix, z.dir))
 }
 
-// missing refuses a model without its file.
+// missing is the error for a model whose file is absent.
 func (z *Zoo) missing(m config.Manifest) error {
 	remedy := fmt.Sprintf("run \"imago models pull %s\" or set IMAGO_MODELS_DIR to the folder that holds it", m.Name)
 	if len(m.Sources) == 0 {
@@ -31,26 +31,17 @@ func (z *Zoo) missing(m config.Manifest) error {
 	return ports.Refuse(ports.ErrNotFound, fmt.Sprintf("%s, the file of model %s, is not in %s; %s", m.File, m.Name, z.dir, remedy))
 }
 
-// sourceless refuses to pull a model whose manifest does not say from where.
-func (z *Zoo) sourceless(m config.Manifest) error {
+// noSource is the error of pulling a model whose manifest names no source.
+func (z *Zoo) noSource(m config.Manifest) error {
 	return ports.Refuse(ports.ErrInvalid, fmt.Sprintf("the manifest of model %s names no source to pull from; put %s into %s yourself", m.Name, m.File, z.dir))
 }
 
-func wrongSize(m config.Manifest, size int64) error {
-	return wrongFile(m, fmt.Sprintf("%d bytes", size), fmt.Sprint(m.Size))
+// wrongFile is the error for a network file that does not match the manifest.
+func wrongFile(m config.Manifest, got, want any) error {
+	return ports.Refuse(ports.ErrInvalid, fmt.Sprintf("%s, the file of model %s, has %v, but the manifest says %v; run \"imago models pull %s\" to fetch it again or correct the manifest", m.File, m.Name, got, want, m.Name))
 }
 
-func wrongDigest(m config.Manifest, sum string) error {
-	return wrongFile(m, "SHA-256 "+sum, m.SHA256)
-}
-
-func wrongFile(m config.Manifest, got, want string) error {
-	return ports.Refuse(ports.ErrInvalid, fmt.Sprintf("%s, the file of model %s, has %s, but the manifest says %s; run \"imago models pull %s\" to fetch it again or correct the manifest", m.File, m.Name, got, want, m.Name))
-}
-
-func invalid(err error) error { return fmt.Errorf("modelzoo: %w: %w", ports.ErrInvalid, err) }
-
-// wrap says where an error comes from; a refusal stays as it is.
+// wrap adds the package name to an error; a Refusal stays as it is.
 func wrap(err error) error {
 	if err == nil || errors.As(err, new(*ports.Refusal)) {
 		return err
@@ -58,76 +49,64 @@ func wrap(err error) error {
 	return fmt.Errorf("modelzoo: %w", err)
 }
 
-// failure is why a source has not brought the file.
+// failure is why a download from a source failed.
 type failure struct {
 	cause error
 	class class
 }
 
-// class says what can be done about a failure.
+// class decides whether a failed source is retried.
 type class int
 
 const (
-	lasting   class = iota // nothing
-	unreached              // another source first, the same one again later
-	broken                 // the same source again
-	missed                 // nothing: the source has no such file
-	differs                // nothing: the source has another file
+	failPermanent   class = iota // no retry
+	failUnreachable              // other sources first, this one again later
+	failTemporary                // retry the same source
+	failNotFound                 // no retry: the source has no such file
+	failMismatch                 // no retry: the source has another file
 )
 
 func (f *failure) Error() string { return f.cause.Error() }
 func (f *failure) Unwrap() error { return f.cause }
 
-func permanent(format string, args ...any) error {
-	return &failure{fmt.Errorf(format, args...), lasting}
+func fail(c class, format string, args ...any) error {
+	return &failure{fmt.Errorf(format, args...), c}
 }
 
-func temporary(format string, args ...any) error {
-	return &failure{fmt.Errorf(format, args...), broken}
-}
-
-func absent(format string, args ...any) error {
-	return &failure{fmt.Errorf(format, args...), missed}
-}
-
-func other(format string, args ...any) error {
-	return &failure{fmt.Errorf(format, args...), differs}
-}
-
-// unreachable makes of a temporary failure one that came before any answer.
+// unreachable turns a temporary failure into one that happened before any response.
 func unreachable(err error) error {
 	if isTemporary(err) {
-		return &failure{err, unreached}
+		return &failure{err, failUnreachable}
 	}
 	return err
 }
 
 func isTemporary(err error) bool {
 	var f *failure
-	return errors.As(err, &f) && f.class == broken
+	return errors.As(err, &f) && f.class == failTemporary
 }
 
-// unobtainable says of each source of a model why it failed.
-type unobtainable struct {
+// sourcesError is the error when every source of a model failed, with the reason of each.
+type sourcesError struct {
 	manifest config.Manifest
 	failures []*failure
 }
 
-// maxCause bounds what is told of one source, in bytes.
+// maxCause bounds the message for one source, in bytes.
 const maxCause = 300
 
 // Error has a line for each source.
-func (u *unobtainable) Error() string {
-	text := fmt.Sprintf("%s, the file of model %s, cannot be had; nothing wrong was kept", u.manifest.File, u.manifest.Name)
+func (u *sourcesError) Error() string {
+	text := fmt.Sprintf("%s, the file of model %s, cannot be downloaded; no wrong file was kept", u.manifest.File, u.manifest.Name)
 	for i, f := range u.failures {
 		text += fmt.Sprintf("\n  %s: %s", u.manifest.Sources[i], oneLine(f.Error(), maxCause))
 	}
 	return text
 }
 
-// Unwrap returns the kind and the causes. A time limit of a source's own must not look
-// like the end of the caller's context.
-func (u *unobtainable) Unwrap() []error {
+// Unwrap returns the kind and the causes. A timeout of a source must not look like
+// the end of the caller's context.
+func (u *sourcesError) Unwrap() []error {
 	all := []error{u.kind()}
 	for _, f := range u.failures {
 		if !errors.Is(f, context.Canceled) && !errors.Is(f, context.DeadlineExceeded) {
@@ -137,14 +116,14 @@ func (u *unobtainable) Unwrap() []error {
 	return all
 }
 
-// kind is the sentinel that fits all sources together: as long as one could not be
-// asked properly, another time may be better.
-func (u *unobtainable) kind() error {
+// kind is the sentinel for all sources together: ErrUnavailable as long as a retry of one of
+// them may succeed.
+func (u *sourcesError) kind() error {
 	kind := ports.ErrNotFound
 	for _, f := range u.failures {
 		switch f.class {
-		case missed:
-		case differs:
+		case failNotFound:
+		case failMismatch:
 			kind = ports.ErrInvalid
 		default:
 			return ports.ErrUnavailable
@@ -153,7 +132,7 @@ func (u *unobtainable) kind() error {
 	return kind
 }
 
-// oneLine makes a text fit for one line of at most so many bytes.
+// oneLine collapses a text into one line of at most most bytes.
 func oneLine(text string, most int) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
@@ -164,9 +143,9 @@ func oneLine(text string, most int) string {
 	return text
 }
 
-// classify gives an error of a pull the kind that callers look for: the
-// context's error once that has ended, a refusal as it is, one of the sentinels for
-// what the sources did; what the local file system says stays as it is.
+// classify wraps an error of a pull so that callers can match it: the context's error once
+// that has ended, a Refusal as it is, a sourcesError with its sentinel, an error of package os
+// as it is.
 func classify(ctx context.Context, m config.Manifest, err error) error {
 	switch {
 	case err == nil || errors.As(err, new(*ports.Refusal)):

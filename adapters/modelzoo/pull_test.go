@@ -22,9 +22,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quick loses no time between attempts, and is as patient as needed within one.
-var quick = pace{
+var quick = timing{
 	attempts: 4, backoff: time.Nanosecond, idle: time.Minute, poll: time.Millisecond,
-	client: clientPace{idle: time.Minute, total: time.Minute, poll: time.Millisecond},
+	pip: pipLimits{idle: time.Minute, total: time.Minute, poll: time.Millisecond},
 }
 
 func zooOf(dir string, hosts ...string) *Zoo {
@@ -33,7 +33,7 @@ func zooOf(dir string, hosts ...string) *Zoo {
 		urls[i] = host + "/net.onnx"
 	}
 	z := New(dir, builtin(urls...))
-	z.pace = quick
+	z.timing = quick
 	return z
 }
 
@@ -118,14 +118,14 @@ func TestPullFails(t *testing.T) {
 		{"too long", []http.HandlerFunc{whole(append(content[:size:size], 'x'))}, ports.ErrInvalid, "it has 160004 bytes, the manifest says 160003", nil, 1},
 		{"too long without a length", []http.HandlerFunc{chunked(append(content[:size:size], 'x'))}, ports.ErrInvalid, "it is longer than the 160003 bytes", nil, 1},
 		{"too short without a length", []http.HandlerFunc{chunked(content[:some]), status(416), chunked(content[:some])}, ports.ErrUnavailable, "ended after 70000 of 160003 bytes", map[string]int64{"net.onnx.part": some}, 4},
-		{"not there", []http.HandlerFunc{status(404)}, ports.ErrNotFound, "it is not there: the server answered 404 Not Found", nil, 1},
+		{"not there", []http.HandlerFunc{status(404)}, ports.ErrNotFound, "not found: the server answered 404 Not Found", nil, 1},
 		{"gone", []http.HandlerFunc{status(410)}, ports.ErrNotFound, "410 Gone", nil, 1},
 		{"forbidden", []http.HandlerFunc{status(403)}, ports.ErrUnavailable, "the server answered 403 Forbidden", nil, 1},
 		{"no content", []http.HandlerFunc{status(204)}, ports.ErrUnavailable, "the server answered 204 No Content", nil, 1},
 		{"always busy", []http.HandlerFunc{status(503)}, ports.ErrUnavailable, "the server answered 503 Service Unavailable", nil, 4},
 		{"always breaking", []http.HandlerFunc{breaking(content, some), breaking(content, 1)}, ports.ErrUnavailable, "ended after 70003 of 160003 bytes", map[string]int64{"net.onnx.part": some + 3}, 4},
 		{"breaks, then is gone", []http.HandlerFunc{breaking(content, some), status(404)}, ports.ErrNotFound, "404", map[string]int64{"net.onnx.part": some}, 2},
-		{"redirect to another scheme", []http.HandlerFunc{redirect("ftp://example.org/x?signature=s")}, ports.ErrUnavailable, "the redirect is not followed: it leads to ftp://example.org", nil, 1},
+		{"redirect to another scheme", []http.HandlerFunc{redirect("ftp://example.org/x?signature=s")}, ports.ErrUnavailable, "redirect refused: it leads to ftp://example.org", nil, 1},
 		{"redirect to plain http", []http.HandlerFunc{redirect("http://example.org/x")}, ports.ErrUnavailable, "it leads to http://example.org", nil, 1},
 		{"redirects without end", []http.HandlerFunc{redirect("/again")}, ports.ErrUnavailable, "there are more than 5", nil, 6},
 	}
@@ -193,7 +193,7 @@ func TestPullUnreachable(t *testing.T) {
 	dir := t.TempDir()
 	err := zooOf(dir, server.URL).Pull(t.Context(), "net", nil)
 	require.ErrorIs(t, err, ports.ErrUnavailable)
-	require.ErrorContains(t, err, "modelzoo: pull net: net.onnx, the file of model net, cannot be had; nothing wrong was kept\n  "+server.URL+"/net.onnx: dial tcp ")
+	require.ErrorContains(t, err, "modelzoo: pull net: net.onnx, the file of model net, cannot be downloaded; no wrong file was kept\n  "+server.URL+"/net.onnx: dial tcp ")
 	require.Empty(t, filesIn(t, dir))
 }
 
@@ -204,7 +204,7 @@ func TestPullUntrustedCertificate(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	z := zooOf(t.TempDir(), server.URL)
-	z.pace.backoff = time.Hour
+	z.timing.backoff = time.Hour
 	err := z.Pull(t.Context(), "net", nil)
 	require.ErrorIs(t, err, ports.ErrUnavailable)
 	require.ErrorContains(t, err, "certificate")

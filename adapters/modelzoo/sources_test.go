@@ -55,7 +55,7 @@ func TestPullTriesSourcesInOrder(t *testing.T) {
 func TestPullLeavesUnreachableHostsAtOnce(t *testing.T) {
 	second := serve(t, whole(content))
 	z := zooOf(t.TempDir(), closed(t), second.URL)
-	z.pace.backoff = 24 * time.Hour
+	z.timing.backoff = 24 * time.Hour
 	require.NoError(t, z.Pull(t.Context(), "net", nil))
 	require.Len(t, second.requests(), 1)
 }
@@ -96,7 +96,7 @@ func TestPullGivesUnreachableHostsUp(t *testing.T) {
 		z.client.Transport = network
 		begin := time.Now()
 		require.ErrorIs(t, z.Pull(t.Context(), "net", nil), ports.ErrUnavailable)
-		require.Len(t, network.calls, defaultPace.attempts)
+		require.Len(t, network.calls, defaultTiming.attempts)
 		require.Equal(t, (1+2+4+8)*time.Second, time.Since(begin))
 	})
 }
@@ -121,7 +121,7 @@ func TestPullTellsOfEverySource(t *testing.T) {
 			for _, kind := range []error{ports.ErrNotFound, ports.ErrInvalid, ports.ErrUnavailable} {
 				require.Equal(t, kind == test.kind, errors.Is(err, kind), kind)
 			}
-			require.Regexp(t, `^modelzoo: pull net: net\.onnx, the file of model net, cannot be had; nothing wrong was kept\n  `+
+			require.Regexp(t, `^modelzoo: pull net: net\.onnx, the file of model net, cannot be downloaded; no wrong file was kept\n  `+
 				first.URL+`/a: [^\n]+\n  `+second.URL+`/b: [^\n]+$`, err.Error())
 			require.NotContains(t, err.Error(), "signature")
 		})

@@ -32,7 +32,7 @@ type slowBody struct {
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
-	if err := wait(b.request.Context(), b.pause); err != nil {
+	if err := sleep(b.request.Context(), b.pause); err != nil {
 		return 0, err
 	}
 	return b.rest.Read(p)
@@ -43,10 +43,10 @@ func TestPullSlowSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		z := New(dir, builtin("https://example.org/net.onnx"))
-		z.client.Transport = slow(defaultPace.idle - time.Second)
+		z.client.Transport = slow(defaultTiming.idle - time.Second)
 		begin := time.Now()
 		require.NoError(t, z.Pull(t.Context(), "net", nil))
-		require.Greater(t, time.Since(begin), defaultPace.idle)
+		require.Greater(t, time.Since(begin), defaultTiming.idle)
 		require.Equal(t, map[string]int64{"net.onnx": size}, filesIn(t, dir))
 	})
 }
@@ -55,12 +55,12 @@ func TestPullSlowSource(t *testing.T) {
 func TestPullSilentSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := New(t.TempDir(), builtin("https://example.org/net.onnx"))
-		z.client.Transport = slow(defaultPace.idle + time.Second)
+		z.client.Transport = slow(defaultTiming.idle + time.Second)
 		begin := time.Now()
 		err := z.Pull(t.Context(), "net", nil)
 		require.ErrorIs(t, err, ports.ErrUnavailable)
 		require.ErrorIs(t, err, errIdle)
-		require.Equal(t, 5*defaultPace.idle+(1+2+4+8)*time.Second, time.Since(begin))
+		require.Equal(t, 5*defaultTiming.idle+(1+2+4+8)*time.Second, time.Since(begin))
 	})
 }
 
@@ -69,7 +69,7 @@ func TestPullCancelled(t *testing.T) {
 		dir := t.TempDir()
 		z := New(dir, builtin("https://example.org/net.onnx"))
 		z.client.Transport = slow(time.Second)
-		z.pace.attempts = 1
+		z.timing.attempts = 1
 		ctx, cancel := context.WithCancel(t.Context())
 		err := z.Pull(ctx, "net", func(done, _ int64) {
 			if done > 0 {
@@ -90,7 +90,7 @@ func TestPullCancelledBetweenAttempts(t *testing.T) {
 		cancel()
 	})
 	z := zooOf(t.TempDir(), server.URL)
-	z.pace.backoff = time.Hour
+	z.timing.backoff = time.Hour
 	require.ErrorIs(t, z.Pull(ctx, "net", nil), context.Canceled)
 }
 
@@ -135,7 +135,7 @@ func TestPullConcurrentlyFailing(t *testing.T) {
 // A pull that waits for another one ends with its context.
 func TestPullWaitsCancellably(t *testing.T) {
 	dir, server := t.TempDir(), serve(t, whole(content))
-	held, err := openPart(t.Context(), filepath.Join(dir, "net.onnx"), time.Millisecond)
+	held, err := openPartial(t.Context(), filepath.Join(dir, "net.onnx"), time.Millisecond)
 	require.NoError(t, err)
 	t.Cleanup(held.release)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -147,12 +147,12 @@ func TestPullWaitsCancellably(t *testing.T) {
 // A lock on a file that was renamed meanwhile is no lock on the part.
 func TestSameFile(t *testing.T) {
 	final := filepath.Join(t.TempDir(), "net.onnx")
-	first, err := openPart(t.Context(), final, time.Millisecond)
+	first, err := openPartial(t.Context(), final, time.Millisecond)
 	require.NoError(t, err)
 	t.Cleanup(first.release)
 	require.True(t, sameFile(first.lock, first.file))
 	require.NoError(t, first.publish())
-	second, err := openPart(t.Context(), final, time.Millisecond)
+	second, err := openPartial(t.Context(), final, time.Millisecond)
 	require.NoError(t, err, "the published file is not locked")
 	t.Cleanup(second.release)
 	require.True(t, sameFile(second.lock, second.file))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 
 	"imago/config"
 	"imago/config/regularfile"
+	"imago/ports"
 )
 
 // Zoo is a folder of models over the built-in ones. It is safe for concurrent
@@ -23,16 +25,16 @@ type Zoo struct {
 	dir     string
 	builtin fs.FS
 	client  *http.Client
-	pace    pace
+	timing  timing
 
-	mu        sync.Mutex
-	workspace *workspace // nil until a package is needed
+	mu   sync.Mutex
+	temp *tempDir // nil until a package is needed
 }
 
 // New returns the models of a folder, which need not exist yet, over the
 // manifests (and possibly network files) of builtin.
 func New(dir string, builtin fs.FS) *Zoo {
-	return &Zoo{dir: dir, builtin: builtin, client: newClient(), pace: defaultPace}
+	return &Zoo{dir: dir, builtin: builtin, client: newClient(), timing: defaultTiming}
 }
 
 // Entry is one model of a List.
@@ -65,7 +67,7 @@ func (z *Zoo) List() ([]Entry, error) {
 	var entries []Entry
 	for _, name := range slices.Compact(names) {
 		e := Entry{Name: name, Custom: slices.Contains(custom, name)}
-		if e.Manifest, e.Err = z.manifest(name); e.Err == nil {
+		if e.Manifest, e.Err = z.Manifest(name); e.Err == nil {
 			_, found := z.locate(e.Manifest)
 			e.Present = found
 		}
@@ -100,7 +102,7 @@ func manifestsIn(fsys fs.FS) ([]string, error) {
 // is missing, which says what to do about it; ErrInvalid when the manifest is
 // broken.
 func (z *Zoo) Find(name string) (config.Manifest, fs.FS, error) {
-	m, err := z.manifest(name)
+	m, err := z.Manifest(name)
 	if err != nil {
 		return config.Manifest{}, nil, err
 	}
@@ -111,9 +113,9 @@ func (z *Zoo) Find(name string) (config.Manifest, fs.FS, error) {
 	return m, fsys, nil
 }
 
-// manifest loads the manifest of a model from the folder or else the built-in
+// Manifest loads the manifest of a model from the folder or else the built-in
 // one. A broken one in the folder is an error: it was put there to be used.
-func (z *Zoo) manifest(name string) (config.Manifest, error) {
+func (z *Zoo) Manifest(name string) (config.Manifest, error) {
 	m, err := config.LoadManifest(regularfile.FS(z.dir), name)
 	if errors.Is(err, fs.ErrNotExist) {
 		m, err = config.LoadManifest(z.builtin, name)
@@ -122,7 +124,7 @@ func (z *Zoo) manifest(name string) (config.Manifest, error) {
 		return config.Manifest{}, z.unknown(name)
 	}
 	if err != nil {
-		return config.Manifest{}, invalid(err)
+		return config.Manifest{}, fmt.Errorf("modelzoo: %w: %w", ports.ErrInvalid, err)
 	}
 	return m, nil
 }
@@ -164,7 +166,7 @@ func verify(ctx context.Context, fsys fs.FS, m config.Manifest) error {
 		return err
 	}
 	if info.Size() != m.Size {
-		return wrongSize(m, info.Size())
+		return wrongFile(m, fmt.Sprintf("%d bytes", info.Size()), m.Size)
 	}
 	return verifyContent(ctx, file, m)
 }
@@ -186,7 +188,7 @@ func verifyContent(ctx context.Context, file io.Reader, m config.Manifest) error
 		}
 	}
 	if sum := hex.EncodeToString(hash.Sum(nil)); sum != m.SHA256 {
-		return wrongDigest(m, sum)
+		return wrongFile(m, "SHA-256 "+sum, m.SHA256)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,6 +28,7 @@ func TestRefusalsAreCountedFromZero(t *testing.T) {
 func TestSearches(t *testing.T) {
 	m := telemetry.New("test")
 	m.ExpectSearches([]string{"users", "blacklist"})
+	m.Verified("blacklist", true)
 	m.Searched("users", true)
 	m.Searched("users", false)
 	m.Searched("users", false)
@@ -33,6 +36,8 @@ func TestSearches(t *testing.T) {
 	require.Contains(t, lines, `imago_searches_total{collection="users",result="match"} 1`)
 	require.Contains(t, lines, `imago_searches_total{collection="users",result="no_match"} 2`)
 	require.Contains(t, lines, `imago_searches_total{collection="blacklist",result="match"} 0`)
+	require.Contains(t, lines, `imago_verifications_total{collection="blacklist",result="match"} 1`)
+	require.Contains(t, lines, `imago_verifications_total{collection="users",result="no_match"} 0`)
 }
 
 func TestTokenAndAuditCounters(t *testing.T) {
@@ -61,7 +66,7 @@ func TestQueueGauges(t *testing.T) {
 	require.Contains(t, lines, `imago_inference_queue_limit 128`)
 }
 
-// faulty is a store whose every call answers err.
+// faulty is a store whose every call returns err.
 type faulty struct {
 	port
 	err error
@@ -112,4 +117,25 @@ func TestStoreErrors(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Best scores are counted by collection and result, and are not public.
+func TestBestScores(t *testing.T) {
+	m := telemetry.New("v1")
+	m.ExpectBest([]string{"users"}, "no_match")
+	m.BestFound("users", "match", 80)
+	m.BestFound("users", "match", 99.95)
+	lines := strings.Join(scrape(t, m), "\n")
+	for _, want := range []string{
+		`imago_search_best_similarity_count{collection="users",result="no_match"} 0`,
+		`imago_search_best_similarity_bucket{collection="users",result="match",le="70"} 0`,
+		`imago_search_best_similarity_bucket{collection="users",result="match",le="80"} 1`,
+		`imago_search_best_similarity_bucket{collection="users",result="match",le="99.99"} 2`,
+	} {
+		require.Contains(t, lines, want)
+	}
+	public := httptest.NewRecorder()
+	m.PublicHandler().ServeHTTP(public, httptest.NewRequest("GET", "/metrics", nil))
+	require.Contains(t, public.Body.String(), "imago_build_info")
+	require.NotContains(t, public.Body.String(), "best_similarity")
 }

@@ -10,12 +10,11 @@ import (
 	"imago/ports"
 )
 
-// countTimeout bounds what all counting of one scrape may take, well below the
-// 10 seconds after which Prometheus gives up a scrape.
+// countTimeout bounds all counting of one scrape, well below the default scrape timeout
+// of Prometheus, 10 seconds.
 const countTimeout = 2 * time.Second
 
-// Counter is what the size of a gallery is asked of; every ports.VectorStore is
-// one.
+// Counter counts the users of a collection; every ports.VectorStore is one.
 type Counter interface {
 	// Count returns the number of users in a collection.
 	Count(ctx context.Context, collection string) (int, error)
@@ -23,9 +22,9 @@ type Counter interface {
 
 var _ Counter = ports.VectorStore(nil)
 
-// WatchGallery adds the gauge imago_gallery_users of the named collections. The
-// store is asked at each scrape; a collection that it cannot count in time is
-// missing from that scrape. It may be called once.
+// WatchGallery registers the gauge imago_gallery_users of the named collections. The
+// store counts at each scrape; a collection that it cannot count in time is missing from
+// that scrape. Call it once.
 func (m *Metrics) WatchGallery(store Counter, collections []string) {
 	m.sizes.MustRegister(&gallery{
 		store: store, collections: slices.Clone(collections),
@@ -40,10 +39,10 @@ type gallery struct {
 	users       *prometheus.Desc
 }
 
-// Describe sends the one metric there is.
+// Describe implements prometheus.Collector.
 func (g *gallery) Describe(ch chan<- *prometheus.Desc) { ch <- g.users }
 
-// Collect counts.
+// Collect implements prometheus.Collector.
 func (g *gallery) Collect(ch chan<- prometheus.Metric) {
 	// The interface of collectors has no context to derive this one from.
 	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)

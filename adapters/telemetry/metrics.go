@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -31,87 +32,67 @@ var (
 	stageBuckets   = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 )
 
-// scrapesAtOnce bounds the scrapes in progress; one more is answered 503.
+// scrapesAtOnce bounds concurrent scrapes; one more is answered 503.
 const scrapesAtOnce = 4
 
 // Metrics are all of imago's metrics. They are safe for concurrent use.
 type Metrics struct {
-	registry   *prometheus.Registry
-	sizes      *prometheus.Registry // of lists, which not everybody may see
-	requests   *prometheus.CounterVec
-	durations  *prometheus.HistogramVec
-	stages     *prometheus.HistogramVec
-	keyReloads *prometheus.CounterVec
-	tlsReloads *prometheus.CounterVec
-	// tokenReloads counts what the other two count, for the keys of tokens.
+	registry     *prometheus.Registry
+	sizes        *prometheus.Registry // what is not public: collection sizes, best scores
+	requests     *prometheus.CounterVec
+	durations    *prometheus.HistogramVec
+	stages       *prometheus.HistogramVec
+	keyReloads   *prometheus.CounterVec
+	tlsReloads   *prometheus.CounterVec
 	tokenReloads *prometheus.CounterVec
 	events       events
+	best         *prometheus.HistogramVec
 }
 
-// New returns the metrics of a process that runs the given version of imago.
+// New returns the metrics of a process that runs the given version of imago. The series
+// whose labels are known start at zero.
 func New(version string) *Metrics {
-	request := []string{"route", "method", "status"}
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// A constant metric with the versions as labels.
+	promauto.With(r).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "imago_build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version", "goversion"}).WithLabelValues(version, runtime.Version()).Set(1)
 	m := &Metrics{
-		registry: prometheus.NewRegistry(), sizes: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "imago_http_requests_total", Help: "Requests answered, by class of status.",
-		}, request),
-		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		registry: r, sizes: prometheus.NewRegistry(), events: newEvents(r),
+		requests: counter(r, "imago_http_requests_total", "Requests answered, by class of status.", "route", "method", "status"),
+		durations: promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 			Name: "imago_http_request_duration_seconds", Help: "Time from the request's header to its answer.",
 			Buckets: requestBuckets,
-		}, request),
-		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		}, []string{"route", "method", "status"}),
+		stages: promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 			Name: "imago_stage_duration_seconds", Help: "Time of one stage, waiting for its turn included.",
 			Buckets: stageBuckets,
 		}, []string{"stage"}),
-		tlsReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "imago_tls_reloads_total", Help: "Attempts to use the changed files of the TLS certificate.",
-		}, []string{"result"}),
-		keyReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "imago_key_reloads_total", Help: "Attempts to read the changed file of API keys.",
-		}, []string{"result"}),
-		tokenReloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "imago_token_reloads_total", Help: "Attempts to read the changed file of token keys.",
-		}, []string{"result"}),
-		events: newEvents(),
+		keyReloads:   reloads(r, "imago_key_reloads_total", "Attempts to read the changed file of API keys."),
+		tlsReloads:   reloads(r, "imago_tls_reloads_total", "Attempts to use the changed files of the TLS certificate."),
+		tokenReloads: reloads(r, "imago_token_reloads_total", "Attempts to read the changed file of token keys."),
 	}
-	m.registry.MustRegister(m.events.collectors()...)
-	m.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.durations, m.stages, m.keyReloads, m.tlsReloads, m.tokenReloads, buildInfo(version),
-	)
-	m.initialise()
-	return m
-}
-
-// buildInfo is a metric whose labels are its message.
-func buildInfo(version string) prometheus.Collector {
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "imago_build_info", Help: "Always 1; the labels say what runs.",
-	}, []string{"version", "goversion"})
-	info.WithLabelValues(version, runtime.Version()).Set(1)
-	return info
-}
-
-// initialise makes the series with known labels exist from the start, so that
-// their first increase is one.
-func (m *Metrics) initialise() {
-	m.events.initialise()
+	m.best = newBest(m.sizes)
 	for _, stage := range stages {
 		m.stages.WithLabelValues(stage)
 	}
-	for _, result := range []string{"ok", "error"} {
-		m.keyReloads.WithLabelValues(result)
-		m.tlsReloads.WithLabelValues(result)
-		m.tokenReloads.WithLabelValues(result)
-	}
+	return m
+}
+
+// reloads registers a counter of reloads by result.
+func reloads(r prometheus.Registerer, name, help string) *prometheus.CounterVec {
+	c := counter(r, name, help, "result")
+	c.WithLabelValues("ok")
+	c.WithLabelValues("error")
+	return c
 }
 
 // Handler serves all metrics in the text format of Prometheus.
 func (m *Metrics) Handler() http.Handler { return serve(prometheus.Gatherers{m.registry, m.sizes}) }
 
-// PublicHandler serves those that may be shown to whoever reaches the API: it leaves
-// the sizes of the lists out.
+// PublicHandler serves the metrics for every client of the API: all but the collection
+// sizes and the best scores.
 func (m *Metrics) PublicHandler() http.Handler { return serve(m.registry) }
 
 func serve(gatherer prometheus.Gatherer) http.Handler {
@@ -120,12 +101,12 @@ func serve(gatherer prometheus.Gatherer) http.Handler {
 	})
 }
 
-// Instrument counts an answered request. The route must be a pattern and the
-// method one of few: each value is a series that stays.
-func (m *Metrics) Instrument(route, method string, status int, took time.Duration) {
+// Instrument counts an answered request. The route must be a pattern and the method one
+// of a small set: each value is a series.
+func (m *Metrics) Instrument(route, method string, status int, duration time.Duration) {
 	class := strconv.Itoa(status/100) + "xx"
 	m.requests.WithLabelValues(route, method, class).Inc()
-	m.durations.WithLabelValues(route, method, class).Observe(took.Seconds())
+	m.durations.WithLabelValues(route, method, class).Observe(duration.Seconds())
 }
 
 // KeysReloaded counts an attempt to read the changed file of keys.
@@ -137,13 +118,13 @@ func (m *Metrics) TLSReloaded(err error) { m.tlsReloads.WithLabelValues(result(e
 // TokensReloaded counts an attempt to read the changed file of token keys.
 func (m *Metrics) TokensReloaded(err error) { m.tokenReloads.WithLabelValues(result(err)).Inc() }
 
-// WatchCertificate adds the gauge of when the TLS certificate expires, as expires
-// answers at each scrape. It may be called once.
+// WatchCertificate registers the gauge of when the TLS certificate expires, as returned by
+// expires at each scrape. Call it once.
 func (m *Metrics) WatchCertificate(expires func() time.Time) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	promauto.With(m.registry).NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "imago_tls_certificate_expiration_timestamp_seconds",
-		Help: "When the TLS certificate in force stops being valid, in seconds since 1970.",
-	}, func() float64 { return float64(expires().Unix()) }))
+		Help: "When the current TLS certificate expires, in seconds since 1970.",
+	}, func() float64 { return float64(expires().Unix()) })
 }
 
 func result(err error) string {

@@ -123,7 +123,7 @@ func TestWatchCertificate(t *testing.T) {
 
 var errTest = errors.New("test")
 
-// port implements all ports; each call answers something of its own and errTest.
+// port implements all ports; each call returns something of its own and errTest.
 type port struct{}
 
 func (port) Decode(_ context.Context, data []byte, longSide int) (*ports.Image, error) {
@@ -143,20 +143,20 @@ func (port) Embed(_ context.Context, chips []*ports.Chip) ([][]float32, error) {
 func (port) Space() ports.Space { return ports.Space{Dimension: 7} }
 
 func (port) Add(_ context.Context, r ports.Record, mode ports.Mode) error {
-	if r.UserID == "u" && mode == ports.Further {
+	if r.UserID == "u" && mode.Kind() == ports.KindFurtherFace {
 		return errTest
 	}
 	return nil
 }
 
-func (port) Remove(_ context.Context, collection, userID, _ string) error {
-	if collection == "c" && userID == "u" {
+func (port) Remove(_ context.Context, removal ports.Removal, _ ports.Owners) error {
+	if removal.User() == (ports.UserKey{Collection: "c", UserID: "u"}) {
 		return errTest
 	}
 	return nil
 }
 
-func (port) Get(context.Context, string, string) ([]ports.Record, error) {
+func (port) Get(context.Context, ports.UserKey) ([]ports.Record, error) {
 	return make([]ports.Record, 3), errTest
 }
 
@@ -199,13 +199,13 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 	require.Equal(t, 7, embedder.Space().Dimension)
 
 	s := telemetry.WrapVectorStore(port{}, m, nil)
-	require.ErrorIs(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.Further), errTest)
-	require.NoError(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.First))
-	require.ErrorIs(t, s.Remove(ctx, "c", "u", ""), errTest)
+	require.ErrorIs(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.FurtherFace(ports.Everybody())), errTest)
+	require.NoError(t, s.Add(ctx, ports.Record{UserID: "u"}, ports.NewUser()))
+	require.ErrorIs(t, s.Remove(ctx, ports.WholeUser(ports.UserKey{Collection: "c", UserID: "u"}), ports.Everybody()), errTest)
 	matches, err := s.Search(ctx, ports.Query{K: 4})
 	require.ErrorIs(t, err, errTest)
 	require.Len(t, matches, 4)
-	records, err := s.Get(ctx, "c", "u")
+	records, err := s.Get(ctx, ports.UserKey{Collection: "c", UserID: "u"})
 	require.ErrorIs(t, err, errTest)
 	require.Len(t, records, 3)
 	for _, err := range s.Scan(ctx, ports.Everything("c", "")) {
@@ -224,20 +224,12 @@ func TestWrappersPassThroughAndCount(t *testing.T) {
 
 func TestHealthPassesThrough(t *testing.T) {
 	m := telemetry.New("test")
-	for name, wrapped := range map[string][2]any{
-		"decoder":  {telemetry.WrapDecoder(port{}, m, nil), telemetry.WrapDecoder(healthy{}, m, nil)},
-		"detector": {telemetry.WrapDetector(port{}, m, nil), telemetry.WrapDetector(healthy{}, m, nil)},
-		"embedder": {telemetry.WrapEmbedder(port{}, m, nil), telemetry.WrapEmbedder(healthy{}, m, nil)},
-		"store":    {telemetry.WrapVectorStore(port{}, m, nil), telemetry.WrapVectorStore(healthy{}, m, nil)},
-	} {
-		_, checks := wrapped[0].(ports.HealthChecker)
-		require.False(t, checks, name)
-		checker, checks := wrapped[1].(ports.HealthChecker)
-		require.True(t, checks, name)
-		require.ErrorIs(t, checker.CheckHealth(t.Context()), errTest)
-	}
-	// What checks its health is timed all the same.
-	_, err := telemetry.WrapVectorStore(healthy{}, m, nil).Search(t.Context(), ports.Query{})
+	_, checks := telemetry.WrapVectorStore(port{}, m, nil).(ports.HealthChecker)
+	require.False(t, checks)
+	store := telemetry.WrapVectorStore(healthy{}, m, nil)
+	require.ErrorIs(t, store.(ports.HealthChecker).CheckHealth(t.Context()), errTest)
+	// A store with a health check is timed as well.
+	_, err := store.Search(t.Context(), ports.Query{})
 	require.ErrorIs(t, err, errTest)
 	require.Equal(t, "1", count(t, m, "search"))
 }
@@ -251,7 +243,7 @@ func TestGalleryUsers(t *testing.T) {
 	require.NotContains(t, strings.Join(lines, "\n"), "broken")
 }
 
-// hanging is a store that answers when its context ends.
+// hanging is a store that returns when its context ends.
 type hanging struct{ deadlines chan bool }
 
 func (h hanging) Count(ctx context.Context, _ string) (int, error) {
@@ -306,6 +298,6 @@ func BenchmarkStage(b *testing.B) {
 	s := telemetry.WrapVectorStore(port{}, telemetry.New("test"), telemetry.NewTracing("test", slog.New(slog.DiscardHandler)))
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = s.Add(b.Context(), ports.Record{}, ports.First)
+		_ = s.Add(b.Context(), ports.Record{}, ports.NewUser())
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"imago/ports"
 )
 
-// stage is the work on one step of a request while it is measured.
+// stage measures one stage of a request.
 type stage struct {
 	metrics *Metrics
 	name    string
@@ -20,7 +20,7 @@ type stage struct {
 	span    trace.Span // nil while tracing is off
 }
 
-// begin starts the clock of a stage, and its span where there is tracing.
+// begin starts the timer of a stage, and a span where tracing is on.
 func (o observer) begin(ctx context.Context, name, spanName string) (context.Context, stage) {
 	s := stage{metrics: o.metrics, name: name, start: time.Now()}
 	if o.tracing != nil && o.tracing.tracer != nil {
@@ -29,15 +29,15 @@ func (o observer) begin(ctx context.Context, name, spanName string) (context.Con
 	return ctx, s
 }
 
-// end stops it. What the caller asked for and could not have is no failure of
-// the stage.
+// end records the duration and ends the span. Errors about the request itself are not
+// failures of the stage.
 func (s stage) end(err error) {
 	s.metrics.stages.WithLabelValues(s.name).Observe(time.Since(s.start).Seconds())
 	if s.span == nil {
 		return
 	}
-	// The error's text stays in the log: it may name a user.
-	if kind := failure(err); kind != "" {
+	// Only the kind: the message may name a user.
+	if kind := failureKind(err); kind != "" {
 		s.span.SetAttributes(attribute.String("error.type", kind))
 		s.span.SetStatus(codes.Error, kind)
 	}
@@ -52,17 +52,16 @@ const (
 	failOther       = "other"
 )
 
-var failures = []string{failUnavailable, failTimeout, failSpace, failOther}
+var failureKinds = []string{failUnavailable, failTimeout, failSpace, failOther}
 
-// answers are the errors that say something about the question, not about the
-// part that was asked.
-var answers = []error{
+// expectedErrors are caused by the request, not by the stage.
+var expectedErrors = []error{
 	ports.ErrInvalid, ports.ErrTooLarge, ports.ErrExists, ports.ErrNotFound, ports.ErrForbidden, ports.ErrOverloaded,
 	context.Canceled,
 }
 
-// failure returns the kind of an error, or nothing for none and for answers.
-func failure(err error) string {
+// failureKind returns the kind of an error, empty for nil and for expectedErrors.
+func failureKind(err error) string {
 	switch {
 	case err == nil:
 		return ""
@@ -73,8 +72,8 @@ func failure(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return failTimeout
 	}
-	for _, answer := range answers {
-		if errors.Is(err, answer) {
+	for _, expected := range expectedErrors {
+		if errors.Is(err, expected) {
 			return ""
 		}
 	}

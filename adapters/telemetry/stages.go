@@ -7,11 +7,10 @@ import (
 	"imago/ports"
 )
 
-// The decorators below measure the calls that cost something, failed ones too,
-// and pass everything else through. Each is a ports.HealthChecker exactly if
-// what it wraps is one. The tracing may be nil.
+// The decorators below measure the expensive calls, failed ones too, and delegate
+// everything else. The tracing may be nil.
 
-// observer is where the decorators report to.
+// observer records for the decorators.
 type observer struct {
 	metrics *Metrics
 	tracing *Tracing
@@ -19,14 +18,7 @@ type observer struct {
 
 // WrapDecoder measures the stage decode.
 func WrapDecoder(next ports.Decoder, m *Metrics, t *Tracing) ports.Decoder {
-	d := &decoder{next, observer{m, t}}
-	if health, ok := next.(ports.HealthChecker); ok {
-		return struct {
-			*decoder
-			ports.HealthChecker
-		}{d, health}
-	}
-	return d
+	return &decoder{next, observer{m, t}}
 }
 
 type decoder struct {
@@ -42,14 +34,7 @@ func (d *decoder) Decode(ctx context.Context, data []byte, longSide int) (img *p
 
 // WrapDetector measures the stage detect.
 func WrapDetector(next ports.Detector, m *Metrics, t *Tracing) ports.Detector {
-	d := &detector{next, observer{m, t}}
-	if health, ok := next.(ports.HealthChecker); ok {
-		return struct {
-			*detector
-			ports.HealthChecker
-		}{d, health}
-	}
-	return d
+	return &detector{next, observer{m, t}}
 }
 
 type detector struct {
@@ -65,14 +50,7 @@ func (d *detector) Detect(ctx context.Context, img *ports.Image, longSide int) (
 
 // WrapEmbedder measures the stage embed.
 func WrapEmbedder(next ports.Embedder, m *Metrics, t *Tracing) ports.Embedder {
-	e := &embedder{next, observer{m, t}}
-	if health, ok := next.(ports.HealthChecker); ok {
-		return struct {
-			*embedder
-			ports.HealthChecker
-		}{e, health}
-	}
-	return e
+	return &embedder{next, observer{m, t}}
 }
 
 type embedder struct {
@@ -110,16 +88,16 @@ func (s *store) Add(ctx context.Context, r ports.Record, mode ports.Mode) (err e
 	return s.VectorStore.Add(ctx, r, mode)
 }
 
-func (s *store) Remove(ctx context.Context, collection, userID, owner string) (err error) {
+func (s *store) Remove(ctx context.Context, removal ports.Removal, owners ports.Owners) (err error) {
 	ctx, stage := s.begin(ctx, stageStoreRemove, "store.remove")
 	defer func() { stage.end(err); s.metrics.storeFailed(callRemove, err) }()
-	return s.VectorStore.Remove(ctx, collection, userID, owner)
+	return s.VectorStore.Remove(ctx, removal, owners)
 }
 
-func (s *store) Get(ctx context.Context, collection, userID string) (records []ports.Record, err error) {
+func (s *store) Get(ctx context.Context, user ports.UserKey) (records []ports.Record, err error) {
 	ctx, stage := s.begin(ctx, stageStoreGet, "store.get")
 	defer func() { stage.end(err); s.metrics.storeFailed(callGet, err) }()
-	return s.VectorStore.Get(ctx, collection, userID)
+	return s.VectorStore.Get(ctx, user)
 }
 
 func (s *store) Search(ctx context.Context, q ports.Query) (matches []ports.Match, err error) {

@@ -31,26 +31,26 @@ const (
 	flushTimeout = 3 * time.Second
 )
 
-// Tracing makes a span of each request and of each of its stages, and exports
-// them by OTLP. The environment variables that OpenTelemetry specifies configure
-// it; it is off, and costs nothing, unless they name an endpoint. It is safe for
+// Tracing records a span for each request and each of its stages, and exports them by
+// OTLP. It is configured by the environment variables of OpenTelemetry, and off unless
+// they name an endpoint. It is safe for
 // concurrent use once it is started.
 type Tracing struct {
 	version  string
 	log      *slog.Logger
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer  // nil while tracing is off
-	flush    time.Duration // flushTimeout but in tests
+	flush    time.Duration // flushTimeout except in tests
 }
 
 // NewTracing returns the tracing of a process that runs the given version of
 // imago.
 func NewTracing(version string, log *slog.Logger) *Tracing {
-	return &Tracing{version: version, log: log, flush: flushTimeout}
+	return &Tracing{version: version, log: log.With("component", "telemetry"), flush: flushTimeout}
 }
 
-// Start reads the environment and prepares the exporter. A collector that is
-// not there is no error: what cannot be sent is dropped, and the log says so.
+// Start reads the environment and prepares the exporter. An unreachable collector is no
+// error: spans that cannot be sent are dropped, with a warning in the log.
 func (t *Tracing) Start(ctx context.Context) error {
 	endpoint, err := endpoint()
 	if err != nil || endpoint == "" {
@@ -69,18 +69,18 @@ func (t *Tracing) Start(ctx context.Context) error {
 	}
 	t.provider = sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
 	t.tracer = t.provider.Tracer(scope, trace.WithInstrumentationVersion(t.version))
-	t.log.Info("traces are exported")
+	t.log.Info("exporting traces")
 	return nil
 }
 
-// report has the library say in imago's log what it cannot do. It knows only
-// one place for that in a process.
+// report routes the errors of the library to imago's log. The library has one handler
+// per process.
 func (t *Tracing) report() {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { t.log.Warn("traces not exported", "error", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { t.log.Warn("cannot export traces", "error", err) }))
 	otel.SetLogger(logr.FromSlogHandler(t.log.Handler()))
 }
 
-// Close sends what is left, for a few seconds at most.
+// Close flushes the last spans, for a few seconds at most.
 func (t *Tracing) Close(ctx context.Context) error {
 	if t.provider == nil {
 		return nil
@@ -88,13 +88,13 @@ func (t *Tracing) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.flush)
 	defer cancel()
 	if err := t.provider.Shutdown(ctx); err != nil {
-		t.log.Warn("traces not exported", "error", err)
+		t.log.Warn("cannot export traces", "error", err)
 	}
 	return nil
 }
 
-// variable returns the value of a variable for traces or, where there is none,
-// of that for all signals.
+// variable returns the value of a variable for traces, or else of the one for all
+// signals.
 func variable(name string) string {
 	if v := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_" + name); v != "" {
 		return v
@@ -102,7 +102,13 @@ func variable(name string) string {
 	return os.Getenv("OTEL_EXPORTER_OTLP_" + name)
 }
 
-// endpoint returns where traces go, or nothing where there are to be none.
+// Enabled reports whether the environment asks for traces.
+func Enabled() (bool, error) {
+	address, err := endpoint()
+	return address != "", err
+}
+
+// endpoint returns the OTLP endpoint, empty where tracing is off.
 func endpoint() (string, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return "", nil
@@ -134,8 +140,8 @@ func newExporter(ctx context.Context, endpoint string) (*otlptrace.Exporter, err
 
 // Request begins the span of a request as a child of the one that its
 // traceparent names (W3C Trace Context). It returns the context for the work on
-// it, the ID of the trace, and what ends the span. While tracing is off there is
-// no span: end is nil, and the ID that of the caller's trace, if it sent one.
+// it, the ID of the trace, and a function that ends the span. While tracing is off, end
+// is nil and the ID is that of the caller's trace, if it sent one.
 func (t *Tracing) Request(r *http.Request, requestID string) (ctx context.Context, traceID string, end func(route, method string, status int)) {
 	ctx = r.Context()
 	if r.Header.Get("Traceparent") != "" {
@@ -156,6 +162,12 @@ func (t *Tracing) Request(r *http.Request, requestID string) (ctx context.Contex
 		}
 		span.End()
 	}
+}
+
+// Track adds what the client of a request sent to find it by, as it came, to the span of
+// the request that ctx is the context of.
+func (t *Tracing) Track(ctx context.Context, tracking string) {
+	trace.SpanFromContext(ctx).SetAttributes(attribute.String("imago.tracking", tracking))
 }
 
 func idOf(c trace.SpanContext) string {

@@ -213,5 +213,5 @@ func TestCollectorAway(t *testing.T) {
 	require.NoError(t, tracing.Start(t.Context()))
 	follow(t, tracing, "")
 	require.NoError(t, tracing.Close(t.Context()))
-	require.Contains(t, log.String(), `"level":"WARN","msg":"traces not exported"`)
+	require.Contains(t, log.String(), `"level":"WARN","msg":"cannot export traces"`)
 }

@@ -26,16 +26,16 @@ const (
 	overhead = maxHeader + maxKey + ivLength + tagLength + 4
 )
 
-// compact is a JWE in compact serialization, taken apart (RFC 7516, section
-// 7.1): five parts in base64.
+// compact holds the five parts of a JWE in compact serialization (RFC 7516, section
+// 7.1), in base64.
 type compact struct{ header, key, iv, ciphertext, tag []byte }
 
-// split takes a token apart whose plaintext may have at most limit bytes.
-// Nothing is decoded here: the ciphertext of AES-GCM is as long as the plaintext.
+// split splits a token whose plaintext may have at most limit bytes. Nothing is decoded
+// here: the ciphertext of AES-GCM is as long as the plaintext.
 func split(token []byte, limit int) (compact, error) {
 	parts := bytes.SplitN(token, []byte("."), 6)
 	if len(parts) != 5 {
-		return compact{}, refusef(Malformed, "it has not five parts")
+		return compact{}, refuse(Malformed, "it does not have five parts")
 	}
 	c := compact{parts[0], parts[1], parts[2], parts[3], parts[4]}
 	switch {
@@ -53,8 +53,8 @@ func split(token []byte, limit int) (compact, error) {
 	return c, nil
 }
 
-// header holds the parameters of the protected header that mean something
-// here. Others are ignored, as RFC 7516, section 4 has it.
+// header holds the parameters of the protected header that are evaluated. Others are
+// ignored (RFC 7516, section 4).
 type header struct {
 	Algorithm   string   `json:"alg"`
 	Encryption  string   `json:"enc"`
@@ -70,18 +70,18 @@ type header struct {
 	Critical    presence `json:"crit"`
 }
 
-// presence is a parameter that must not be there, whatever its value is.
+// presence records that a parameter is present, whatever its value is.
 type presence bool
 
-// UnmarshalJSON notes that the parameter is there.
+// UnmarshalJSON implements json.Unmarshaler.
 func (p *presence) UnmarshalJSON([]byte) error {
 	*p = true
 	return nil
 }
 
-// parseHeader reads the protected header. The parser is the one of the library
-// that decrypts, so that both see the same header: names are case-sensitive, and
-// a name that is there twice is refused.
+// parseHeader parses the protected header, with the parser of the library that
+// decrypts, so that both see the same header: names are case-sensitive, and duplicate
+// names are an error.
 func (c compact) parseHeader() (header, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(string(c.header))
 	if err != nil || bytes.ContainsAny(c.header, "\r\n") {
@@ -94,51 +94,49 @@ func (c compact) parseHeader() (header, error) {
 	return h, h.checkSupported()
 }
 
-// checkSupported refuses what is never accepted, whichever key it is for. No
-// extension is understood, so that crit is always one too many (RFC 7516,
-// section 4.1.13); compressed content would be as large as the sender wishes.
+// checkSupported rejects what no key supports. No extension is implemented, so crit is
+// always rejected (RFC 7516, section 4.1.13); compressed content could be of any size.
 func (h header) checkSupported() error {
 	switch {
 	case !supports(h.Algorithm):
-		return refusef(Unsupported, "alg is %s", quote(h.Algorithm))
+		return refuse(Unsupported, "alg is %s", quote(h.Algorithm))
 	case h.Encryption != encryption:
-		return refusef(Unsupported, "enc is %s", quote(h.Encryption))
+		return refuse(Unsupported, "enc is %s", quote(h.Encryption))
 	case bool(h.Compression):
 		return refuse(Unsupported, "it is compressed")
 	case bool(h.Critical):
 		return refuse(Unsupported, "it has critical parameters")
 	case h.ContentType != "" && !strings.HasPrefix(strings.ToLower(h.ContentType), "image/"):
-		return refusef(Unsupported, "cty is %s", quote(h.ContentType))
+		return refuse(Unsupported, "cty is %s", quote(h.ContentType))
 	}
 	return nil
 }
 
-// checkPurpose refuses a token that is bound to something else than what a request is
-// for. The two parameters are imago's own.
+// checkPurpose rejects a token that is bound to another operation or collection. The
+// two parameters are imago's own.
 func (h header) checkPurpose(p ports.Purpose) error {
 	switch {
 	case h.Operation != nil && *h.Operation != string(p.Operation):
-		return refusef(WrongPurpose, "op is %s", quote(*h.Operation))
+		return refuse(WrongPurpose, "op is %s", quote(*h.Operation))
 	case h.Collection != nil && *h.Collection != p.Collection:
-		return refusef(WrongPurpose, "col is %s", quote(*h.Collection))
+		return refuse(WrongPurpose, "col is %s", quote(*h.Collection))
 	}
 	return nil
 }
 
-// validity is what tokens are held to.
+// validity are the limits of a token's times.
 type validity struct {
 	maxAge, skew time.Duration
 }
 
-// check refuses a token that is not valid now, and returns the end of its time:
-// from then on it is refused for its age alone.
+// check rejects a token that is not valid now, and returns when it expires.
 func (v validity) check(h header, now time.Time) (end time.Time, err error) {
 	issued, ok := date(h.IssuedAt)
 	if !ok {
 		return end, refuse(NoTime, "it has no iat, or none that is a time")
 	}
 	if issued.After(now.Add(v.skew)) {
-		return end, refusef(NotYetValid, "iat is %s ahead", issued.Sub(now).Round(time.Millisecond))
+		return end, refuse(NotYetValid, "iat is %s ahead", issued.Sub(now).Round(time.Millisecond))
 	}
 	end = issued.Add(v.maxAge + v.skew)
 	if h.Expires != nil {
@@ -151,12 +149,12 @@ func (v validity) check(h header, now time.Time) (end time.Time, err error) {
 		}
 	}
 	if !now.Before(end) {
-		return end, refusef(Expired, "its time ended %s ago", now.Sub(end).Round(time.Millisecond))
+		return end, refuse(Expired, "it expired %s ago", now.Sub(end).Round(time.Millisecond))
 	}
 	return end, v.checkStart(h, now)
 }
 
-// checkStart refuses a token whose nbf is yet to come.
+// checkStart rejects a token whose nbf is in the future.
 func (v validity) checkStart(h header, now time.Time) error {
 	if h.NotBefore == nil {
 		return nil
@@ -167,8 +165,7 @@ func (v validity) checkStart(h header, now time.Time) error {
 	return nil
 }
 
-// maxDate is the last second of the year 9999: later ones are no times but
-// attempts to overflow one.
+// maxDate is the last second of the year 9999. Larger values could overflow.
 const maxDate = 253402300799
 
 // date reads a NumericDate (RFC 7519, section 2): seconds since 1970, possibly
@@ -181,7 +178,7 @@ func date(seconds *float64) (t time.Time, ok bool) {
 	return time.Unix(whole, int64((*seconds-float64(whole))*1e9)), true
 }
 
-// quote puts a text that a stranger chose into a log line.
+// quote escapes and truncates untrusted text for a log line.
 func quote(text string) string {
 	const longest = 64
 	if len(text) > longest {

@@ -21,12 +21,12 @@ func decrypt(token []byte, c compact, key jose.JSONWebKey) ([]byte, error) {
 	}
 	plaintext, err := object.Decrypt(decrypter(key))
 	if err != nil {
-		return nil, refuse(Undecryptable, "the key does not open it, or it was changed")
+		return nil, refuse(Undecryptable, "the key is wrong, or it was modified")
 	}
 	return plaintext, nil
 }
 
-// decrypter returns the key in the form in which the library uses it best.
+// decrypter returns the key for the library, RSA keys wrapped in oaep.
 func decrypter(key jose.JSONWebKey) any {
 	if k, ok := key.Key.(*rsa.PrivateKey); ok {
 		return oaep{k}
@@ -34,11 +34,10 @@ func decrypter(key jose.JSONWebKey) any {
 	return key.Key
 }
 
-// oaep decrypts content keys with RSA. The library would answer a broken one
-// before it has looked at the content; here a random key takes its place, so
-// that neither the answer nor its time tells what was wrong (RFC 7516, section
-// 11.5; Manger, A Chosen Ciphertext Attack on RSA-OAEP, 2001). Keys wrapped with
-// AES need no such care: their check is a secret-key one.
+// oaep decrypts content keys with RSA-OAEP. The library would fail early for an invalid
+// one; here it is replaced by a random key, so that neither the error nor its timing
+// tells what was wrong (RFC 7516, section 11.5; Manger, A Chosen Ciphertext Attack on
+// RSA-OAEP, 2001). AES key wrap needs no such care: its check uses the secret key.
 type oaep struct{ key *rsa.PrivateKey }
 
 var _ jose.OpaqueKeyDecrypter = oaep{}

@@ -8,9 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -21,11 +21,11 @@ import (
 // 800-57, part 1, table 2).
 const generatedRSABits = 3072
 
-// Pair is a new key: the one that opens tokens, and what a device needs to make
-// them.
+// Pair is a new key: the one that decrypts tokens, and the one that a device encrypts
+// them with.
 type Pair struct{ private jose.JSONWebKey }
 
-// Generate makes a key for one of Algorithms. The kid is 1 to 128 bytes.
+// Generate generates a key for one of Algorithms. The kid is 1 to 128 bytes.
 func Generate(algorithm, kid string) (Pair, error) {
 	key := jose.JSONWebKey{KeyID: kid, Algorithm: algorithm, Use: "enc"}
 	var err error
@@ -55,8 +55,8 @@ func (p Pair) Device() ([]byte, error) {
 	return indented(device)
 }
 
-// AddTo adds the key to the JWK Set in a file, which is replaced in one step, or
-// made when it is missing: then only its owner can read it.
+// AddTo adds the key to the JWK Set in a file, which is replaced atomically, or created
+// with mode 0600.
 func (p Pair) AddTo(path string) error {
 	keys, mode, err := presentKeys(path)
 	if err != nil {
@@ -73,7 +73,10 @@ func (p Pair) AddTo(path string) error {
 	if _, err := parseKeyset(data); err != nil {
 		return fmt.Errorf("%s with the new key: %w", path, err)
 	}
-	return replaceFile(path, data, mode)
+	return regularfile.Replace(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 // presentKeys returns the keys in a file, none when it is missing, and its mode.
@@ -102,23 +105,4 @@ func indented(v any) ([]byte, error) {
 		return nil, fmt.Errorf("token: %w", err)
 	}
 	return append(data, '\n'), nil
-}
-
-// replaceFile puts a file in the place of another in one step, so that nobody
-// reads half of it.
-func replaceFile(path string, data []byte, mode fs.FileMode) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".imago-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

@@ -6,16 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"imago/config/regularfile"
 )
 
 // encryption is the one algorithm for the content (RFC 7518, section 5.3).
 const encryption = string(jose.A256GCM)
 
-// algorithms are those that manage the content's key (RFC 7518, section 4).
-// None of them needs a password, and none is RSA with PKCS #1 v1.5.
+// algorithms are the key management algorithms (RFC 7518, section 4): none that needs
+// a password, and not RSA with PKCS #1 v1.5.
 var algorithms = [...]jose.KeyAlgorithm{jose.DIRECT, jose.A256KW, jose.RSA_OAEP_256, jose.ECDH_ES_A256KW}
 
 // Algorithms returns the names of the key management algorithms.
@@ -43,13 +47,35 @@ const (
 	maxKeyID = 128
 )
 
-// keyset holds the keys that open tokens by their kid.
+// keyset holds the decryption keys by kid.
 type keyset map[string]jose.JSONWebKey
 
-// parseKeyset reads a JWK Set (RFC 7517, section 5) of private and symmetric
-// keys. It is stricter than the RFC, which has unusable keys ignored: whoever
-// puts a key into the file wants it used. A set without the member keys is taken
-// for a file that is just being written, while an empty one revokes all.
+// readKeyset reads the keys of a file.
+func readKeyset(path string) (keyset, error) {
+	data, err := regularfile.Read(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := parseKeyset(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
+	return keys, nil
+}
+
+// warnIfPublic warns of a file of private keys that every user of the machine can read.
+// It is no error: secrets mounted by Kubernetes are readable within their pod by default.
+func warnIfPublic(path string, log *slog.Logger) {
+	const others = 0o004
+	if info, err := os.Stat(path); err == nil && info.Mode()&others != 0 {
+		log.Warn("token keys can be read by every user: chmod 600 the file", "path", path)
+	}
+}
+
+// parseKeyset parses a JWK Set (RFC 7517, section 5) of private and symmetric
+// keys. It is stricter than the RFC, which ignores unusable keys: a key in the file is
+// meant to be used. A set without the member keys is taken for a file that is just
+// being written, while an empty one revokes all.
 func parseKeyset(data []byte) (keyset, error) {
 	raw, err := rawKeys(data)
 	if err != nil {
@@ -75,7 +101,7 @@ func parseKeyset(data []byte) (keyset, error) {
 	return set, nil
 }
 
-// rawKeys takes a JWK Set apart. Errors never repeat what the file says.
+// rawKeys splits a JWK Set into its keys. Errors never quote the file.
 func rawKeys(data []byte) ([]json.RawMessage, error) {
 	var set struct {
 		Keys *[]json.RawMessage `json:"keys"`
@@ -86,8 +112,8 @@ func rawKeys(data []byte) ([]json.RawMessage, error) {
 	return *set.Keys, nil
 }
 
-// parseKey reads a JWK and checks that it can serve its algorithm. What the
-// library says of a JWK is left out: it may repeat a part of it.
+// parseKey parses a JWK and checks that it suits its algorithm. Errors of the library
+// are dropped: they may quote a part of the key.
 func parseKey(data []byte) (jose.JSONWebKey, error) {
 	var key jose.JSONWebKey
 	if json.Unmarshal(data, &key) != nil {
@@ -106,8 +132,8 @@ func parseKey(data []byte) (jose.JSONWebKey, error) {
 }
 
 // checkMaterial reports whether a key, public or not, is of the kind that its
-// algorithm uses. This is what rules out that, say, the bytes of a public RSA
-// key serve as a symmetric one.
+// algorithm uses. This rules out algorithm confusion, such as the bytes of a public RSA
+// key used as a symmetric one.
 func checkMaterial(key jose.JSONWebKey) error {
 	switch jose.KeyAlgorithm(key.Algorithm) {
 	case jose.DIRECT, jose.A256KW:
@@ -126,7 +152,7 @@ func checkMaterial(key jose.JSONWebKey) error {
 	return nil
 }
 
-// checkPrivate refuses a key that cannot open tokens.
+// checkPrivate rejects a key that cannot decrypt.
 func checkPrivate(key jose.JSONWebKey) error {
 	switch k := key.Key.(type) {
 	case []byte, *rsa.PrivateKey:
@@ -134,14 +160,14 @@ func checkPrivate(key jose.JSONWebKey) error {
 	case *ecdsa.PrivateKey:
 		pair, err := k.ECDH()
 		if err != nil {
-			return errors.New("has a private part that does not suit its curve")
+			return errors.New("has a private key that is invalid for its curve")
 		}
 		if public, err := k.PublicKey.ECDH(); err != nil || !public.Equal(pair.PublicKey()) {
-			return errors.New("has a private part that does not belong to its public one")
+			return errors.New("has a private key that does not match its public key")
 		}
 		return nil
 	}
-	return errors.New("is a public key: tokens are opened with the private one")
+	return errors.New("is a public key: decrypting tokens needs the private key")
 }
 
 // public returns the public part of an asymmetric key and anything else as it
@@ -156,15 +182,14 @@ func public(key any) any {
 	return key
 }
 
-// find returns the key of a token: the one of its kid, for the algorithm that
-// the key is bound to.
+// find returns the key of a token by its kid, which is bound to one algorithm.
 func (s keyset) find(h header) (jose.JSONWebKey, error) {
 	key, known := s[h.KeyID]
 	if !known {
-		return key, refusef(UnknownKey, "kid is %s", quote(h.KeyID))
+		return key, refuse(UnknownKey, "kid is %s", quote(h.KeyID))
 	}
 	if key.Algorithm != h.Algorithm {
-		return key, refusef(WrongAlgorithm, "alg is %s and the key %s is for %s", quote(h.Algorithm), quote(h.KeyID), key.Algorithm)
+		return key, refuse(WrongAlgorithm, "alg is %s and the key %s is for %s", quote(h.Algorithm), quote(h.KeyID), key.Algorithm)
 	}
 	return key, nil
 }

@@ -103,7 +103,7 @@ func settings(path string) config.Token {
 func started(t testing.TB, cfg config.Token, log *slog.Logger) *opener {
 	t.Helper()
 	o := &opener{Opener: New(cfg, imageBytes, log)}
-	o.file.Interval = time.Hour
+	o.Interval = time.Hour
 	o.now = func() time.Time { return noon }
 	o.OnRefused(func(reason string) { o.reasons = append(o.reasons, reason) })
 	require.NoError(t, o.Start(t.Context()))

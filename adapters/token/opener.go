@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -21,46 +20,46 @@ const maxID = 256
 // Opener opens tokens. Its methods are safe for concurrent use but for those
 // that say otherwise.
 type Opener struct {
-	path     string
-	limit    int
-	validity validity
-	opened   *replayCache // nil when repeated tokens are accepted
-	log      *slog.Logger
-	now      func() time.Time
-	slots    chan struct{} // a place for each decryption at work
+	*reload.Value[keyset] // nil where no file is configured
+	limit                 int
+	validity              validity
+	used                  *replayCache // nil when replays are accepted
+	now                   func() time.Time
+	slots                 chan struct{} // limits concurrent decryptions
 
-	onReload  func(error)
 	onRefused func(reason string)
-
-	keys atomic.Pointer[keyset] // nil while there are none to open anything with
-	file *reload.Files
 }
 
-// New returns an Opener of pictures of at most imageBytes. It opens nothing
-// until it is started.
+// New returns an Opener of pictures of at most imageBytes. Call Start before Open.
 func New(cfg config.Token, imageBytes int, log *slog.Logger) *Opener {
 	o := &Opener{
-		path: cfg.KeysFile, limit: imageBytes, validity: validity{cfg.MaxAge, cfg.ClockSkew},
-		log: log, now: time.Now,
+		limit: imageBytes, validity: validity{cfg.MaxAge, cfg.ClockSkew}, now: time.Now,
 		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	o.file = reload.New(o.load, o.report, o.path)
+	o.Value = reload.New(reload.Source[keyset]{
+		Component: "token", What: "token keys", Paths: []string{cfg.KeysFile},
+		Parse: func(keyset) (keyset, error) {
+			warnIfPublic(cfg.KeysFile, log.With("component", "token"))
+			return readKeyset(cfg.KeysFile)
+		},
+		Describe: func(keys keyset) []any { return []any{"keys", len(keys)} },
+	}, log)
 	if cfg.ReplayCache > 0 {
-		o.opened = newReplayCache(cfg.ReplayCache)
+		o.used = newReplayCache(cfg.ReplayCache)
 	}
 	return o
 }
 
-// OnRefused sets a function that is told of every refusal, by one of Reasons.
-// It must be called before Start; the function must not block.
+// OnRefused sets a callback for every rejected token, with one of Reasons. It must be
+// called before Start; the callback must not block.
 func (o *Opener) OnRefused(f func(reason string)) { o.onRefused = f }
 
 // Open returns the picture in a token (JWE compact serialization). An error is
-// that of ctx, or wraps ErrInvalid and says why for the log: callers from
-// outside must not learn the difference. A token that was opened is spent, even
-// where the picture turns out to be of no use. One that is bound to an operation or a
-// collection opens for no other; that is found out before it is decrypted and leaves it
-// unspent, but what it says can be believed only because it was decrypted then.
+// that of ctx, or wraps ErrInvalid with the reason for the log, which clients must not
+// learn. A token is used up once it is decrypted, even where the picture is then
+// rejected. One that is bound to another operation or collection is rejected before
+// decryption and stays usable; the binding of an accepted one is authenticated by the
+// decryption.
 func (o *Opener) Open(ctx context.Context, token []byte, p ports.Purpose) ([]byte, error) {
 	picture, err := o.open(ctx, token, p)
 	var r *refusal
@@ -71,14 +70,14 @@ func (o *Opener) Open(ctx context.Context, token []byte, p ports.Purpose) ([]byt
 }
 
 func (o *Opener) open(ctx context.Context, token []byte, p ports.Purpose) ([]byte, error) {
-	keys := o.keys.Load()
+	keys := o.Current()
 	if keys == nil {
 		return nil, refuse(NotEnabled, "token.keys_file is not set")
 	}
 	if len(token) > o.limit/3*4+4+overhead {
 		return nil, refuse(TooLarge, "it exceeds the limit")
 	}
-	c, err := o.examine(token, *keys, p)
+	c, err := o.examine(token, keys, p)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +85,22 @@ func (o *Opener) open(ctx context.Context, token []byte, p ports.Purpose) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	if err := o.spend(c); err != nil {
+	if err := o.markUsed(c); err != nil {
 		return nil, err
 	}
 	return picture, nil
 }
 
-// candidate is a token of which all is in order that can be seen from outside.
+// candidate is a token whose form and protected header are valid.
 type candidate struct {
 	parts  compact
 	header header
 	key    jose.JSONWebKey
-	end    time.Time // of its validity
+	end    time.Time // of its validity period
 }
 
-// examine checks what costs nothing, before anything is decrypted. That is no
-// leak: it looks only at what is plain to whoever has the token.
+// examine makes the cheap checks before decryption. They leak nothing: they look only
+// at what is readable to anyone who has the token.
 func (o *Opener) examine(token []byte, keys keyset, p ports.Purpose) (c candidate, err error) {
 	if c.parts, err = split(token, o.limit); err != nil {
 		return c, err
@@ -118,14 +117,14 @@ func (o *Opener) examine(token []byte, keys keyset, p ports.Purpose) (c candidat
 	if c.end, err = o.validity.check(c.header, o.now()); err != nil {
 		return c, err
 	}
-	if o.opened != nil && (c.header.ID == "" || len(c.header.ID) > maxID) {
+	if o.used != nil && (c.header.ID == "" || len(c.header.ID) > maxID) {
 		return c, refuse(NoID, "it has no jti, or one that is too long")
 	}
 	return c, nil
 }
 
-// decrypt waits for its turn, since decryption holds the picture several times
-// over for a moment, or gives up with ctx.
+// decrypt waits for a slot, since a decryption holds several copies of the picture, or
+// until ctx ends.
 func (o *Opener) decrypt(ctx context.Context, token []byte, c candidate) ([]byte, error) {
 	select {
 	case o.slots <- struct{}{}:
@@ -136,11 +135,11 @@ func (o *Opener) decrypt(ctx context.Context, token []byte, c candidate) ([]byte
 	}
 }
 
-// spend sees to it that a token is opened once. It comes last: what a header
-// says can be believed when the content has been decrypted.
-func (o *Opener) spend(c candidate) error {
-	if o.opened == nil {
+// markUsed makes sure that a token is opened once. It comes last: the header is
+// authenticated by the decryption.
+func (o *Opener) markUsed(c candidate) error {
+	if o.used == nil {
 		return nil
 	}
-	return o.opened.add(idOf(c.header), c.end, o.now())
+	return o.used.add(idOf(c.header), c.end, o.now())
 }

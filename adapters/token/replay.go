@@ -7,75 +7,74 @@ import (
 	"time"
 )
 
-// replayCache remembers the tokens that were opened until their time is over.
-// It holds as many as it has room for; while it is full, every further token is
-// refused: a token that cannot be remembered could be used again. It is safe for
-// concurrent use.
+// replayCache holds the IDs of used tokens until they expire. While it is at its
+// capacity every further token is rejected: one that is not recorded could be used
+// again. It is safe for concurrent use.
 type replayCache struct {
-	room int
+	capacity int
 
-	mu   sync.Mutex
-	seen map[tokenID]struct{}
-	ends endings
+	mu       sync.Mutex
+	seen     map[tokenID]struct{}
+	expiries expiryHeap
 }
 
-// tokenID stands for the kid and the jti of a token, whatever their length.
+// tokenID is the hash of the kid and the jti of a token.
 type tokenID [sha256.Size]byte
 
-func newReplayCache(room int) *replayCache {
-	return &replayCache{room: room, seen: make(map[tokenID]struct{})}
+func newReplayCache(capacity int) *replayCache {
+	return &replayCache{capacity: capacity, seen: make(map[tokenID]struct{})}
 }
 
-// idOf tells tokens of different keys apart even where they have one jti.
+// idOf returns the ID of a token. A jti is unique per key only.
 func idOf(h header) tokenID {
 	return sha256.Sum256([]byte(h.KeyID + "\x00" + h.ID))
 }
 
-// add remembers a token until its end, or refuses it.
+// add records a token until its end, or rejects it.
 func (c *replayCache) add(id tokenID, end, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forget(now)
+	c.evict(now)
 	if _, seen := c.seen[id]; seen {
-		return refuse(Replayed, "it was opened before")
+		return refuse(Replayed, "it was already used")
 	}
-	if len(c.seen) >= c.room {
-		return refusef(CacheFull, "%d tokens are remembered; raise token.replay_cache or lower token.max_age", c.room)
+	if len(c.seen) >= c.capacity {
+		return refuse(CacheFull, "it holds %d tokens; raise token.replay_cache or lower token.max_age", c.capacity)
 	}
 	c.seen[id] = struct{}{}
-	heap.Push(&c.ends, ending{at: end, elapsed: now.Add(end.Sub(now)), id: id})
+	heap.Push(&c.expiries, expiry{at: end, elapsed: now.Add(end.Sub(now)), id: id})
 	return nil
 }
 
-// forget drops the tokens whose time is over, by the clock and by the time that
-// has passed: a clock that leaps ahead and is set right again would otherwise have
-// all of them opened once more, and so would one that was set back.
-func (c *replayCache) forget(now time.Time) {
-	for len(c.ends) > 0 && !now.Before(c.ends[0].at) && !now.Before(c.ends[0].elapsed) {
-		delete(c.seen, heap.Pop(&c.ends).(ending).id)
+// evict removes the tokens that have expired by the wall clock and by the monotonic
+// clock. With one of them alone, a wall clock that is set forward and back would make
+// every token usable again.
+func (c *replayCache) evict(now time.Time) {
+	for len(c.expiries) > 0 && !now.Before(c.expiries[0].at) && !now.Before(c.expiries[0].elapsed) {
+		delete(c.seen, heap.Pop(&c.expiries).(expiry).id)
 	}
 }
 
-// ending is when a token can be forgotten.
-type ending struct {
-	at      time.Time // by the clock
+// expiry is when a token can be evicted.
+type expiry struct {
+	at      time.Time // by the wall clock
 	elapsed time.Time // by the monotonic clock, where now has one; see package time
 	id      tokenID
 }
 
-// endings is a heap, the earliest on top.
-type endings []ending
+// expiryHeap is a min-heap by time.
+type expiryHeap []expiry
 
-// Len is for package heap, like the methods below.
-func (e endings) Len() int           { return len(e) }
-func (e endings) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
-func (e endings) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+// Len implements heap.Interface, like the methods below.
+func (e expiryHeap) Len() int           { return len(e) }
+func (e expiryHeap) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
+func (e expiryHeap) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
 
-// Push is for package heap.
-func (e *endings) Push(x any) { *e = append(*e, x.(ending)) }
+// Push implements heap.Interface.
+func (e *expiryHeap) Push(x any) { *e = append(*e, x.(expiry)) }
 
-// Pop is for package heap.
-func (e *endings) Pop() any {
+// Pop implements heap.Interface.
+func (e *expiryHeap) Pop() any {
 	last := (*e)[len(*e)-1]
 	*e = (*e)[:len(*e)-1]
 	return last

@@ -65,8 +65,8 @@ func TestTokensAreForgottenWhenTheyHaveExpired(t *testing.T) {
 	o.refuses(t, Expired, early)
 	o.opens(t, seal(t, "direct", now))
 	o.refuses(t, Replayed, late)
-	require.Len(t, o.opened.seen, 2)
-	require.Len(t, o.opened.ends, 2)
+	require.Len(t, o.used.seen, 2)
+	require.Len(t, o.used.expiries, 2)
 }
 
 func TestOneOfManyConcurrentOpeningsWins(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"imago/ports"
 )
 
-// Sealer makes tokens, as a capture device does. It is safe for concurrent use.
+// Sealer encrypts pictures into tokens, as a capture device does. It is safe for concurrent use.
 type Sealer struct{ key jose.JSONWebKey }
 
 // LoadSealer reads the key with which pictures are sealed from a file with a JWK
@@ -36,7 +36,7 @@ func LoadSealer(path, kid string) (*Sealer, error) {
 	return &Sealer{key}, nil
 }
 
-// choose returns the key with a kid. Of the others only the kid is looked at.
+// choose returns the key with a kid. Of the others only the kid is parsed.
 func choose(raw []json.RawMessage, kid string) (jose.JSONWebKey, error) {
 	if kid == "" && len(raw) != 1 {
 		return jose.JSONWebKey{}, fmt.Errorf("has %d keys: name one by its kid", len(raw))

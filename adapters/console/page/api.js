@@ -65,12 +65,22 @@ function words(response, problem) {
   return reasons.join('\n');
 }
 
-function sentence(text) {
+/** A reason of the API as a sentence. */
+export function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
 }
 
 /** The path of a collection below the API's root. */
 export const collectionPath = (name) => (name === 'users' ? 'users' : `users/${encodeURIComponent(name)}`);
+
+/**
+ * The cursor of the users from an ID on, or from where IDs begin with a text: a cursor is a
+ * place in the order of the bytes of IDs, whether or not somebody is there.
+ */
+export function cursorFrom(text) {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return btoa(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}
 
 /** The path of what a threshold means in a collection. */
 export const calibrationPath = (name) => (name === 'users' ? 'calibration' : `calibration/${encodeURIComponent(name)}`);
@@ -84,4 +94,10 @@ export function userPath(collection, id) {
   if (id === 'search') throw new Refused(0, 'The user ID “search” is reserved.');
   if (id === '.' || id === '..' || id === '/') throw new Refused(0, `The user ID “${id}” cannot be sent by a browser.`);
   return `${collectionPath(collection)}/${encodeURIComponent(id.toWellFormed())}`;
+}
+
+/** The path of one face of a user. */
+export function facePath(collection, id, faceId) {
+  if (faceId === '.' || faceId === '..') throw new Refused(0, `The face ID “${faceId}” cannot be sent by a browser.`);
+  return `${userPath(collection, id)}/faces/${encodeURIComponent(faceId)}`;
 }

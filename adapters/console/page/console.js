@@ -1,9 +1,10 @@
 // The console: a key first, then a collection, then everything else.
 import { $, make, once, say } from './dom.js';
 import { call, key } from './api.js';
+import { clearCompare, setUpCompare } from './compare.js';
 import { forgetPicture, setUpPicture } from './picture.js';
 import { clearSearch, setUpSearch, useDefaultThreshold } from './search.js';
-import { loadUsers, setUpUsers } from './users.js';
+import { clearEnrol, clearFilter, loadUsers, setUpUsers } from './users.js';
 
 let collections = [];
 
@@ -18,6 +19,8 @@ function lock(text = '', kind = '') {
   collections = [];
   forgetPicture();
   clearSearch();
+  clearCompare();
+  clearEnrol();
   $('rows').replaceChildren();
   for (const id of ['app', 'forget']) $(id).hidden = true;
   $('gate').hidden = false;
@@ -55,8 +58,10 @@ async function enter() {
   const cards = { 'search-card': 'search', 'enrol-card': 'enrol', 'users-card': 'read' };
   for (const [id, operation] of Object.entries(cards)) $(id).hidden = !operations.includes(operation);
   clearSearch();
-  say('enrol-message', '');
-  if (operations.includes('search')) useDefaultThreshold(chosen().name);
+  clearCompare();
+  clearEnrol();
+  clearFilter();
+  if (operations.includes('search')) useDefaultThreshold();
   await loadUsers();
 }
 
@@ -80,9 +85,11 @@ window.addEventListener('keyrefused', (event) => { if (!$('app').hidden) lock(ev
 
 setUpPicture(() => collections.some(({ operations }) => operations.includes('search')), () => {
   clearSearch(); // what was found belongs to the picture before
-  say('enrol-message', '');
+  clearCompare();
+  clearEnrol();
 });
 setUpSearch(() => chosen().name, () => chosen().minThreshold ?? 0);
+setUpCompare(() => collections.filter(({ operations }) => operations.includes('search')).map(({ name }) => name), () => chosen().name);
 setUpUsers(chosen);
 if (key.get() === '') lock();
 else unlock();

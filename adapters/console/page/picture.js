@@ -1,8 +1,9 @@
 // The picture: where it comes from, and the faces drawn on it.
 import { $, make, say, size } from './dom.js';
-import { call, Refused } from './api.js';
+import { call, Refused, sentence } from './api.js';
 
 const limit = Number(document.body.dataset.imageBytes);
+const unreadable = 'The picture cannot be read. Is it still there?';
 const svg = 'http://www.w3.org/2000/svg';
 
 let current = null; // { base64: Promise<string> } of the picture that is shown
@@ -59,11 +60,32 @@ function choose(files, input) {
   show(file, others.length > 0 ? `One picture at a time: ${file.name} was taken.\n` : '');
 }
 
-/** Shows a picture and has imago look for faces. */
-function show(blob, remark = '') {
+/** What the API would say against a file by its first bytes, '' for a JPEG or a PNG. */
+async function problemOf(blob) {
+  const { emptyReason, formatReason } = document.body.dataset;
+  if (blob.size === 0) return sentence(emptyReason);
+  try {
+    const head = String.fromCharCode(...new Uint8Array(await blob.slice(0, 4).arrayBuffer()));
+    return head.startsWith('\xff\xd8') || head === '\x89PNG' ? '' : sentence(formatReason);
+  } catch {
+    return unreadable;
+  }
+}
+
+/** Shows a picture and has imago look for faces. What is no picture is refused unseen. */
+async function show(blob, remark = '') {
   clear();
   if (blob.size > limit) {
     say('picture-message', `This picture has ${size(blob.size)}; imago takes at most ${size(limit)}.`, 'bad');
+    return;
+  }
+  const { signal } = looking;
+  current = { base64: encode(blob) }; // whoever searches or enrols at once is told what imago says
+  const problem = await problemOf(blob);
+  if (signal.aborted) return;
+  if (problem !== '') {
+    current = null;
+    say('picture-message', remark + problem, 'bad');
     return;
   }
   const preview = $('preview');
@@ -72,7 +94,6 @@ function show(blob, remark = '') {
   preview.hidden = false;
   $('empty').hidden = true;
   $('stage').classList.add('full');
-  current = { base64: encode(blob) };
   look(remark);
 }
 
@@ -94,7 +115,7 @@ function encode(blob) {
   const done = new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(',') + 1));
-    reader.onerror = () => reject(new Refused(0, 'The picture cannot be read. Is it still there?'));
+    reader.onerror = () => reject(new Refused(0, unreadable));
     reader.readAsDataURL(blob);
   });
   done.catch(() => {}); // whoever asks for the picture is told

@@ -33,7 +33,7 @@ func TestStartFails(t *testing.T) {
 }
 
 // Rotation: the new key is added, then the old one removed; what cannot be used
-// leaves the keys in force.
+// leaves the current keys in place.
 func TestRotation(t *testing.T) {
 	var log bytes.Buffer
 	path := writeNew(t, setOf(t, "direct"))
@@ -42,11 +42,11 @@ func TestRotation(t *testing.T) {
 	o.OnReload(func(err error) { reloads = append(reloads, err) })
 	o.refuses(t, UnknownKey, seal(t, "ec", noon))
 
-	o.file.Poll()
+	o.Poll()
 	require.Empty(t, reloads, "an unchanged file is not read")
 
 	write(t, path, setOf(t, "direct", "ec"))
-	o.file.Poll()
+	o.Poll()
 	o.opens(t, seal(t, "direct", noon))
 	o.opens(t, seal(t, "ec", noon))
 
@@ -54,8 +54,8 @@ func TestRotation(t *testing.T) {
 		reloads = nil
 		log.Reset()
 		write(t, path, garbage)
-		o.file.Poll()
-		o.file.Poll()
+		o.Poll()
+		o.Poll()
 		require.Len(t, reloads, 1, "each change is reported once")
 		require.Error(t, reloads[0])
 		require.Equal(t, 1, strings.Count(log.String(), "level=ERROR"))
@@ -73,7 +73,7 @@ func TestRotation(t *testing.T) {
 	o.opens(t, seal(t, "ec", noon))
 
 	write(t, path, `{"keys":[]}`)
-	o.file.Poll()
+	o.Poll()
 	o.refuses(t, UnknownKey, seal(t, "ec", noon))
 }
 
@@ -93,7 +93,7 @@ func TestModuleWatchesTheFile(t *testing.T) {
 	var o *Opener
 	app := fxtest.New(t, Module, fx.NopLogger,
 		fx.Supply(settings(path), config.Limits{ImageBytes: imageBytes}, quiet), fx.Populate(&o))
-	o.file.Interval = time.Millisecond
+	o.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	write(t, path, setOf(t, "ec"))

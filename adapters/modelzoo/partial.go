@@ -12,18 +12,18 @@ import (
 	"imago/config/regularfile"
 )
 
-// part is FILE.part, locked against every other pull of the same file. The lock
+// partialFile is FILE.part, locked against every other pull of the same file. The lock
 // is on the file itself, so that nothing else is left in the folder.
-type part struct {
-	file  *os.File
-	lock  *flock.Flock
-	final string
+type partialFile struct {
+	file   *os.File
+	lock   *flock.Flock
+	target string
 }
 
-// openPart opens or creates the part of a file, waiting while another pull holds
-// it.
-func openPart(ctx context.Context, final string, poll time.Duration) (*part, error) {
-	path := final + ".part"
+// openPartial opens or creates the partial file of target, waiting while another pull has it
+// locked.
+func openPartial(ctx context.Context, target string, poll time.Duration) (*partialFile, error) {
+	path := target + ".part"
 	for {
 		lock := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
 		if _, err := lock.TryLockContext(ctx, poll); err != nil {
@@ -31,10 +31,10 @@ func openPart(ctx context.Context, final string, poll time.Duration) (*part, err
 		}
 		file, err := regularfile.OpenFile(path, os.O_RDWR, 0)
 		if err == nil && sameFile(lock, file) {
-			return &part{file: file, lock: lock, final: final}, nil
+			return &partialFile{file: file, lock: lock, target: target}, nil
 		}
-		// Whoever held the lock has renamed or removed the file meanwhile: what
-		// is locked here is no longer the part.
+		// The previous holder of the lock has renamed or removed the file: the lock
+		// is on a file that is no longer the partial file.
 		if file != nil {
 			err = file.Close()
 		}
@@ -60,8 +60,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// size returns how many bytes there are.
-func (p *part) size() (int64, error) {
+// size returns the length in bytes.
+func (p *partialFile) size() (int64, error) {
 	info, err := p.file.Stat()
 	if err != nil {
 		return 0, err
@@ -69,27 +69,22 @@ func (p *part) size() (int64, error) {
 	return info.Size(), nil
 }
 
-// discard drops everything downloaded.
-func (p *part) discard() error { return p.file.Truncate(0) }
+// discard truncates the file.
+func (p *partialFile) discard() error { return p.file.Truncate(0) }
 
-// publish makes the part the file, durably and in one step.
-func (p *part) publish() error {
+// publish renames the partial file to its target, atomically and durably.
+func (p *partialFile) publish() error {
 	if err := p.file.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(p.file.Name(), p.final); err != nil {
+	if err := os.Rename(p.file.Name(), p.target); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(p.final))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return regularfile.SyncFolder(filepath.Dir(p.target))
 }
 
-// release lets the part go. One that holds nothing is removed.
-func (p *part) release() {
+// release closes and unlocks the partial file. An empty one is removed.
+func (p *partialFile) release() {
 	if n, err := p.size(); err == nil && n == 0 {
 		_ = os.Remove(p.file.Name())
 	}

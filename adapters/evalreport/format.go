@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"imago/core/evaluation"
 )
 
 // percentage writes a rate as a percentage of three significant digits.
@@ -36,28 +38,29 @@ func thousands(n int) string {
 	return s
 }
 
-// bounded writes a share as "2.5 % (0.69 – 8.7 %)".
-func bounded(s Share) string {
+// rateWithBounds writes a share as "2.5 % (0.69 – 8.7 %)".
+func rateWithBounds(s Share) string {
 	if s.Trials == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%s (%s – %s)", percentage(s.Rate), number(100*s.Low), percentage(s.High))
+	low, high := s.interval()
+	return fmt.Sprintf("%s (%s – %s)", percentage(s.rate()), number(100*low), percentage(high))
 }
 
-// counted writes a share as "2 of 80".
-func counted(s Share) string {
+// countText writes a share as "2 of 80".
+func countText(s Share) string {
 	if s.Trials == 0 {
 		return "–"
 	}
 	return thousands(s.Count) + " of " + thousands(s.Trials)
 }
 
-// observed writes the rate of a share.
-func observed(s Share) string {
+// rateText writes the rate of a share.
+func rateText(s Share) string {
 	if s.Trials == 0 {
 		return "–"
 	}
-	return percentage(s.Rate)
+	return percentage(s.rate())
 }
 
 func cosine(x float64) string { return strconv.FormatFloat(x, 'f', 4, 64) }
@@ -77,23 +80,23 @@ func threshold(r Row) string {
 // similarity writes a percentage of the API.
 func similarity(p float64) string { return strconv.FormatFloat(p, 'f', 2, 64) + " %" }
 
-// basis says in words where a threshold comes from.
-func basis(r Row) string {
+// basisText says in words where a threshold comes from.
+func basisText(r Row) string {
 	switch {
 	case r.None:
 		return "no threshold keeps this rate"
-	case r.Target == 0 && r.Basis == "unknown":
+	case r.Target == 0 && r.Basis == evaluation.Unknown:
 		return "FMR unknown: too few comparisons"
 	case r.Target == 0:
 		return fmt.Sprintf("FMR %s, %s", oneIn(r.Estimate), r.Basis)
-	case r.Basis == "extrapolated":
+	case r.Basis == evaluation.Extrapolated:
 		return fmt.Sprintf("extrapolated, %s – %s", cosine(r.Low), cosine(r.High))
-	case r.Basis == "few":
+	case r.Basis == evaluation.Few:
 		return "counted, uncertain"
-	case r.Basis == "unknown":
+	case r.Basis == evaluation.Unknown:
 		return "too few comparisons"
 	}
-	return r.Basis
+	return string(r.Basis)
 }
 
 // printable keeps a terminal safe from names with control characters.

@@ -11,28 +11,28 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// workspacePrefix is how the names of workspaces begin.
-const workspacePrefix = ".pull-"
+// tempDirPrefix begins the names of temporary folders.
+const tempDirPrefix = ".pull-"
 
-// workspace is a folder inside the models folder, for what is needed until the end of
-// a command only. It is locked as long as its process lives, so that one that a killed
-// process has left is told from one in use.
-type workspace struct {
+// tempDir is a temporary folder inside the models folder, for the packages that a command
+// downloads. It is locked while its process lives, so that one left behind by a killed
+// process can be told from one in use.
+type tempDir struct {
 	dir  string
 	lock *flock.Flock
-	// packages holds what became of each package, by its name and version.
+	// packages caches the outcome of each download, by name and version.
 	packages map[string]fetchedPackage
 }
 
-// fetchedPackage is where a package is, or why its client has nothing.
+// fetchedPackage is the path of a downloaded package, or why it could not be downloaded.
 type fetchedPackage struct {
 	path string
 	err  error
 }
 
-// openWorkspace makes a workspace in a models folder and removes those that were left
+// openTempDir creates a temporary folder in a models folder and removes those left behind
 // there, under a lock on the folder itself.
-func openWorkspace(ctx context.Context, models string, poll time.Duration) (*workspace, error) {
+func openTempDir(ctx context.Context, models string, poll time.Duration) (*tempDir, error) {
 	models, err := filepath.Abs(models)
 	if err != nil {
 		return nil, err
@@ -45,11 +45,11 @@ func openWorkspace(ctx context.Context, models string, poll time.Duration) (*wor
 	if err := removeStale(models); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(models, workspacePrefix+"*")
+	dir, err := os.MkdirTemp(models, tempDirPrefix+"*")
 	if err != nil {
 		return nil, err
 	}
-	w := &workspace{dir: dir, lock: lockOf(dir), packages: map[string]fetchedPackage{}}
+	w := &tempDir{dir: dir, lock: lockOf(dir), packages: map[string]fetchedPackage{}}
 	if _, err := w.lock.TryLock(); err != nil {
 		return nil, errors.Join(err, w.remove())
 	}
@@ -59,14 +59,14 @@ func openWorkspace(ctx context.Context, models string, poll time.Duration) (*wor
 // lockOf is a lock on a folder, which leaves no file there.
 func lockOf(dir string) *flock.Flock { return flock.New(dir, flock.SetFlag(os.O_RDONLY)) }
 
-// removeStale removes the workspaces that nobody has locked.
+// removeStale removes the temporary folders that no process has locked.
 func removeStale(models string) error {
 	entries, err := os.ReadDir(models)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.IsDir() && strings.HasPrefix(e.Name(), workspacePrefix) {
+		if e.IsDir() && strings.HasPrefix(e.Name(), tempDirPrefix) {
 			err = errors.Join(err, removeUnlocked(filepath.Join(models, e.Name())))
 		}
 	}
@@ -82,7 +82,7 @@ func removeUnlocked(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// remove ends the workspace.
-func (w *workspace) remove() error {
+// remove deletes the folder and releases its lock.
+func (w *tempDir) remove() error {
 	return errors.Join(os.RemoveAll(w.dir), w.lock.Close())
 }

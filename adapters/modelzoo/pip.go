@@ -17,28 +17,28 @@ import (
 	"imago/config"
 )
 
-// clientPace is how patient a pull is with the client of a registry.
-type clientPace struct {
+// pipLimits bounds a run of pip.
+type pipLimits struct {
 	idle  time.Duration // without a further byte
 	total time.Duration
 	poll  time.Duration // for bytes
 }
 
 const (
-	// maxOutput bounds what is kept of the messages of the client, in bytes.
+	// maxOutput bounds the output of pip that is kept, in bytes.
 	maxOutput = 16 << 10
-	// slack is what the client may write beside the package and its copy, in bytes.
+	// slack is what pip may write beside the package and its copy, in bytes.
 	slack = 16 << 20
 )
 
 var (
-	errSlow  = errors.New("the package client took too long")
-	errLarge = errors.New("the package is larger than it may be")
+	errSlow  = errors.New("pip timed out")
+	errLarge = errors.New("the package is larger than expected")
 )
 
-// fetch has the client of the registry put a package into a folder, as its user has
-// configured it. The bytes that arrive there are the progress.
-func (c clientPace) fetch(ctx context.Context, p config.Package, dir string, progress func(done, total int64)) error {
+// fetch has pip download a package into a folder, with the index and proxy that the user has
+// configured for it. The size of the folder is the progress.
+func (c pipLimits) fetch(ctx context.Context, p config.Package, dir string, progress func(done, total int64)) error {
 	command, err := pip()
 	if err != nil {
 		return err
@@ -51,8 +51,8 @@ func (c clientPace) fetch(ctx context.Context, p config.Package, dir string, pro
 		"--no-deps", "--only-binary=:all:", "--ignore-requires-python", "-d", dir, p.Name+"=="+p.Version)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Stderr = messages
-	// The client is alone in its group, so that what it starts ends with it, and ends
-	// when imago does.
+	// pip has a process group of its own, so that its children are killed with it, and it
+	// is killed when imago dies.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -62,19 +62,19 @@ func (c clientPace) fetch(ctx context.Context, p config.Package, dir string, pro
 	}
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errSlow) || errors.Is(cause, errLarge):
-		return permanent("%w", cause)
+		return fail(failPermanent, "%w", cause)
 	case arrived > 0: // broken off
-		return unreachable(temporary("%s failed: %s", name(command), messages.last(err)))
+		return unreachable(fail(failTemporary, "%s failed: %s", commandName(command), messages.last(err)))
 	}
-	return permanent("%s failed: %s", name(command), messages.last(err))
+	return fail(failPermanent, "%s failed: %s", commandName(command), messages.last(err))
 }
 
-// name is how messages call a command.
-func name(command []string) string {
+// commandName is the name of a command in messages.
+func commandName(command []string) string {
 	return strings.Join(append([]string{filepath.Base(command[0])}, command[1:]...), " ")
 }
 
-// pip returns the command that runs the client of the registry of Python packages.
+// pip returns the command that runs pip.
 func pip() ([]string, error) {
 	for _, command := range [][]string{{"pip3"}, {"pip"}, {"python3", "-m", "pip"}} {
 		path, err := exec.LookPath(command[0])
@@ -82,11 +82,11 @@ func pip() ([]string, error) {
 			return append([]string{path}, command[1:]...), nil
 		}
 	}
-	return nil, permanent("neither pip3 nor pip nor python3 is installed; install one (Debian: python3-pip) and pull again")
+	return nil, fail(failPermanent, "neither pip3 nor pip nor python3 is installed; install one (Debian: python3-pip) and pull again")
 }
 
-// start runs a command to its end. Its thread lives as long as the command: the end of
-// the thread would be taken for that of imago.
+// start runs a command. Its thread is kept until the command ends: Pdeathsig is sent when the
+// parent thread exits, not the parent process.
 func start(cmd *exec.Cmd) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -98,13 +98,13 @@ func start(cmd *exec.Cmd) <-chan error {
 }
 
 // watch reports the bytes that arrive until the client ends, and cancels it when that
-// takes too long or brings too much. It returns how many there were lately and how the
+// takes too long or brings too much. It returns how many there were lastProgress and how the
 // client ended.
-func (c clientPace) watch(ctx context.Context, cancel context.CancelCauseFunc, ended <-chan error, p config.Package, dir string, progress func(done, total int64)) (arrived int64, err error) {
-	limit := mostOf(p)
+func (c pipLimits) watch(ctx context.Context, cancel context.CancelCauseFunc, ended <-chan error, p config.Package, dir string, progress func(done, total int64)) (arrived int64, err error) {
+	limit := sizeLimit(p)
 	ticker := time.NewTicker(c.poll)
 	defer ticker.Stop()
-	begin, lately := time.Now(), time.Now()
+	begin, lastProgress := time.Now(), time.Now()
 	for {
 		select {
 		case err := <-ended:
@@ -113,21 +113,21 @@ func (c clientPace) watch(ctx context.Context, cancel context.CancelCauseFunc, e
 		}
 		now := bytesIn(dir)
 		if now != arrived {
-			arrived, lately = now, time.Now()
+			arrived, lastProgress = now, time.Now()
 			progress(min(now, limit), limit)
 		}
 		switch {
 		case ctx.Err() != nil: // being killed
-		case now > 2*limit+slack: // the client makes a copy
+		case now > 2*limit+slack: // pip makes a copy
 			cancel(errLarge)
-		case time.Since(lately) > c.idle || time.Since(begin) > c.total:
+		case time.Since(lastProgress) > c.idle || time.Since(begin) > c.total:
 			cancel(errSlow)
 		}
 	}
 }
 
-// mostOf returns how many bytes a package may have.
-func mostOf(p config.Package) int64 {
+// sizeLimit returns the largest size of a package in bytes.
+func sizeLimit(p config.Package) int64 {
 	if p.Size > 0 {
 		return p.Size
 	}
@@ -149,21 +149,21 @@ func bytesIn(dir string) int64 {
 	return sum
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last maxOutput bytes written to it.
 type tail struct{ kept bytes.Buffer }
 
-// Write takes everything.
+// Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
 	t.kept.Write(p[max(0, len(p)-maxOutput):])
 	t.kept.Next(max(0, t.kept.Len()-maxOutput))
 	return len(p), nil
 }
 
-// address is one in a message of the client. It may hold a password or a signature.
-var address = regexp.MustCompile(`[a-z+]+://\S+`)
+// urls matches the URLs in pip's messages, which may hold a password or a signature.
+var urls = regexp.MustCompile(`[a-z+]+://\S+`)
 
-// last returns the last message that tells of an error, or else the last one of all, or
-// how the client ended.
+// last returns the last line that begins with ERROR, else the last line, else the error of the
+// command.
 func (t *tail) last(ended error) string {
 	var last string
 	for line := range strings.Lines(t.kept.String()) {
@@ -175,5 +175,5 @@ func (t *tail) last(ended error) string {
 	if last == "" {
 		return ended.Error()
 	}
-	return address.ReplaceAllString(strings.TrimSpace(strings.TrimPrefix(last, "ERROR:")), "…")
+	return urls.ReplaceAllString(strings.TrimSpace(strings.TrimPrefix(last, "ERROR:")), "…")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"os"
 	"strings"
@@ -16,29 +15,30 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"imago/config"
+	"imago/test/fixture"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// started returns a Keeper that looks at its files by poll only.
-func started(t *testing.T, cfg config.TLS, log *slog.Logger) *Keeper {
+// started returns a Watcher that looks at its files by poll only.
+func started(t *testing.T, cfg config.TLS, log *slog.Logger) *Watcher {
 	t.Helper()
 	k := New(cfg, log)
-	k.files.Interval = time.Hour
+	k.Interval = time.Hour
 	require.NoError(t, k.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, k.Close(context.Background())) })
 	return k
 }
 
 // trusting is a client that knows an authority.
-func trusting(a authority) *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(a.certificate)
-	return &tls.Config{RootCAs: roots, ServerName: "imago.test"}
+func trusting(a fixture.Authority) *tls.Config {
+	config := a.Client()
+	config.ServerName = "imago.test"
+	return config
 }
 
 // name returns whose certificate a client of an authority is shown.
-func name(t *testing.T, k *Keeper, a authority) string {
+func name(t *testing.T, k *Watcher, a fixture.Authority) string {
 	t.Helper()
 	state, err := shake(k.TLS(), trusting(a))
 	require.NoError(t, err)
@@ -46,7 +46,7 @@ func name(t *testing.T, k *Keeper, a authority) string {
 }
 
 func TestVersions(t *testing.T) {
-	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	ca, f := fixture.NewAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "server")
 	for _, tt := range []struct {
 		least        string
@@ -75,9 +75,9 @@ func TestVersions(t *testing.T) {
 }
 
 func TestClientCertificates(t *testing.T) {
-	ca, stranger, f := newAuthority(t, "ca"), newAuthority(t, "stranger"), folder{t, t.TempDir()}
+	ca, stranger, f := fixture.NewAuthority(t, "ca"), fixture.NewAuthority(t, "stranger"), folder{t, t.TempDir()}
 	f.pair(ca, "server")
-	f.write("clients.pem", ca.pem)
+	f.write("clients.pem", ca.PEM)
 	for _, tt := range []struct {
 		asked, presented string
 		accepted         bool
@@ -98,12 +98,8 @@ func TestClientCertificates(t *testing.T) {
 			}
 			client := trusting(ca)
 			if tt.presented != "" {
-				signer := map[string]authority{"ca": ca, "stranger": stranger}[tt.presented]
-				certificate, key := signer.sign(t, "client")
-				pair, err := tls.X509KeyPair(certificate, key)
-				require.NoError(t, err)
-				// Presented whatever the server says it accepts.
-				client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+				signer := map[string]fixture.Authority{"ca": ca, "stranger": stranger}[tt.presented]
+				client.GetClientCertificate = signer.Client(signer.Pair(t, "client")).GetClientCertificate
 			}
 			_, err := shake(started(t, cfg, quiet).TLS(), client)
 			if tt.accepted {
@@ -118,31 +114,27 @@ func TestClientCertificates(t *testing.T) {
 // A client whose authority is no longer trusted is refused, a session of before
 // or not.
 func TestAuthoritiesAreReplaced(t *testing.T) {
-	ca, next, f := newAuthority(t, "ca"), newAuthority(t, "next"), folder{t, t.TempDir()}
+	ca, next, f := fixture.NewAuthority(t, "ca"), fixture.NewAuthority(t, "next"), folder{t, t.TempDir()}
 	f.pair(ca, "server")
-	f.write("clients.pem", ca.pem)
+	f.write("clients.pem", ca.PEM)
 	cfg := f.config()
 	cfg.ClientAuth, cfg.ClientCAFile = config.ClientAuthRequire, f.path("clients.pem")
 	k := started(t, cfg, quiet)
-	server, client := k.TLS(), trusting(ca)
-	client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	certificate, key := ca.sign(t, "client")
-	pair, err := tls.X509KeyPair(certificate, key)
-	require.NoError(t, err)
-	client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	server, client := k.TLS(), ca.Client(ca.Pair(t, "client"))
+	client.ServerName, client.ClientSessionCache = "imago.test", tls.NewLRUClientSessionCache(1)
 	for range 2 {
 		state, err := shake(server, client)
 		require.NoError(t, err)
 		require.False(t, state.DidResume)
 	}
-	f.write("clients.pem", next.pem)
+	f.write("clients.pem", next.PEM)
 	require.NoError(t, k.Reload())
-	_, err = shake(server, client)
+	_, err := shake(server, client)
 	require.Error(t, err)
 }
 
 func TestStartFails(t *testing.T) {
-	ca := newAuthority(t, "ca")
+	ca := fixture.NewAuthority(t, "ca")
 	for what, tt := range map[string]struct {
 		spoil func(folder)
 		want  string
@@ -150,15 +142,15 @@ func TestStartFails(t *testing.T) {
 		"no certificate":       {func(f folder) { require.NoError(t, os.Remove(f.path("cert.pem"))) }, "cert.pem"},
 		"no key":               {func(f folder) { require.NoError(t, os.Remove(f.path("key.pem"))) }, "key.pem"},
 		"garbage":              {func(f folder) { f.write("cert.pem", []byte("garbage")) }, "cert.pem"},
-		"another's key":        {func(f folder) { _, key := ca.sign(t, "x"); f.write("key.pem", key) }, "does not match"},
+		"another's key":        {func(f folder) { _, key := ca.Sign(t, "x"); f.write("key.pem", key) }, "does not match"},
 		"no authorities":       {func(f folder) { require.NoError(t, os.Remove(f.path("clients.pem"))) }, "clients.pem"},
-		"authority is garbage": {func(f folder) { f.write("clients.pem", []byte("garbage")) }, "no certificate of an authority"},
+		"authority is garbage": {func(f folder) { f.write("clients.pem", []byte("garbage")) }, "has no certificate of an authority"},
 		"too large":            {func(f folder) { f.write("key.pem", make([]byte, maxFile+1)) }, "larger than"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			f := folder{t, t.TempDir()}
 			f.pair(ca, "server")
-			f.write("clients.pem", ca.pem)
+			f.write("clients.pem", ca.PEM)
 			cfg := f.config()
 			cfg.ClientAuth, cfg.ClientCAFile = config.ClientAuthRequire, f.path("clients.pem")
 			tt.spoil(f)
@@ -177,25 +169,25 @@ func TestWithoutACertificate(t *testing.T) {
 	require.NoError(t, k.Close(t.Context()))
 }
 
-// A broken pair keeps the old one in force and is reported once; half a change
+// A broken pair leaves the current one in place and is reported once; half a change
 // is no broken pair.
 func TestChangesOfTheFiles(t *testing.T) {
-	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	ca, f := fixture.NewAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "first")
 	var log bytes.Buffer
 	k := started(t, f.config(), slog.New(slog.NewTextHandler(&log, nil)))
 	var told []error
 	k.OnReload(func(err error) { told = append(told, err) })
-	k.files.Poll()
+	k.Poll()
 	require.Empty(t, told, "nothing has changed")
 
-	certificate, key := ca.sign(t, "second")
+	certificate, key := ca.Sign(t, "second")
 	f.write("cert.pem", certificate)
-	k.files.Poll()
+	k.Poll()
 	require.Empty(t, told, "the key may be on its way")
 	require.Equal(t, "first", name(t, k, ca))
 	f.write("key.pem", key)
-	k.files.Poll()
+	k.Poll()
 	require.Equal(t, []error{nil}, told)
 	require.Equal(t, "second", name(t, k, ca))
 
@@ -207,7 +199,7 @@ func TestChangesOfTheFiles(t *testing.T) {
 		told = nil
 		spoil()
 		for range 4 {
-			k.files.Poll()
+			k.Poll()
 		}
 		require.Len(t, told, 1, what)
 		require.Error(t, told[0])
@@ -218,13 +210,13 @@ func TestChangesOfTheFiles(t *testing.T) {
 		told = nil
 		f.write("cert.pem", certificate)
 		f.write("key.pem", key)
-		k.files.Poll()
+		k.Poll()
 		require.Equal(t, []error{nil}, told, what)
 	}
 }
 
 func TestReloadOnDemand(t *testing.T) {
-	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	ca, f := fixture.NewAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "first")
 	k := started(t, f.config(), quiet)
 	var told []error
@@ -234,17 +226,17 @@ func TestReloadOnDemand(t *testing.T) {
 	require.Equal(t, "second", name(t, k, ca))
 	f.write("key.pem", []byte("garbage"))
 	require.ErrorContains(t, k.Reload(), "key.pem")
-	k.files.Poll()
-	k.files.Poll()
+	k.Poll()
+	k.Poll()
 	require.Len(t, told, 2, "reported by Reload, and not again")
 	require.Equal(t, "second", name(t, k, ca))
 }
 
-// What is in force is what its time is told of.
+// The expiry is that of the current certificate.
 func TestExpires(t *testing.T) {
-	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	ca, f := fixture.NewAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "first")
-	require.Zero(t, New(f.config(), quiet).Expires(), "nothing is in force yet")
+	require.Zero(t, New(f.config(), quiet).Expires(), "nothing is loaded yet")
 	k := started(t, f.config(), quiet)
 	state, err := shake(k.TLS(), trusting(ca))
 	require.NoError(t, err)
@@ -256,12 +248,12 @@ func TestExpires(t *testing.T) {
 }
 
 func TestModuleWatchesTheFiles(t *testing.T) {
-	ca, f := newAuthority(t, "ca"), folder{t, t.TempDir()}
+	ca, f := fixture.NewAuthority(t, "ca"), folder{t, t.TempDir()}
 	f.pair(ca, "first")
-	var k *Keeper
+	var k *Watcher
 	var server *tls.Config
 	app := fxtest.New(t, Module, fx.NopLogger, fx.Supply(f.config(), quiet), fx.Populate(&k, &server))
-	k.files.Interval = time.Millisecond
+	k.Interval = time.Millisecond
 	app.RequireStart()
 	defer app.RequireStop()
 	f.pair(ca, "second")
