@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,24 +13,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/loadgen"
+	"imago/cmd/imago/cli"
 	"imago/config/regularfile"
-	"imago/core/gallery"
+	"imago/core/naming"
 	"imago/core/picturefile"
 )
 
 const (
-	// benchUsers is how many users a benchmark has enrolled at most.
+	// benchUsers is the largest number of users enrolled at a time.
 	benchUsers = 10_000
-	// benchRemoval bounds how long its users take to be removed at the end.
+	// benchRemoval bounds removing them at the end.
 	benchRemoval = 60 * time.Second
-	// benchPictures bounds how many pictures are sent, and benchBytes their size
-	// in all; they are kept in memory, ready to be sent.
+	// benchPictures and benchBytes bound the number and total size of the pictures,
+	// which are kept in memory.
 	benchPictures = 1000
 	benchBytes    = 64 << 20
 )
 
-// benchmark is what the command line of `imago bench` says.
-type benchmark struct {
+// benchFlags is what the command line of `imago bench` says.
+type benchFlags struct {
 	url, caFile, keyFile, pictures, collection, mix, format, chart string
 	threshold, rate                                                float64
 	concurrency                                                    []int
@@ -39,24 +39,22 @@ type benchmark struct {
 }
 
 func benchCommand() *cobra.Command {
-	var b benchmark
+	var b benchFlags
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure a running imago under load",
-		Long: "Sends load to a running imago over HTTP and reports latencies, throughput, what was\n" +
-			"shed (503) and what failed. The API key is read from --key-file, or from\n" +
-			"IMAGO_API_KEY.\n\n" +
-			"Without --rate each connection sends a request as soon as it has the last answer,\n" +
-			"which finds out what the server can do. With --rate requests arrive evenly, whether\n" +
-			"or not the server keeps up; latencies then begin when a request was due, so that\n" +
-			"a stall counts for all who waited (no coordinated omission). Give it more\n" +
-			"connections than the server needs.\n\n" +
-			"--mix says how often each operation occurs, as weights. Enrolled users are called\n" +
-			loadgen.Prefix + "…, there are at most 10,000, and they are removed at the end, also\n" +
-			"after an interruption. Pictures without a face, or which the quality gate refuses,\n" +
-			"count as failed.\n\n" +
-			"Exit code 0 means that all requests were served or shed, 3 that some failed, 4 that\n" +
-			"nobody answers.",
+		Long: "Sends load to a running imago over HTTP and reports latencies, throughput, shed\n" +
+			"requests (503) and failures. The API key is read from --key-file or IMAGO_API_KEY.\n\n" +
+			"Without --rate each connection sends a request as soon as it has the last answer, which\n" +
+			"measures the capacity. With --rate requests arrive evenly, whether or not the server\n" +
+			"keeps up, and latencies count from when a request was due (no coordinated omission):\n" +
+			"use more connections than the server needs.\n\n" +
+			"--mix gives the weight of each operation. The IDs of enrolled users begin with\n" +
+			loadgen.Prefix + "; there are at most 10,000, and they are removed at the end, also after\n" +
+			"an interruption. Pictures without a face, or refused by the quality gate, count as\n" +
+			"failed.\n\n" +
+			"Exit code 0 means that all requests were served or shed, 3 that some failed, 4 that the\n" +
+			"server does not answer.",
 		Example: "  imago bench --url 127.0.0.1:8080 --concurrency 1,2,8 --duration 30s\n" +
 			"  imago bench --pictures faces/ --mix search=8,enrol=1,unenrol=1 --concurrency 64 --rate 40 --chart latency.png",
 		Args: cobra.NoArgs,
@@ -67,7 +65,7 @@ func benchCommand() *cobra.Command {
 	f.StringVar(&b.caFile, "ca-file", "", "certificate authorities (PEM) that the server's certificate is verified with (default the machine's)")
 	f.StringVar(&b.keyFile, "key-file", "", "file that holds the API key (default the key in IMAGO_API_KEY)")
 	f.StringVar(&b.pictures, "pictures", "", "folder of JPEG and PNG files to send (default a drawn face)")
-	f.StringVar(&b.collection, "collection", gallery.Inventory, "collection to search and enrol in")
+	f.StringVar(&b.collection, "collection", naming.Inventory, "collection to search and enrol in")
 	f.Float64Var(&b.threshold, "threshold", -1, "threshold of the searches in percent (default the server's)")
 	f.StringVar(&b.mix, "mix", loadgen.SearchOnly().String(), "weights of search, enrol and unenrol")
 	f.IntSliceVar(&b.concurrency, "concurrency", []int{1}, "connections; several numbers are measured one after the other")
@@ -76,26 +74,26 @@ func benchCommand() *cobra.Command {
 	f.DurationVar(&b.warmup, "warmup", 2*time.Second, "time before that, not measured")
 	f.DurationVar(&b.timeout, "timeout", 30*time.Second, "bound of each request")
 	f.StringVar(&b.chart, "chart", "", "file for a chart of the latencies, as PNG")
-	formatFlag(cmd, &b.format)
-	completeFlag(cmd, "collection", configuredCollections)
-	completeFlag(cmd, "pictures", folders)
-	completeFlag(cmd, "chart", filesWith("png"))
-	completeFlag(cmd, "mix", oneOf("search=1", "enrol=1,unenrol=1", "search=8,enrol=1,unenrol=1"))
+	cli.FormatFlag(cmd, &b.format)
+	cli.CompleteFlag(cmd, "collection", configuredCollections)
+	cli.CompleteFlag(cmd, "pictures", cli.Folders())
+	cli.CompleteFlag(cmd, "chart", cli.Files("png"))
+	cli.CompleteFlag(cmd, "mix", cli.OneOf("search=1", "enrol=1,unenrol=1", "search=8,enrol=1,unenrol=1"))
 	return cmd
 }
 
-func (b benchmark) run(cmd *cobra.Command) error {
+func (b benchFlags) run(cmd *cobra.Command) error {
 	options, err := b.options(cmd.ErrOrStderr())
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	loads, err := b.loads()
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	g, err := loadgen.New(options)
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	if err := g.Probe(cmd.Context(), loads[0].Mix); err != nil {
 		return err
@@ -104,9 +102,8 @@ func (b benchmark) run(cmd *cobra.Command) error {
 	return errors.Join(err, removeUsers(cmd.Context(), g), b.report(cmd.OutOrStdout(), options, runs))
 }
 
-// options turns the command line into what the generator takes, and tells what of
-// the pictures it leaves out.
-func (b benchmark) options(told io.Writer) (loadgen.Options, error) {
+// options returns the options of the generator, and warns of skipped pictures.
+func (b benchFlags) options(warnings io.Writer) (loadgen.Options, error) {
 	o := loadgen.Options{Collection: b.collection, Users: benchUsers, Timeout: b.timeout}
 	var err error
 	if o.Target, err = b.target(); err != nil {
@@ -119,7 +116,7 @@ func (b benchmark) options(told io.Writer) (loadgen.Options, error) {
 		o.Threshold = &b.threshold
 	}
 	if b.pictures != "" {
-		o.Pictures, err = readPictures(b.pictures, told)
+		o.Pictures, err = readPictures(b.pictures, warnings)
 	}
 	return o, err
 }
@@ -127,7 +124,7 @@ func (b benchmark) options(told io.Writer) (loadgen.Options, error) {
 // maxKeyFile bounds the files of a key and of authorities, in bytes.
 const maxKeyFile = 1 << 20
 
-func (b benchmark) target() (loadgen.Target, error) {
+func (b benchFlags) target() (loadgen.Target, error) {
 	target, err := loadgen.ParseTarget(b.url)
 	if err != nil {
 		return target, fmt.Errorf("--url: %w", err)
@@ -136,18 +133,18 @@ func (b benchmark) target() (loadgen.Target, error) {
 		return target, nil
 	}
 	authorities, err := regularfile.Read(b.caFile, maxKeyFile)
-	if err != nil {
-		return target, fmt.Errorf("--ca-file: %w", err)
+	if err == nil {
+		err = target.Trust(authorities)
 	}
-	if err := target.Trust(authorities); err != nil {
+	if err != nil {
 		return target, fmt.Errorf("--ca-file: %w", err)
 	}
 	return target, nil
 }
 
-// key finds the API key. It is never on the command line, which other users of
-// the machine can see.
-func (b benchmark) key() (string, error) {
+// key returns the API key. There is no flag for it: other users of the machine can see
+// command lines.
+func (b benchFlags) key() (string, error) {
 	key := os.Getenv("IMAGO_API_KEY")
 	if b.keyFile != "" {
 		content, err := regularfile.Read(b.keyFile, maxKeyFile)
@@ -162,8 +159,8 @@ func (b benchmark) key() (string, error) {
 	return key, nil
 }
 
-// loads returns what is measured, one number of connections after the other.
-func (b benchmark) loads() (all []loadgen.Load, err error) {
+// loads returns a load for each number of connections.
+func (b benchFlags) loads() (all []loadgen.Load, err error) {
 	mix, err := loadgen.ParseMix(b.mix)
 	if err != nil {
 		return nil, fmt.Errorf("--mix: %w", err)
@@ -181,27 +178,24 @@ func (b benchmark) loads() (all []loadgen.Load, err error) {
 	return all, nil
 }
 
-// readPictures reads the pictures of a folder, in the order of their names, and
-// tells which files are none.
-func readPictures(dir string, told io.Writer) ([][]byte, error) {
+// readPictures reads the pictures of a folder, in the order of their names, and warns
+// of other files.
+func readPictures(dir string, warnings io.Writer) ([][]byte, error) {
 	root, err := regularfile.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("--pictures: %w", err)
 	}
 	defer root.Close()
-	entries, err := os.ReadDir(dir)
+	entries, err := picturefile.List(root.FS(), ".")
 	if err != nil {
 		return nil, fmt.Errorf("--pictures: %w", err)
 	}
 	var pictures [][]byte
 	size, leftOut := 0, 0
 	for _, e := range entries {
-		if picturefile.Hidden(e.Name()) {
-			continue
-		}
-		if reason := picturefile.Against(root.FS(), e.Name(), e); reason != "" {
-			if leftOut++; leftOut <= shownRefusals {
-				fmt.Fprintf(told, "left out: %q: %s\n", e.Name(), reason)
+		if reason := e.Problem(); reason != "" {
+			if leftOut++; leftOut <= maxShownRefusals {
+				fmt.Fprintf(warnings, "left out: %q: %s\n", e.Name(), reason)
 			}
 			continue
 		}
@@ -214,8 +208,8 @@ func readPictures(dir string, told io.Writer) ([][]byte, error) {
 		}
 		pictures = append(pictures, picture)
 	}
-	if leftOut > shownRefusals {
-		fmt.Fprintf(told, "left out: %d more\n", leftOut-shownRefusals)
+	if leftOut > maxShownRefusals {
+		fmt.Fprintf(warnings, "left out: %d more\n", leftOut-maxShownRefusals)
 	}
 	if len(pictures) == 0 {
 		return nil, errors.New("--pictures: there is no JPEG or PNG file in the folder")
@@ -226,7 +220,7 @@ func readPictures(dir string, told io.Writer) ([][]byte, error) {
 // measure runs the loads until the context ends.
 func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (runs []loadgen.Report, err error) {
 	for _, load := range loads {
-		stop := showTime(fmt.Sprintf("bench: %d at once", load.Concurrency), load.Warmup+load.Duration)
+		stop := cli.ShowTime(fmt.Sprintf("bench: %d at once", load.Concurrency), load.Warmup+load.Duration)
 		r, err := g.Run(ctx, load)
 		stop()
 		if err != nil {
@@ -240,8 +234,7 @@ func measure(ctx context.Context, g *loadgen.Generator, loads []loadgen.Load) (r
 	return runs, nil
 }
 
-// removeUsers removes whom the benchmark has enrolled, also after an
-// interruption.
+// removeUsers removes whom the benchmark has enrolled, also after an interruption.
 func removeUsers(ctx context.Context, g *loadgen.Generator) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), benchRemoval)
 	defer cancel()
@@ -252,7 +245,7 @@ func removeUsers(ctx context.Context, g *loadgen.Generator) error {
 }
 
 // report prints what was measured and draws the chart, if one is wanted.
-func (b benchmark) report(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
+func (b benchFlags) report(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
 	if len(runs) == 0 {
 		return nil
 	}
@@ -264,26 +257,21 @@ func (b benchmark) report(out io.Writer, o loadgen.Options, runs []loadgen.Repor
 	}
 	for _, r := range runs {
 		if r.Failed() > 0 && err == nil {
-			err = partialError{errors.New("some requests failed")}
+			err = cli.Partialf("some requests failed")
 		}
 	}
 	return err
 }
 
-func (b benchmark) print(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
-	if b.format == "json" {
-		encoder := json.NewEncoder(out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(benchReport{
-			Version: version, Target: o.Target.String(), Collection: b.collection, Pictures: max(1, len(o.Pictures)),
-			CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Runs: runs,
-		})
-	}
-	if _, err := fmt.Fprintf(out, "%s, collection %s, %s, pictures: %d\n", o.Target, b.collection, b.mix, max(1, len(o.Pictures))); err != nil {
-		return err
-	}
-	return loadgen.WriteText(out, runs)
+func (b benchFlags) print(out io.Writer, o loadgen.Options, runs []loadgen.Report) error {
+	pictures := max(1, len(o.Pictures))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s, collection %s, %s, pictures: %d\n", o.Target, b.collection, b.mix, pictures)
+	_ = loadgen.WriteText(&text, runs) // into a builder
+	return cli.Print(out, b.format, benchReport{
+		Version: version, Target: o.Target.String(), Collection: b.collection, Pictures: pictures,
+		CPUs: runtime.NumCPU(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Runs: runs,
+	}, text.String())
 }
 
 // benchReport is the report in JSON. Version, CPUs and platform are those of the

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// goodBenchmark is the command line without flags.
-func goodBenchmark() benchmark {
-	return benchmark{
+// goodBenchFlags is the command line without flags.
+func goodBenchFlags() benchFlags {
+	return benchFlags{
 		url: "127.0.0.1:8080", collection: "users", mix: "search=1", format: "text", threshold: -1,
 		concurrency: []int{1}, duration: time.Second, timeout: time.Second,
 	}
@@ -24,22 +24,22 @@ func TestBenchChecksItsFlags(t *testing.T) {
 	t.Setenv("IMAGO_API_KEY", "a-key-of-sixteen-characters")
 	empty := t.TempDir()
 	for name, c := range map[string]struct {
-		spoil func(*benchmark)
+		spoil func(*benchFlags)
 		says  string
 	}{
-		"url":             {func(b *benchmark) { b.url = "ftp://a" }, "--url"},
-		"no CA file":      {func(b *benchmark) { b.caFile = filepath.Join(empty, "ca.pem") }, "--ca-file"},
-		"no key file":     {func(b *benchmark) { b.keyFile = filepath.Join(empty, "key") }, "--key-file"},
-		"no folder":       {func(b *benchmark) { b.pictures = filepath.Join(empty, "pictures") }, "--pictures"},
-		"no pictures":     {func(b *benchmark) { b.pictures = empty }, "no JPEG or PNG"},
-		"mix":             {func(b *benchmark) { b.mix = "seek=1" }, "--mix"},
-		"no concurrency":  {func(b *benchmark) { b.concurrency = nil }, "--concurrency"},
-		"bad concurrency": {func(b *benchmark) { b.concurrency = []int{1, 0} }, "concurrency"},
-		"bad rate":        {func(b *benchmark) { b.rate = -1 }, "rate"},
-		"duration":        {func(b *benchmark) { b.duration = 0 }, "duration"},
-		"none":            {func(*benchmark) {}, ""},
+		"url":             {func(b *benchFlags) { b.url = "ftp://a" }, "--url"},
+		"no CA file":      {func(b *benchFlags) { b.caFile = filepath.Join(empty, "ca.pem") }, "--ca-file"},
+		"no key file":     {func(b *benchFlags) { b.keyFile = filepath.Join(empty, "key") }, "--key-file"},
+		"no folder":       {func(b *benchFlags) { b.pictures = filepath.Join(empty, "pictures") }, "--pictures"},
+		"no pictures":     {func(b *benchFlags) { b.pictures = empty }, "no JPEG or PNG"},
+		"mix":             {func(b *benchFlags) { b.mix = "seek=1" }, "--mix"},
+		"no concurrency":  {func(b *benchFlags) { b.concurrency = nil }, "--concurrency"},
+		"bad concurrency": {func(b *benchFlags) { b.concurrency = []int{1, 0} }, "concurrency"},
+		"bad rate":        {func(b *benchFlags) { b.rate = -1 }, "rate"},
+		"duration":        {func(b *benchFlags) { b.duration = 0 }, "duration"},
+		"none":            {func(*benchFlags) {}, ""},
 	} {
-		b := goodBenchmark()
+		b := goodBenchFlags()
 		c.spoil(&b)
 		_, err := b.options(io.Discard)
 		if err == nil {
@@ -54,7 +54,7 @@ func TestBenchChecksItsFlags(t *testing.T) {
 }
 
 func TestBenchKey(t *testing.T) {
-	b := goodBenchmark()
+	b := goodBenchFlags()
 	t.Setenv("IMAGO_API_KEY", "")
 	_, err := b.key()
 	require.ErrorContains(t, err, "IMAGO_API_KEY")
@@ -84,12 +84,12 @@ func TestBenchReadsPicturesOnly(t *testing.T) {
 left out: "notes.txt": unsupported image format: only JPEG and PNG are supported
 left out: "x.jpg": unsupported image format: only JPEG and PNG are supported
 `, told.String())
-	for i := range 2 * shownRefusals {
+	for i := range 2 * maxShownRefusals {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("c%02d.gif", i)), []byte("GIF89a"), 0o600))
 	}
 	told.Reset()
 	_, err = readPictures(dir, &told)
 	require.NoError(t, err)
-	require.Equal(t, shownRefusals+1, strings.Count(told.String(), "\n"))
-	require.Contains(t, told.String(), fmt.Sprintf("left out: %d more\n", shownRefusals+3))
+	require.Equal(t, maxShownRefusals+1, strings.Count(told.String(), "\n"))
+	require.Contains(t, told.String(), fmt.Sprintf("left out: %d more\n", maxShownRefusals+3))
 }

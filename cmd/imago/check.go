@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -14,13 +13,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/apikey"
+	"imago/adapters/audit"
 	"imago/adapters/certificate"
 	"imago/adapters/memstore"
 	"imago/adapters/modelzoo"
 	"imago/adapters/onnx"
+	"imago/adapters/telemetry"
 	"imago/adapters/token"
+	"imago/cmd/imago/cli"
 	"imago/config"
+	"imago/config/diskspace"
 	"imago/core/gallery"
+	"imago/core/naming"
 	"imago/ports"
 )
 
@@ -30,69 +34,68 @@ func checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check that imago could serve with a configuration",
 		Long: "Reads the configuration and every file that it names, verifies the models by their\n" +
-			"SHA-256, loads ONNX Runtime, and looks whether the store answers and belongs to the\n" +
-			"configured model. It goes on after a failure, so that all are told at once.\n\n" +
-			"Nothing is served. A memory store is read to its end, every face with its checksum,\n" +
-			"and not changed; a running imago may have it in use. In PostgreSQL and Milvus it makes\n" +
-			"the tables that are missing, as serve does.\n\n" +
-			"Exit code 0 means that imago could serve, 1 that it could not, 2 that the\n" +
-			"configuration is wrong, 4 that all is well but for a store that does not answer.",
+			"SHA-256, loads ONNX Runtime, and checks that the store answers and belongs to the\n" +
+			"configured model. It reports all failures at once, and says \"off\" of what is not\n" +
+			"configured.\n\n" +
+			"Nothing is served. A memory store is read to its end and every checksum verified; it is\n" +
+			"not changed, and a running imago may have it in use. In PostgreSQL and Milvus missing\n" +
+			"tables are created, as by serve.\n\n" +
+			"Exit code 0 means that imago could serve, 1 that it could not, 2 that the configuration\n" +
+			"is wrong, 4 that only the store does not answer.",
 		Example: "  imago check --config config/memory.yaml\n" +
 			"  imago check --config config/pgvector.yaml && systemctl restart imago",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
-			if err != nil {
-				return err
+		RunE: withConfig(func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+			for _, warning := range configWarnings(cfg) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 			}
-			for _, exposure := range exposures(cfg) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", exposure)
-			}
-			all := examine(cmd.Context(), cfg)
+			all := checkAll(cmd.Context(), cfg)
 			if err := cmd.Context().Err(); err != nil {
 				return err
 			}
-			if err := printFindings(cmd.OutOrStdout(), all, format); err != nil {
+			if err := cli.Print(cmd.OutOrStdout(), format, all, findingsText(all)); err != nil {
 				return err
 			}
-			return verdict(all)
-		},
+			return checkResult(all)
+		}),
 	}
-	formatFlag(cmd, &format)
+	cli.FormatFlag(cmd, &format)
 	return cmd
 }
 
-// finding is what was found out about a part of the configuration.
+// finding is the result of checking a part of the configuration.
 type finding struct {
 	Part    string `json:"part"`
 	OK      bool   `json:"ok"`
 	Detail  string `json:"detail,omitempty"`
 	problem error
+	option  bool // there is little to it that could fail
 }
 
-// examine tries every part.
-func examine(ctx context.Context, cfg config.Config) (all []finding) {
+// checkAll checks every part, also after a failure.
+func checkAll(ctx context.Context, cfg config.Config) (all []finding) {
 	quiet := slog.New(slog.DiscardHandler)
 	for _, part := range []struct {
 		name string
 		try  func() (string, error)
 	}{
 		{"auth", func() (string, error) {
-			return used(cfg.Auth.KeysFile), tryOut(ctx, apikey.New(cfg.Auth, os.Getenv("IMAGO_API_KEY"), quiet))
+			return cmp.Or(cfg.Auth.KeysFile, "IMAGO_API_KEY alone"), startAndClose(ctx, apikey.New(cfg.Auth, os.Getenv("IMAGO_API_KEY"), quiet))
 		}},
 		{"token", func() (string, error) {
-			return used(cfg.Token.KeysFile), tryOut(ctx, token.New(cfg.Token, cfg.Server.Limits.ImageBytes, quiet))
+			return cmp.Or(cfg.Token.KeysFile, off), startAndClose(ctx, token.New(cfg.Token, cfg.Server.Limits.ImageBytes, quiet))
 		}},
 		{"server.tls", func() (string, error) {
-			return used(cfg.Server.TLS.CertFile), tryOut(ctx, certificate.New(cfg.Server.TLS, quiet))
+			return cmp.Or(cfg.Server.TLS.CertFile, off), startAndClose(ctx, certificate.New(cfg.Server.TLS, quiet))
 		}},
-		{"models", func() (string, error) { return tryModels(ctx, cfg.Models) }},
+		{"audit", func() (string, error) { return cmp.Or(cfg.Audit.Path, off), audit.Inspect(cfg.Audit) }},
+		{"models", func() (string, error) { return checkModels(ctx, cfg.Models) }},
 		{"inference", func() (string, error) {
 			r := onnx.NewRuntime(cfg.Inference, quiet)
 			err := r.Start(ctx)
 			return "ONNX Runtime " + r.Version(), errors.Join(err, r.Close(ctx))
 		}},
-		{"store", func() (string, error) { return tryStore(ctx, cfg) }},
+		{"store", func() (string, error) { return checkStore(ctx, cfg) }},
 	} {
 		found := finding{Part: part.name}
 		found.Detail, found.problem = part.try()
@@ -101,32 +104,47 @@ func examine(ctx context.Context, cfg config.Config) (all []finding) {
 		}
 		all = append(all, found)
 	}
-	return all
+	return append(all, checkOptions(cfg)...)
 }
 
-// used says what a setting names.
-func used(file string) string {
-	if file == "" {
-		return "no file"
+// checkOptions tells of what can be off whether it is.
+func checkOptions(cfg config.Config) []finding {
+	rate := off
+	if cfg.Auth.Rate > 0 {
+		rate = rateText(keyInfo{Rate: cfg.Auth.Rate, Burst: cfg.Auth.Burst})
 	}
-	return file
+	encryption := cfg.Store.Memory.Encryption
+	traced, err := telemetry.Enabled()
+	options := []finding{
+		{Part: "auth.rate", Detail: rate},
+		{Part: "server.ops_listen", Detail: cmp.Or(cfg.Server.OpsListen, off)},
+		{Part: "store.memory.encryption", Detail: onOff(cfg.Store.Driver == "memory" && (encryption.KeyFile != "" || encryption.Key != ""))},
+		{Part: "tracing", Detail: onOff(traced), problem: err},
+	}
+	for i := range options {
+		o := &options[i]
+		if o.option, o.OK = true, o.problem == nil; !o.OK {
+			o.Detail = o.problem.Error()
+		}
+	}
+	return options
 }
 
-// startable is a part that reads its files when it is started.
-type startable interface {
+// startCloser is a part that reads its files when it is started.
+type startCloser interface {
 	Start(context.Context) error
 	Close(context.Context) error
 }
 
-func tryOut(ctx context.Context, part startable) error {
+func startAndClose(ctx context.Context, part startCloser) error {
 	if err := part.Start(ctx); err != nil {
 		return err
 	}
 	return part.Close(ctx)
 }
 
-// tryModels verifies the configured networks.
-func tryModels(ctx context.Context, cfg config.Models) (string, error) {
+// checkModels verifies the configured networks.
+func checkModels(ctx context.Context, cfg config.Models) (string, error) {
 	_, err := findModels(cfg)
 	zoo := modelzoo.New(cfg.Dir, config.BuiltinModels)
 	for _, name := range []string{cfg.Detector, cfg.Embedder} {
@@ -137,9 +155,12 @@ func tryModels(ctx context.Context, cfg config.Models) (string, error) {
 	return cfg.Detector + " and " + cfg.Embedder, err
 }
 
-// tryStore opens a network store, and looks at the file of a memory store; of either it
-// looks at every user ID.
-func tryStore(ctx context.Context, cfg config.Config) (string, error) {
+// commitRoom is what a memory store may need on its disk for one commit.
+const commitRoom = 1 << 20
+
+// checkStore opens a network store or reads the file of a memory store, and checks
+// every user ID.
+func checkStore(ctx context.Context, cfg config.Config) (string, error) {
 	path := cfg.Store.Memory.Path
 	if cfg.Store.Driver == "memory" && path == "" {
 		return "memory, in RAM only", nil
@@ -149,61 +170,63 @@ func tryStore(ctx context.Context, cfg config.Config) (string, error) {
 		return "", err
 	}
 	if cfg.Store.Driver == "memory" {
-		census := gallery.NewCensus(listsOf(cfg))
-		faces, err := memstore.Inspect(ctx, cfg.Store.Memory, access.space, census.Add)
+		found := gallery.NewUserCheck(listsOf(cfg))
+		faces, err := memstore.Inspect(ctx, cfg.Store.Memory, access.space, found.Add)
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Sprintf("memory, %s is to be made", path), nil
+			return fmt.Sprintf("memory, %s is to be made", path), diskspace.Require(path, commitRoom)
 		}
-		return withWarnings(fmt.Sprintf("memory, %d faces in %s", faces, path), census), cmp.Or(err, census.Err())
+		return withWarnings(fmt.Sprintf("memory, %d faces in %s", faces, path), found), cmp.Or(err, diskspace.Require(path, commitRoom), found.Err())
 	}
-	store, stop, err := access.open(ctx)
-	if err != nil {
-		return "", err
-	}
-	users, err := store.Count(ctx, access.names()[0])
-	census, failed := takeCensus(ctx, cfg, store)
-	return withWarnings(fmt.Sprintf("%s, %d users", cfg.Store.Driver, users), census), errors.Join(err, failed, census.Err(), stop())
+	var detail string
+	err = access.use(ctx, func(store ports.VectorStore) error {
+		users, err := store.Count(ctx, naming.Inventory)
+		if health, ok := store.(ports.HealthChecker); ok && err == nil {
+			err = health.CheckHealth(ctx)
+		}
+		found, failed := checkUserIDs(ctx, cfg, store)
+		detail = withWarnings(fmt.Sprintf("%s, %d users", cfg.Store.Driver, users), found)
+		return errors.Join(err, failed, found.Err())
+	})
+	return detail, err
 }
 
-// withWarnings adds what an operator should know of the users.
-func withWarnings(detail string, census *gallery.Census) string {
-	return strings.Join(append([]string{detail}, census.Warnings(true)...), "; ")
+// withWarnings appends the warnings about user IDs.
+func withWarnings(detail string, found *gallery.UserCheck) string {
+	return strings.Join(append([]string{detail}, found.Warnings(true)...), "; ")
 }
 
-func printFindings(out io.Writer, all []finding, format string) error {
-	if format == "json" {
-		return printJSON(out, all)
-	}
+func findingsText(all []finding) string {
+	var b strings.Builder
 	for _, f := range all {
 		state := "ok"
 		if !f.OK {
 			state = "FAILED"
 		}
-		if _, err := fmt.Fprintf(out, "%s: %s: %s\n", f.Part, state, f.Detail); err != nil {
-			return err
-		}
+		fmt.Fprintf(&b, "%s: %s: %s\n", f.Part, state, f.Detail)
 	}
-	return nil
+	return b.String()
 }
 
-// verdict sums up what was found. A store that does not answer may do so by the
-// next attempt; anything else will not mend itself.
-func verdict(all []finding) error {
-	failed, passing := 0, 0
+// checkResult returns the error of the whole check. A store that does not answer may
+// do so at the next attempt; other failures are permanent.
+func checkResult(all []finding) error {
+	failed, unavailable, parts := 0, 0, 0
 	for _, f := range all {
-		if f.OK {
-			continue
+		if !f.option || !f.OK {
+			parts++
 		}
-		failed++
+		if !f.OK {
+			failed++
+		}
 		if errors.Is(f.problem, ports.ErrUnavailable) {
-			passing++
+			unavailable++
 		}
 	}
 	switch {
 	case failed == 0:
 		return nil
-	case failed == passing:
-		return unavailableError{errors.New("the store does not answer; see above")}
+	case failed == unavailable:
+		return cli.Unavailablef("the store does not answer; see above")
 	}
-	return fmt.Errorf("imago could not serve: %d of %d parts failed; see above", failed, len(all))
+	return fmt.Errorf("imago could not serve: %d of %d parts failed; see above", failed, parts)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
+	"imago/cmd/imago/cli"
 	"imago/test/fixture"
 )
 
@@ -130,7 +131,7 @@ func TestExamplesRun(t *testing.T) {
 	ran := map[string]bool{}
 	for _, one := range all {
 		path := strings.TrimPrefix(one.of, "imago ")
-		if !slices.Contains(need, path) || slices.Contains(one.args, "config/pgvector.yaml") {
+		if !slices.Contains(need, path) || slices.Contains(one.args, "config/pgvector.yaml") || slices.Contains(one.args, "--add") { // which need a server, a keys file
 			continue
 		}
 		if path == "token seal" && !ran["token seal"] {
@@ -145,6 +146,16 @@ func TestExamplesRun(t *testing.T) {
 		ran[path] = true
 	}
 	require.Len(t, ran, len(need))
+}
+
+// The command is spelt as scripts know it, and as the British do.
+func TestEnrolAlias(t *testing.T) {
+	for _, name := range []string{"enroll", "enrol"} {
+		cmd, rest, err := root().Find([]string{name, "--add", "pictures"})
+		require.NoError(t, err)
+		require.Equal(t, "imago enroll", cmd.CommandPath())
+		require.Equal(t, []string{"--add", "pictures"}, rest)
+	}
 }
 
 // Every result with numbers or names can be had for scripts.
@@ -165,7 +176,7 @@ func TestFormats(t *testing.T) {
 // exit code for it.
 func TestWrongCommandLines(t *testing.T) {
 	for line, want := range map[string]string{
-		"":                              `imago needs one of these commands: bench, check,`,
+		"":                              `imago needs one of these commands: backup, bench, check,`,
 		"serv":                          `unknown command "serv" for "imago"; did you mean serve?; see "imago --help"`,
 		"serv --listen x":               `unknown command "serv" for "imago"; did you mean serve?`,
 		"quux":                          `unknown command "quux" for "imago"; see "imago --help"`,
@@ -194,7 +205,7 @@ func TestWrongCommandLines(t *testing.T) {
 		cmd.SetArgs(strings.Fields(line))
 		err := cmd.ExecuteContext(t.Context())
 		require.ErrorContains(t, err, want, line)
-		require.Equal(t, exitUsage, exitCode(t.Context(), err), line)
+		require.Equal(t, cli.ExitUsage, cli.ExitCode(t.Context(), err), line)
 		require.Empty(t, out.String(), line)
 	}
 }

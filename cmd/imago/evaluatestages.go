@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxevent"
 
 	"imago/adapters/evalreport"
-	"imago/adapters/imaging"
 	"imago/adapters/onnx"
 	"imago/config"
 	"imago/core/evaluation"
@@ -18,15 +16,15 @@ import (
 	"imago/ports"
 )
 
-// stopwatch adds up, over all pictures, the time of the steps of an extraction.
+// stageTimer adds up, over all pictures, the time of the steps of an extraction.
 // It is safe for concurrent use.
-type stopwatch struct{ decode, detect, embed, whole, pictures atomic.Int64 }
+type stageTimer struct{ decode, detect, embed, whole, pictures atomic.Int64 }
 
 // since adds the time since start, in nanoseconds.
 func since(sum *atomic.Int64, start time.Time) { sum.Add(int64(time.Since(start))) }
 
 // stages returns the mean times of a picture.
-func (s *stopwatch) stages() []evalreport.Stage {
+func (s *stageTimer) stages() []evalreport.Stage {
 	n := max(1, s.pictures.Load())
 	mean := func(name string, nanoseconds int64) evalreport.Stage {
 		return evalreport.Stage{Name: name, Milliseconds: float64(nanoseconds) / float64(n) / float64(time.Millisecond)}
@@ -37,64 +35,48 @@ func (s *stopwatch) stages() []evalreport.Stage {
 	}
 }
 
-// openExtractor starts the part of the pipeline that needs no store, under the
-// stopwatch.
-func openExtractor(ctx context.Context, cfg config.Config, models onnx.Models, watch *stopwatch) (evaluation.Examiner, func() error, error) {
+// startExtractor starts the pipeline without a store, and measures its stages.
+func startExtractor(ctx context.Context, cfg config.Config, models onnx.Models, timer *stageTimer) (evaluation.Examiner, *fx.App, error) {
 	var x *extraction.Extractor
-	app := fx.New(
-		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
-		fx.Supply(cfg.Server.Limits, cfg.Inference, cfg.Quality, models, quietLogger(cfg.Log)),
-		imaging.Module, onnx.Module,
-		fx.Provide(newExtractor),
+	app, err := start(ctx, fx.Options(
+		extractor(cfg, models, quietLogger(cfg.Log)),
 		fx.Decorate(
-			func(next ports.Decoder) ports.Decoder { return timedDecoder{next, watch} },
-			func(next ports.Detector) ports.Detector { return timedDetector{next, watch} },
-			func(next ports.Embedder) ports.Embedder { return timedEmbedder{next, watch} },
+			func(next ports.Decoder) ports.Decoder { return timed{Decoder: next, timer: timer} },
+			func(next ports.Detector) ports.Detector { return timed{Detector: next, timer: timer} },
+			func(next ports.Embedder) ports.Embedder { return timed{Embedder: next, timer: timer} },
 		),
 		fx.Populate(&x),
-	)
-	stop, err := startApp(ctx, app)
-	allowOverlap()
-	return timedExaminer{x, watch}, stop, err
+	))
+	raiseGOMAXPROCS()
+	return timed{Examiner: x, timer: timer}, app, err
 }
 
-type timedDecoder struct {
+// timed measures one of these parts; the others are nil.
+type timed struct {
 	ports.Decoder
-	watch *stopwatch
-}
-
-func (d timedDecoder) Decode(ctx context.Context, data []byte, longSide int) (*ports.Image, error) {
-	defer since(&d.watch.decode, time.Now())
-	return d.Decoder.Decode(ctx, data, longSide)
-}
-
-type timedDetector struct {
 	ports.Detector
-	watch *stopwatch
-}
-
-func (d timedDetector) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
-	defer since(&d.watch.detect, time.Now())
-	return d.Detector.Detect(ctx, img, longSide)
-}
-
-type timedEmbedder struct {
 	ports.Embedder
-	watch *stopwatch
-}
-
-func (e timedEmbedder) Embed(ctx context.Context, chips []*ports.Chip) ([][]float32, error) {
-	defer since(&e.watch.embed, time.Now())
-	return e.Embedder.Embed(ctx, chips)
-}
-
-type timedExaminer struct {
 	evaluation.Examiner
-	watch *stopwatch
+	timer *stageTimer
 }
 
-func (e timedExaminer) Examine(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, []string, error) {
-	defer since(&e.watch.whole, time.Now())
-	e.watch.pictures.Add(1)
-	return e.Examiner.Examine(ctx, picture, gate)
+func (t timed) Decode(ctx context.Context, data []byte, longSide int) (*ports.Image, error) {
+	defer since(&t.timer.decode, time.Now())
+	return t.Decoder.Decode(ctx, data, longSide)
+}
+
+func (t timed) Detect(ctx context.Context, img *ports.Image, longSide int) ([]ports.Face, error) {
+	defer since(&t.timer.detect, time.Now())
+	return t.Detector.Detect(ctx, img, longSide)
+}
+
+func (t timed) Embed(ctx context.Context, chips []*ports.Chip) ([][]float32, error) {
+	defer since(&t.timer.embed, time.Now())
+	return t.Embedder.Embed(ctx, chips)
+}
+
+func (t timed) Examine(ctx context.Context, picture []byte, gate quality.Gate) ([]float32, []string, error) {
+	defer since(&t.timer.whole, time.Now())
+	t.timer.pictures.Add(1)
+	return t.Examiner.Examine(ctx, picture, gate)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/cmd/imago/cli"
 )
 
 func text(s string, err error) func(io.Writer) error {
@@ -46,7 +48,7 @@ func TestWriteFileLeavesOtherThingsAlone(t *testing.T) {
 	link := filepath.Join(dir, "link")
 	require.NoError(t, os.Symlink("elsewhere", link))
 	for _, path := range []string{dir, link} {
-		require.ErrorAs(t, writeFile(path, text("one", nil)), new(usageError))
+		require.ErrorIs(t, writeFile(path, text("one", nil)), cli.ErrUsage)
 	}
 	require.Error(t, writeFile(filepath.Join(dir, "none", "x"), text("one", nil)))
 }

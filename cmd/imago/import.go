@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"imago/config"
+	"imago/cmd/imago/cli"
 	"imago/config/regularfile"
 	"imago/core/gallery"
+	"imago/core/naming"
 	"imago/core/retry"
 	"imago/core/transfer"
 	"imago/ports"
@@ -24,66 +24,50 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add the faces of an export to the gallery",
-		Long: "Adds what `imago export` wrote to the store, - reads it from standard input. A\n" +
-			"FILE is checked to its end before anything is written. Faces that are there are\n" +
-			"passed over, so the command can be repeated after an interruption, and nothing in\n" +
-			"the store is changed or removed: a user who has other faces than in the file is\n" +
-			"left alone and reported as a conflict, and so is one whose ID the API would not take.\n" +
-			"In the end the store is read again to prove that it holds everything.\n\n" +
-			"Of a shared list only the client that enrolled a user sees and unenrols it. Users who\n" +
-			"have no owner there, or several, are conflicts too, unless --owner names the client\n" +
+		Long: "Adds the faces of an export to the store; - reads standard input. A FILE is verified to\n" +
+			"its end before anything is written. Existing faces are skipped, so the command can be\n" +
+			"repeated after an interruption, and nothing in the store is changed or removed. A user\n" +
+			"with other faces than in the file is reported as a conflict, and so is one whose ID the\n" +
+			"API does not accept. In the end the store is read to verify that it holds everything.\n\n" +
+			"Only the client that enrolled a user of a shared list sees and unenrols it. Users there\n" +
+			"without an owner, or with several, are conflicts too, unless --owner names the client\n" +
 			"that gets them.\n\n" +
-			"Exit code 0 means that all faces of the file are in the store, 3 that it was done\n" +
-			"but for conflicts, 4 that the store does not answer.",
+			"Chips in the file are stored where the configuration keeps them (keep_chips).\n\n" +
+			"Exit code 0 means that all faces of the file are in the store, 3 that there were\n" +
+			"conflicts, 4 that the store does not answer.",
 		Example: "  imago import --config config/pgvector.yaml gallery.jsonl\n" +
 			"  zstd -dc gallery.jsonl.zst | imago import --config config/milvus.yaml -",
 		Args:              cobra.ExactArgs(1),
 		RunE:              func(cmd *cobra.Command, args []string) error { return importFrom(cmd, args[0], owner, workers, format) },
-		ValidArgsFunction: first(filesWith("jsonl")),
+		ValidArgsFunction: cli.FirstArgument(cli.Files("jsonl")),
 	}
 	cmd.Flags().StringVar(&owner, "owner", "", "API client that gets users of shared lists who have no owner or several")
-	formatFlag(cmd, &format)
+	cli.FormatFlag(cmd, &format)
 	addWorkersFlag(cmd, &workers)
 	return cmd
 }
 
 // addWorkersFlag adds the flag of the commands that write to a store.
 func addWorkersFlag(cmd *cobra.Command, workers *int) {
-	cmd.Flags().IntVar(workers, "workers", transfer.DefaultWorkers, "users written at once")
+	cmd.Flags().IntVar(workers, "workers", transfer.DefaultWorkers, "users written at a time")
 }
 
-func checkWorkers(workers int) error {
-	if workers < 1 || workers > 1024 {
-		return usageError{errors.New("--workers must be 1 to 1024")}
+// checkWorkers validates --workers; least is 0 where that means the default.
+func checkWorkers(workers, least int) error {
+	if workers < least || workers > 1024 {
+		return cli.Usagef("--workers must be 1 to 1024")
 	}
 	return nil
 }
 
-// checkOwner refuses a name that no key can have.
-func checkOwner(cmd *cobra.Command, owner string) error {
-	if !cmd.Flags().Changed("owner") {
-		return nil
-	}
-	everything := []string{config.All}
-	key := config.Key{Name: owner, SHA256: strings.Repeat("0", 64), Collections: everything, Operations: everything}
-	if key.Check() != nil {
-		return usageError{errors.New("--owner must be the name of an API client: 1 to 64 of A-Z, a-z, 0-9, ., _ and -")}
-	}
-	return nil
-}
-
-func importFrom(cmd *cobra.Command, path, owner string, workers int, format string) (err error) {
-	if err := checkWorkers(workers); err != nil {
+func importFrom(cmd *cobra.Command, path, owner string, workers int, format string) error {
+	if err := checkWorkers(workers, 1); err != nil {
 		return err
 	}
-	if err := checkOwner(cmd, owner); err != nil {
-		return err
+	if cmd.Flags().Changed("owner") && naming.CheckClient(owner) != nil {
+		return cli.Usagef("--owner must be the name of an API client: 1 to 64 of A-Z, a-z, 0-9, ., _ and -")
 	}
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return err
-	}
-	access, err := accessStore(cfg)
+	access, err := configuredStore(cmd)
 	if err != nil {
 		return err
 	}
@@ -92,57 +76,54 @@ func importFrom(cmd *cobra.Command, path, owner string, workers int, format stri
 		return err
 	}
 	defer source.Close()
-	store, closeStore, err := access.open(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeStore()) }()
-
-	trail, err := beginTrail(cmd.Context(), cfg.Audit, trailImport, "", cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	report, err := importAll(cmd.Context(), source, users, access, store, owner, workers)
-	err = errors.Join(err, trail.conclude(cmd.Context(), written(report), err))
-	complain(cmd.ErrOrStderr(), report, access.names())
-	if printed := printReport(cmd.OutOrStdout(), report, format); printed != nil || err != nil {
-		return errors.Join(repeatable(err), printed)
-	}
-	if n := report.Conflicts(); n > 0 {
-		return partialError{fmt.Errorf("%d faces are in conflict with the store and were left out", n)}
-	}
-	return nil
+	return access.use(cmd.Context(), func(store ports.VectorStore) error {
+		trail, err := startAudit(cmd, access.cfg.Audit, operation{name: auditImport})
+		if err != nil {
+			return err
+		}
+		report, err := importAll(cmd.Context(), source, users, access, store, owner, workers)
+		err = trail.finish(cmd.Context(), err, written(report)...)
+		printConflicts(cmd.ErrOrStderr(), report, access.names())
+		if printed := cli.Print(cmd.OutOrStdout(), format, transferResult{Collections: notNil(report)}, outcomesText(report)); printed != nil || err != nil {
+			return errors.Join(retryHint(err), printed)
+		}
+		if n := report.Conflicts(); n > 0 {
+			return cli.Partialf("%d faces are in conflict with the store and were left out", n)
+		}
+		return nil
+	})
 }
 
-// written is what an import or a migration has written.
-func written(report transfer.Report) (all []touched) {
+// written returns the faces written by an import or a migration.
+func written(report transfer.Report) (all []affected) {
 	for _, o := range report {
-		all = append(all, touched{o.Collection, o.Added, o.Conflicts > 0})
+		all = append(all, affected{o.Collection, o.Added, o.Conflicts+o.LeftOut > 0})
 	}
 	return all
 }
 
 func importAll(ctx context.Context, source io.Reader, users int, access storeAccess, store ports.VectorStore, owner string, workers int) (transfer.Report, error) {
-	bar := newProgress("import")
-	defer bar.close()
+	bar := cli.NewProgress("import", "users")
+	defer bar.Close()
 	return transfer.Import(ctx, source, store, access.space, transfer.Options{
-		Workers: workers, Retry: retry.Default, Admit: gallery.Admission(listsOf(access.cfg), owner),
-		Progress: func(done, _ int) { bar.show(done, users) },
+		Workers: workers, Retry: retry.Default, Reject: gallery.RejectUnreachable(listsOf(access.cfg), owner), Expired: retentionOf(access.cfg).Expired,
+		KeepChips: keepsChips(access.cfg),
+		Progress:  func(done, _ int) { bar.Show(done, users) },
 	})
 }
 
-// openImport opens what is to be imported and returns how many users are in it,
-// 0 where that is not known. What can be read twice is checked before.
+// openImport opens an export and returns the number of its users, 0 where that is not
+// known. A file is checked to its end first.
 func openImport(ctx context.Context, path string, space ports.Space) (io.ReadCloser, int, error) {
-	if path == standardStream {
-		return interruptibly(ctx, os.Stdin), 0, nil
+	if path == standardIO {
+		return cancellableReader(ctx, os.Stdin), 0, nil
 	}
 	file, err := regularfile.Open(path)
 	if errors.Is(err, regularfile.ErrNotRegular) {
 		err = fmt.Errorf("%w; redirect it to -", err)
 	}
 	if err != nil {
-		return nil, 0, usageError{err}
+		return nil, 0, cli.Usage(err)
 	}
 	contents, err := transfer.Inspect(ctx, file, space)
 	if err == nil {
@@ -154,10 +135,10 @@ func openImport(ctx context.Context, path string, space ports.Space) (io.ReadClo
 	return file, contents.Users(), nil
 }
 
-// interruptibly returns a stream that ends with ctx, also while somebody waits for
-// input: a read from a pipe or a terminal is not ended by closing it. The goroutine
-// that is left in such a read ends with the process.
-func interruptibly(ctx context.Context, in io.Reader) io.ReadCloser {
+// cancellableReader returns a stream that ends with ctx, also during a read. Closing a
+// pipe or terminal does not end a read, so the goroutine in it lives until the process
+// ends.
+func cancellableReader(ctx context.Context, in io.Reader) io.ReadCloser {
 	out, feed := io.Pipe()
 	go func() {
 		_, err := io.Copy(feed, in)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/cmd/imago/cli"
 	"imago/config"
 )
 
@@ -43,8 +44,9 @@ func TestNewKeyHasWhatTheFlagsSay(t *testing.T) {
 	keys, err := config.LoadKeys(keysFile(t, plain, scoped, free))
 	require.NoError(t, err)
 	for i := range keys.Keys {
-		require.Len(t, keys.Keys[i].SHA256, 64)
-		keys.Keys[i].SHA256 = ""
+		require.Len(t, keys.Keys[i].SHA256, 1)
+		require.Len(t, keys.Keys[i].SHA256[0].Hash, 64)
+		keys.Keys[i].SHA256 = nil
 	}
 	require.Equal(t, []config.Key{
 		{Name: "plain", Operations: []string{"all"}, Collections: []string{"all"}},
@@ -66,7 +68,7 @@ func TestNewKeyRefuses(t *testing.T) {
 		cmd := root()
 		cmd.SetOut(new(bytes.Buffer))
 		cmd.SetArgs(append([]string{"keys", "new"}, args...))
-		require.ErrorAs(t, cmd.ExecuteContext(t.Context()), new(usageError), args)
+		require.ErrorIs(t, cmd.ExecuteContext(t.Context()), cli.ErrUsage, args)
 	}
 }
 
@@ -80,12 +82,12 @@ func TestListKeys(t *testing.T) {
 	require.NoError(t, err)
 
 	var out bytes.Buffer
-	require.NoError(t, listKeys(&out, config.Auth{KeysFile: path, Rate: 5, Burst: 10}, true, now, "text"))
+	require.NoError(t, listKeys(&out, keys, config.Auth{KeysFile: path, Rate: 5, Burst: 10}, true, now, "text"))
 	var got [][]string
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.Fields(line))
 	}
-	print := func(i int) string { return keys.Keys[i].SHA256[:8] }
+	print := func(i int) string { return keys.Keys[i].SHA256[0].Hash[:8] }
 	require.Equal(t, [][]string{
 		{"NAME", "FINGERPRINT", "COLLECTIONS", "OPERATIONS", "RATE", "EXPIRES"},
 		{"env", "(IMAGO_API_KEY)", "all", "all", "5/s,", "burst", "10", "never"},
@@ -94,16 +96,81 @@ func TestListKeys(t *testing.T) {
 		{"old", print(2), "all", "all", "5/s,", "burst", "10", "2030-01-31T00:00:00Z", "(expired)"},
 	}, got)
 	for i := range keys.Keys {
-		require.NotContains(t, out.String(), keys.Keys[i].SHA256[:9])
+		require.NotContains(t, out.String(), keys.Keys[i].SHA256[0].Hash[:9])
 	}
 	require.NotContains(t, out.String(), secret)
 }
 
 func TestListKeysWithoutKeys(t *testing.T) {
+	for _, auth := range []config.Auth{{}, {KeysFile: keysFile(t, "garbage")}} {
+		_, err := readKeys(auth, false)
+		require.ErrorIs(t, err, cli.ErrUsage)
+	}
+	keys, err := readKeys(config.Auth{}, true)
+	require.NoError(t, err)
 	var out bytes.Buffer
-	require.ErrorAs(t, listKeys(&out, config.Auth{}, false, time.Now(), "text"), new(usageError))
-	require.ErrorAs(t, listKeys(&out, config.Auth{KeysFile: keysFile(t, "garbage")}, false, time.Now(), "text"), new(usageError))
-	require.Empty(t, out.String())
-	require.NoError(t, listKeys(&out, config.Auth{}, true, time.Now(), "text"))
+	require.NoError(t, listKeys(&out, keys, config.Auth{}, true, time.Now(), "text"))
 	require.Contains(t, out.String(), "any")
+}
+
+// What `keys new --add` prints replaces the client's entry and gives it both keys; the
+// list shows each with its own expiry.
+func TestAddKey(t *testing.T) {
+	_, gate := made(t, "gate", "--collections", "users", "--rate", "2")
+	path := keysFile(t, gate)
+	t.Setenv("IMAGO_AUTH_KEYS_FILE", path)
+	_, both := made(t, "gate", "--add", "--expires", "2030-01-31T00:00:00Z")
+	old, err := config.LoadKeys(path)
+	require.NoError(t, err)
+	keys, err := config.LoadKeys(keysFile(t, both))
+	require.NoError(t, err)
+	require.Len(t, keys.Keys, 1)
+	require.Len(t, keys.Keys[0].SHA256, 2)
+	require.Equal(t, old.Keys[0].SHA256[0], keys.Keys[0].SHA256[0])
+	require.Equal(t, time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC), keys.Keys[0].SHA256[1].Expires)
+	added := keys.Keys[0].SHA256
+	keys.Keys[0].SHA256 = old.Keys[0].SHA256
+	require.Equal(t, old, keys, "nothing else changes")
+	keys.Keys[0].SHA256 = added
+
+	var out bytes.Buffer
+	require.NoError(t, listKeys(&out, keys, config.Auth{}, false, time.Date(2030, 2, 1, 0, 0, 0, 0, time.UTC), "text"))
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	require.Len(t, lines, 3)
+	require.Contains(t, lines[1], added[0].Hash[:8])
+	require.Contains(t, lines[1], "never")
+	require.Contains(t, lines[2], added[1].Hash[:8])
+	require.Contains(t, lines[2], "(expired)")
+
+	for _, args := range [][]string{{"nobody", "--add"}, {"gate", "--add", "--rate", "3"}, {"gate", "--add", "--collections", "all"}, {"gate", "--add", "--expires", "soon"}} {
+		cmd := root()
+		cmd.SetOut(new(bytes.Buffer))
+		cmd.SetErr(new(bytes.Buffer))
+		cmd.SetArgs(append([]string{"keys", "new"}, args...))
+		require.Error(t, cmd.ExecuteContext(t.Context()), args)
+	}
+}
+
+// A collection that the configuration lacks, most likely misspelt, is warned of wherever
+// keys are made, listed or checked.
+func TestKeyForACollectionThatDoesNotExist(t *testing.T) {
+	warned := func(args ...string) string {
+		var errs bytes.Buffer
+		cmd := root()
+		cmd.SetOut(new(bytes.Buffer))
+		cmd.SetErr(&errs)
+		cmd.SetArgs(args)
+		_ = cmd.ExecuteContext(t.Context()) // check fails without models
+		return errs.String()
+	}
+	const warning = "there is no collection blaklist in the configuration, which has users, blacklist, whitelist"
+	require.NotContains(t, warned("keys", "new", "desk", "--collections", "users,blacklist"), "warning")
+	require.Contains(t, warned("keys", "new", "desk", "--collections", "users,blaklist"), warning)
+	_, desk := made(t, "desk", "--collections", "users,blaklist")
+	t.Setenv("IMAGO_AUTH_KEYS_FILE", keysFile(t, desk))
+	require.Contains(t, warned("keys", "new", "desk"), "imago keys new desk --add")
+	require.Contains(t, warned("keys", "list"), "key desk: "+warning)
+	cfg := config.Default()
+	cfg.Auth.KeysFile = os.Getenv("IMAGO_AUTH_KEYS_FILE")
+	require.Contains(t, strings.Join(configWarnings(cfg), "\n"), "key desk: "+warning, "of check and serve")
 }

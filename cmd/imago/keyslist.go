@@ -2,18 +2,16 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imago/adapters/apikey"
+	"imago/cmd/imago/cli"
 	"imago/config"
 )
 
@@ -26,53 +24,50 @@ func keysListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show the keys of the keys file: names, scopes, limits, expiry",
-		Long: "Lists the clients of the file that auth.keys_file names, what each may do, how often,\n" +
-			"and until when. Keys are not shown: imago does not know them. The fingerprint is the\n" +
-			"beginning of a key's SHA-256.",
+		Long: "Lists the clients in the file of auth.keys_file with their scopes, limits and expiry.\n" +
+			"A client with several keys has a line for each. The fingerprint is the beginning of a\n" +
+			"key's SHA-256; the keys are not stored anywhere. Collections that the configuration does\n" +
+			"not have are warned of.",
 		Example: "  imago keys list --config config/memory.yaml",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
+		RunE: withConfig(func(cmd *cobra.Command, _ []string, cfg config.Config) error {
+			keys, err := readKeys(cfg.Auth, os.Getenv("IMAGO_API_KEY") != "")
 			if err != nil {
 				return err
 			}
-			return listKeys(cmd.OutOrStdout(), cfg.Auth, os.Getenv("IMAGO_API_KEY") != "", time.Now(), format)
-		},
+			for _, warning := range unknownCollections(keys.Keys, cfg) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
+			}
+			return listKeys(cmd.OutOrStdout(), keys, cfg.Auth, os.Getenv("IMAGO_API_KEY") != "", time.Now(), format)
+		}),
 	}
-	formatFlag(cmd, &format)
+	cli.FormatFlag(cmd, &format)
 	return cmd
 }
 
-// listKeys prints all keys, that of the environment first.
-func listKeys(out io.Writer, auth config.Auth, environment bool, now time.Time, format string) error {
-	keys, err := readKeys(auth, environment)
-	if err != nil {
-		return err
-	}
-	list := describeKeys(keys, auth, environment, now)
-	if format == "json" {
-		return printJSON(out, list)
-	}
-	return printKeys(out, list)
+// listKeys prints all keys.
+func listKeys(out io.Writer, keys config.Keys, auth config.Auth, environment bool, now time.Time, format string) error {
+	list := keyInfos(keys, auth, environment, now)
+	return cli.Print(out, format, list, keysText(list))
 }
 
 // readKeys reads the keys file, where there is one.
 func readKeys(auth config.Auth, environment bool) (config.Keys, error) {
 	if auth.KeysFile == "" {
 		if !environment {
-			return config.Keys{}, usageError{errors.New("no keys are configured: set auth.keys_file or IMAGO_API_KEY")}
+			return config.Keys{}, cli.Usagef("no keys are configured: set auth.keys_file or IMAGO_API_KEY")
 		}
 		return config.Keys{}, nil
 	}
 	keys, err := config.LoadKeys(auth.KeysFile)
 	if err != nil {
-		return config.Keys{}, usageError{err}
+		return config.Keys{}, cli.Usage(err)
 	}
 	return keys, nil
 }
 
-// describedKey is what is shown of a key.
-type describedKey struct {
+// keyInfo is what is shown of a key.
+type keyInfo struct {
 	Name        string   `json:"name"`
 	Fingerprint string   `json:"fingerprint,omitempty"` // empty for the key of the environment
 	Collections []string `json:"collections"`
@@ -85,63 +80,66 @@ type describedKey struct {
 	Expired      bool       `json:"expired"`
 }
 
-// describeKeys says what there is to say of each key.
-func describeKeys(keys config.Keys, auth config.Auth, environment bool, now time.Time) []describedKey {
-	list := []describedKey{}
+// keyInfos describes the keys, that of the environment first.
+func keyInfos(keys config.Keys, auth config.Auth, environment bool, now time.Time) []keyInfo {
+	list := []keyInfo{}
 	if environment {
-		list = append(list, describedKey{
+		list = append(list, keyInfo{
 			Name: apikey.EnvironmentClient, Collections: []string{config.All}, Operations: []string{config.All}, Rate: auth.Rate, Burst: auth.Burst,
 		})
 	}
 	for _, key := range keys.Keys {
-		one := describedKey{Name: key.Name, Fingerprint: key.SHA256[:shownHash], Collections: key.Collections, Operations: key.Operations, MinThreshold: key.MinThreshold}
+		one := keyInfo{Name: key.Name, Collections: key.Collections, Operations: key.Operations, MinThreshold: key.MinThreshold}
 		one.Rate, one.Burst = key.Limit(auth)
-		if !key.Expires.IsZero() {
-			one.Expires, one.Expired = &key.Expires, !now.Before(key.Expires)
+		for _, h := range key.SHA256 {
+			one.Fingerprint = h.Hash[:shownHash]
+			if one.Expires, one.Expired = nil, false; !key.Until(h).IsZero() {
+				until := key.Until(h)
+				one.Expires, one.Expired = &until, !now.Before(until)
+			}
+			list = append(list, one)
 		}
-		list = append(list, one)
 	}
 	return list
 }
 
-// printKeys prints them as a table.
-func printKeys(out io.Writer, list []describedKey) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES")
+// keysText returns a table of the keys.
+func keysText(list []keyInfo) string {
+	rows := []string{"NAME\tFINGERPRINT\tCOLLECTIONS\tOPERATIONS\tRATE\tEXPIRES"}
 	for _, key := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, cmp.Or(key.Fingerprint, "(IMAGO_API_KEY)"),
-			strings.Join(key.Collections, ","), strings.Join(key.Operations, ",")+leastOf(key), rateOf(key), expiryOf(key))
+		rows = append(rows, strings.Join([]string{
+			key.Name, cmp.Or(key.Fingerprint, "(IMAGO_API_KEY)"), strings.Join(key.Collections, ","),
+			strings.Join(key.Operations, ",") + minThresholdText(key), rateText(key), expiryText(key),
+		}, "\t"))
 	}
-	return table.Flush()
+	return cli.Table(rows)
 }
 
-// leastOf is the least threshold of a key, "" for none.
-func leastOf(key describedKey) string {
+// minThresholdText is the lowest threshold of a key, "" for any.
+func minThresholdText(key keyInfo) string {
 	if key.MinThreshold == 0 {
 		return ""
 	}
-	return " (search from " + strconv.FormatFloat(key.MinThreshold, 'g', -1, 64) + " %)"
+	return fmt.Sprintf(" (search from %g %%)", key.MinThreshold)
 }
 
-// rateOf is the limit that holds for a key, as in "5/s, burst 10".
-func rateOf(key describedKey) string {
+// rateText is the limit that holds for a key, as in "5/s, burst 10".
+func rateText(key keyInfo) string {
 	if key.Rate == 0 {
 		return "any"
 	}
-	text := strconv.FormatFloat(key.Rate, 'g', -1, 64) + "/s"
-	if key.Burst > 0 {
-		text += ", burst " + strconv.Itoa(key.Burst)
+	if key.Burst == 0 {
+		return fmt.Sprintf("%g/s", key.Rate)
 	}
-	return text
+	return fmt.Sprintf("%g/s, burst %d", key.Rate, key.Burst)
 }
 
-func expiryOf(key describedKey) string {
+func expiryText(key keyInfo) string {
 	if key.Expires == nil {
 		return "never"
 	}
-	text := key.Expires.Format(time.RFC3339)
 	if key.Expired {
-		text += " (expired)"
+		return key.Expires.Format(time.RFC3339) + " (expired)"
 	}
-	return text
+	return key.Expires.Format(time.RFC3339)
 }

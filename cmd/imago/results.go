@@ -1,100 +1,60 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 
+	"imago/config/regularfile"
 	"imago/core/transfer"
 )
 
-// printJSON prints a result for scripts.
-func printJSON(out io.Writer, result any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(result)
-}
-
-// transferResult is what became of an import or a migration, in JSON.
+// transferResult is the result of an import or a migration in JSON.
 type transferResult struct {
-	Collections []outcomeResult `json:"collections"`
-	// Verified is what both sides of a migration hold, where it is the same.
-	Verified []sumResult `json:"verified,omitempty"`
+	Collections transfer.Report `json:"collections"`
+	// Verified are the sums of both sides of a migration, which are equal.
+	Verified []transfer.Sum `json:"verified,omitempty"`
 }
 
-// outcomeResult has numbers of faces, but for the users.
-type outcomeResult struct {
-	Collection string `json:"collection"`
-	Users      int    `json:"users"`
-	Faces      int    `json:"faces"`
-	Added      int    `json:"added"`
-	Same       int    `json:"same"` // that were there already
-	Conflicts  int    `json:"conflicts"`
-	Extra      int    `json:"extra"` // that only the target has
-}
-
-// sumResult is a transfer.Sum in JSON.
-type sumResult struct {
-	Collection string `json:"collection"`
-	Users      int    `json:"users"`
-	Faces      int    `json:"faces"`
-	SHA256     string `json:"sha256"`
-}
-
-func outcomes(report transfer.Report) []outcomeResult {
-	all := []outcomeResult{}
-	for _, o := range report {
-		all = append(all, outcomeResult{o.Collection, o.Users, o.Faces, o.Added, o.Same, o.Conflicts, o.Extra})
-	}
-	return all
-}
-
-func sumResults(sums []transfer.Sum) (all []sumResult) {
+// sumsText returns a line for each collection.
+func sumsText(sums []transfer.Sum) string {
+	var b strings.Builder
 	for _, s := range sums {
-		all = append(all, sumResult{s.Collection, s.Users, s.Faces, hex.EncodeToString(s.SHA256[:])})
+		fmt.Fprintln(&b, s)
 	}
-	return all
+	return b.String()
 }
 
-// printSums prints what each collection holds.
-func printSums(out io.Writer, sums []transfer.Sum, format string) error {
-	if format == "json" {
-		return printJSON(out, append([]sumResult{}, sumResults(sums)...))
-	}
-	for _, s := range sums {
-		if _, err := fmt.Fprintln(out, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// printReport prints what became of each collection.
-func printReport(out io.Writer, report transfer.Report, format string) error {
-	if format == "json" {
-		return printJSON(out, transferResult{Collections: outcomes(report)})
-	}
-	return printOutcomes(out, report)
-}
-
-func printOutcomes(out io.Writer, report transfer.Report) error {
+// outcomesText returns a line for each collection.
+func outcomesText(report transfer.Report) string {
+	var b strings.Builder
 	for _, o := range report {
-		line := fmt.Sprintf("%s: users %d, faces %d: %d added, %d there already, %d in conflict", o.Collection, o.Users, o.Faces, o.Added, o.Same, o.Conflicts)
+		fmt.Fprintf(&b, "%s: users %d, faces %d: %d added, %d there already, %d in conflict", o.Collection, o.Users, o.Faces, o.Added, o.Same, o.Conflicts)
 		if o.Extra > 0 {
-			line += fmt.Sprintf("; the target has %d other faces", o.Extra)
+			fmt.Fprintf(&b, "; the target has %d other faces", o.Extra)
 		}
-		if _, err := fmt.Fprintln(out, line); err != nil {
-			return err
+		if o.Expired > 0 {
+			fmt.Fprintf(&b, "; %d of users who have expired were left out", o.Expired)
 		}
+		if o.Chips > 0 {
+			fmt.Fprintf(&b, "; %d with their chips", o.Chips)
+		}
+		if o.ChipsLeft > 0 {
+			fmt.Fprintf(&b, "; %d chips were left behind: the configuration does not keep them (keep_chips)", o.ChipsLeft)
+		}
+		if o.LeftOut > 0 {
+			fmt.Fprintf(&b, "; %d were left out, and with them all of %d users", o.LeftOut, o.UsersLeftOut)
+		}
+		b.WriteByte('\n')
 	}
-	return nil
+	return b.String()
 }
 
-// complain names the conflicts, and collections that no request will reach.
-func complain(errs io.Writer, report transfer.Report, configured []string) {
+// printConflicts prints the conflicts, and warns of collections that are not configured.
+func printConflicts(errs io.Writer, report transfer.Report, configured []string) {
 	for _, o := range report {
 		for _, c := range o.Examples {
 			fmt.Fprintf(errs, "conflict in %s: user %+q, face %+q: %s\n", c.Collection, c.UserID, c.FaceID, c.Reason)
@@ -106,4 +66,47 @@ func complain(errs io.Writer, report transfer.Report, configured []string) {
 			fmt.Fprintf(errs, "warning: the target's configuration has no collection %s: no request reaches it until it does\n", o.Collection)
 		}
 	}
+}
+
+// notNil makes an empty list [] in JSON.
+func notNil[S ~[]E, E any](list S) S { return append(S{}, list...) }
+
+// list is what a run reports one by one: in a file of JSON Lines, where one is wanted, and
+// the first of it. Calls do not overlap.
+type list[T any] struct {
+	n     int
+	most  int
+	first []T
+	file  *os.File // nil for none
+	lines *json.Encoder
+}
+
+// newList begins a list of which the first are kept, at most a number of them. Its file
+// replaces an earlier one of that name, and is for the owner alone: user IDs are personal data.
+func newList[T any](path string, most int) (*list[T], error) {
+	l := &list[T]{most: most, lines: json.NewEncoder(io.Discard)}
+	if path != "" {
+		file, err := regularfile.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		l.file, l.lines = file, json.NewEncoder(file)
+	}
+	l.lines.SetEscapeHTML(false)
+	return l, nil
+}
+
+// add writes an entry at once, so that an interrupted run leaves a list.
+func (l *list[T]) add(entry T) error {
+	if l.n++; len(l.first) < l.most {
+		l.first = append(l.first, entry)
+	}
+	return l.lines.Encode(entry)
+}
+
+func (l *list[T]) close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,97 +11,112 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/dig"
 	"go.uber.org/fx"
 
 	"imago/adapters/httpapi"
-)
-
-const (
-	// startTimeout bounds loading the models and opening the store.
-	startTimeout = 5 * time.Minute
-	// stopGrace is what closing takes beyond draining the requests.
-	stopGrace = 30 * time.Second
+	"imago/cmd/imago/cli"
+	"imago/config"
 )
 
 func serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the API",
-		Long: "Serves the HTTP API until it is told to stop (SIGINT or SIGTERM), then finishes\n" +
-			"the requests in progress. SIGHUP has the keys and certificates read again.",
+		Long: "Serves the HTTP API until SIGINT or SIGTERM, then finishes the requests in progress.\n" +
+			"SIGHUP reloads API keys, token keys and certificates, and reopens the audit log.",
 		Example: "  imago serve --config config/memory.yaml\n" +
 			"  IMAGO_API_KEY=$(head -c 24 /dev/urandom | base64) imago serve",
 		Args: cobra.NoArgs,
-		RunE: serve,
+		RunE: withConfig(serve),
 	}
 }
 
-func serve(cmd *cobra.Command, _ []string) error {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return err
-	}
+func serve(cmd *cobra.Command, _ []string, cfg config.Config) error {
+	began := time.Now()
 	models, err := findModels(cfg.Models)
 	if err != nil {
 		return err
 	}
 	log := newLogger(cfg.Log)
-	for _, exposure := range exposures(cfg) {
-		log.Warn(exposure)
+	own := log.With("component", "serve")
+	for _, warning := range configWarnings(cfg) {
+		own.Warn(warning)
 	}
 	if c := models.Embedder.Manifest.Calibration; c.Provisional {
-		log.Warn("The model's similarity scale was not fitted to measured error rates: choose thresholds with care.",
+		own.Warn("the model's calibration is provisional, not fitted to measured error rates: choose thresholds with care",
 			"model", models.Embedder.Manifest.Name, "basis", c.Basis)
 	}
-	// From here on SIGHUP no longer ends the process. One that arrives during the
-	// start is kept; several are one.
+	// From here on SIGHUP does not end the process. One that arrives during the start is
+	// handled after it.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	// A file that may not grow any more (ulimit -f, a quota) is a write that fails,
-	// as on a full disk, and no reason to die.
+	// Writing beyond the limit of file sizes (ulimit -f) then fails as on a full disk,
+	// and does not end the process.
 	signal.Ignore(syscall.SIGXFSZ)
 	var server *httpapi.Server
-	app := fx.New(options(cfg, models, log), fx.Populate(&server), reloadOn(hangups))
-	if err := app.Err(); err != nil {
-		return dig.RootCause(err)
-	}
-	stopTimeout := cfg.Server.Timeouts.DrainDelay + cfg.Server.Timeouts.Shutdown + stopGrace
-	extendStop(cmd.Context(), stopTimeout+stopGrace)
-	return runApp(cmd.Context(), app, server, stopTimeout)
-}
-
-// runApp starts the application and then its server, waits until it is told to stop
-// or shuts itself down, and stops it. A signal breaks off the start; as soon as
-// requests are served it is an orderly end.
-func runApp(ctx context.Context, app *fx.App, server *httpapi.Server, stopTimeout time.Duration) error {
-	starting, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := app.Start(starting); err != nil {
+	stopTimeout := cfg.Server.Timeouts.DrainDelay + cfg.Server.Timeouts.Shutdown + closeTimeout
+	cli.ExtendStop(cmd.Context(), stopTimeout+closeTimeout)
+	app, err := start(cmd.Context(), fx.Options(options(cfg, models, log), fx.Populate(&server), reloadOn(hangups)))
+	if err != nil {
 		return fmt.Errorf("cannot start: %w", err)
 	}
-	allowOverlap()
-	failed := server.Start(context.WithoutCancel(ctx)) // both its listeners, or none
-	if failed != nil {
-		failed = fmt.Errorf("cannot start: %w", failed)
-	} else {
-		failed = untilTold(ctx, app)
+	raiseGOMAXPROCS()
+	// A signal cancels the start; once requests are served it begins a graceful stop.
+	err = server.Start(context.WithoutCancel(cmd.Context())) // both its listeners, or none
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot start: %w", err), stop(cmd.Context(), app, stopTimeout))
 	}
-	// The command's context may have ended; stopping has a limit of its own.
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	return errors.Join(failed, app.Stop(stopping))
+	own.Info("started", startAttributes(cmd, cfg, server)...)
+	reason, err := waitForStop(cmd.Context(), app)
+	err = errors.Join(err, stop(cmd.Context(), app, stopTimeout))
+	own.Info("stopped", "reason", reason, "uptime_seconds", int(time.Since(began).Seconds()), "requests_cut_off", server.CutOff())
+	return err
 }
 
-// untilTold returns when ctx ends, or when the application shuts itself down.
-func untilTold(ctx context.Context, app *fx.App) error {
+// startAttributes say with what imago serves: what an operator wants to know of a log
+// first.
+func startAttributes(cmd *cobra.Command, cfg config.Config, server *httpapi.Server) []any {
+	operations := off
+	if address := server.OpsAddr(); address != nil {
+		operations = address.String()
+	}
+	file := cmd.Flag("config").Value.String()
+	if file != "" {
+		file = absolutePath(file)
+	}
+	store := cfg.Store.Driver
+	if store == "memory" {
+		store += ", " + cmp.Or(cfg.Store.Memory.Path, "in RAM only")
+	}
+	return []any{
+		"version", version, "commit", commit, "config", cmp.Or(file, "none"),
+		"listen", server.Addr().String(), "ops_listen", operations, "tls", onOff(cfg.Server.TLS.Enabled()),
+		"collections", collectionNames(cfg), "detector", cfg.Models.Detector, "embedder", cfg.Models.Embedder,
+		"store", store, "audit", cmp.Or(cfg.Audit.Path, off), "tokens", onOff(cfg.Token.KeysFile != ""),
+	}
+}
+
+// off is said of what is not configured.
+const off = "off"
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return off
+}
+
+// waitForStop returns when ctx ends, or when the application shuts itself down, and says
+// why.
+func waitForStop(ctx context.Context, app *fx.App) (reason string, err error) {
 	select {
 	case <-ctx.Done():
+		return context.Cause(ctx).Error(), nil
 	case signal := <-app.Wait():
 		if signal.ExitCode != 0 {
-			return errors.New("a part of the server failed; see the log")
+			return "a component failed", errors.New("a component failed; see the log")
 		}
+		return "interrupted by a signal: " + signal.Signal.String(), nil // fx listens to them too
 	}
-	return nil
 }

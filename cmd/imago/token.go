@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/token"
+	"imago/cmd/imago/cli"
 	"imago/config/regularfile"
+	"imago/core/naming"
 	"imago/core/picturefile"
 	"imago/ports"
 )
@@ -38,11 +40,10 @@ func tokenKeygenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Add a new key to the JWK Set in FILE",
-		Long: "Makes a key and adds it to the JWK Set in FILE, which is made if it is missing and\n" +
-			"goes into token.keys_file; a running imago reads it again by itself. --device\n" +
-			"writes what the capture device needs: the public key, or for dir and A256KW the\n" +
-			"secret key that both sides share. To rotate, add a key, move the devices to it,\n" +
-			"and take the old one out of FILE.",
+		Long: "Adds a new key to the JWK Set in FILE, for token.keys_file; a missing FILE is created.\n" +
+			"A running imago reloads it by itself. --device writes the key for the capture device:\n" +
+			"the public key, or for dir and A256KW the shared secret key. To rotate, add a key, move\n" +
+			"the devices to it, and remove the old one from FILE.",
 		Example: "  imago token keygen keys.json --device device.json\n" +
 			"  imago token keygen keys.json --alg RSA-OAEP-256 --kid gate-2027",
 		Args: cobra.ExactArgs(1),
@@ -51,8 +52,8 @@ func tokenKeygenCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&algorithm, "alg", "ECDH-ES+A256KW", "algorithm: "+strings.Join(token.Algorithms(), ", "))
-	completeFlag(cmd, "alg", oneOf(token.Algorithms()...))
-	cmd.ValidArgsFunction = first(filesWith("json"))
+	cli.CompleteFlag(cmd, "alg", cli.OneOf(token.Algorithms()...))
+	cmd.ValidArgsFunction = cli.FirstArgument(cli.Files("json"))
 	cmd.Flags().StringVar(&kid, "kid", "", "name of the key (default the date and time)")
 	cmd.Flags().StringVar(&device, "device", "", "new file for the device's key")
 	return cmd
@@ -64,14 +65,14 @@ func keygen(cmd *cobra.Command, path, algorithm, kid, device string) error {
 	}
 	pair, err := token.Generate(algorithm, kid)
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
-	half, err := pair.Device()
+	deviceKey, err := pair.Device()
 	if err != nil {
 		return err
 	}
 	if device != "" {
-		if err := writeNew(device, half); err != nil {
+		if err := writeNew(device, deviceKey); err != nil {
 			return err
 		}
 	}
@@ -102,10 +103,9 @@ func tokenSealCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seal FILE",
 		Short: "Encrypt a picture into a token",
-		Long: "Encrypts the JPEG or PNG picture FILE into a token, which is printed and goes into a\n" +
-			"request in the place of the picture. It is valid from now on, and once where\n" +
-			"token.replay_cache is set. The key is a JWK or one of a JWK Set; a public one is\n" +
-			"enough.",
+		Long: "Encrypts a JPEG or PNG picture into a token, which takes the place of the picture in a\n" +
+			"request. It is valid from now on, and only once where token.replay_cache is set. The\n" +
+			"key is a JWK or one of a JWK Set; a public key is enough.",
 		Example: "  imago token seal face.jpg --jwk device.json\n" +
 			"  echo '{\"face\":\"'$(imago token seal face.jpg --jwk device.json)'\"}' |\n" +
 			"    curl http://127.0.0.1:8080/users/search -H \"x-api-key: $IMAGO_API_KEY\" -d @-",
@@ -113,25 +113,25 @@ func tokenSealCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range []string{"operation", "collection"} {
 				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
-					return usageError{fmt.Errorf("--%s is empty: leave it out for a token that is good for any", name)}
+					return cli.Usagef("--%s is empty: leave it out for a token that is good for any", name)
 				}
 			}
 			return seal(cmd, args[0], jwk, kid, ttl, purpose)
 		},
 	}
 	cmd.Flags().StringVar(&jwk, "jwk", "", "file with the key")
-	completeFlag(cmd, "jwk", filesWith("json", "jwk"))
-	cmd.ValidArgsFunction = first(filesWith("jpg", "jpeg", "jpe", "jfif", "png"))
+	cli.CompleteFlag(cmd, "jwk", cli.Files("json", "jwk"))
+	cmd.ValidArgsFunction = cli.FirstArgument(cli.Files("jpg", "jpeg", "jpe", "jfif", "png"))
 	cmd.Flags().StringVar(&kid, "kid", "", "which key of a set (default the only one)")
 	cmd.Flags().DurationVar(&ttl, "ttl", defaultTTL, "how long the token is valid; imago may allow less")
 	cmd.Flags().StringVar((*string)(&purpose.Operation), "operation", "", "the one operation that the token is good for: enrol or search (default any)")
 	cmd.Flags().StringVar(&purpose.Collection, "collection", "", "the one collection that the token is good for (default any)")
-	completeFlag(cmd, "operation", oneOf(string(ports.OpEnrol), string(ports.OpSearch)))
-	completeFlag(cmd, "collection", configuredCollections)
+	cli.CompleteFlag(cmd, "operation", cli.OneOf(string(ports.OpEnrol), string(ports.OpSearch)))
+	cli.CompleteFlag(cmd, "collection", configuredCollections)
 	return cmd
 }
 
-// checkPurpose refuses to bind a token to what no request with a picture is for.
+// checkPurpose validates --operation and --collection.
 func checkPurpose(p ports.Purpose) error {
 	if p.Operation != "" && p.Operation != ports.OpEnrol && p.Operation != ports.OpSearch {
 		return fmt.Errorf("--operation must be %s or %s: no other takes a picture", ports.OpEnrol, ports.OpSearch)
@@ -139,7 +139,7 @@ func checkPurpose(p ports.Purpose) error {
 	if p.Collection == "" {
 		return nil
 	}
-	if err := ports.ValidateCollection(p.Collection); err != nil {
+	if err := naming.CheckCollection(p.Collection); err != nil {
 		return fmt.Errorf("--collection: %w", err)
 	}
 	return nil
@@ -147,24 +147,24 @@ func checkPurpose(p ports.Purpose) error {
 
 func seal(cmd *cobra.Command, path, jwk, kid string, ttl time.Duration, purpose ports.Purpose) error {
 	if jwk == "" {
-		return usageError{errors.New("--jwk must name the file with the key; imago token keygen makes one")}
+		return cli.Usagef("--jwk must name the file with the key; imago token keygen makes one")
 	}
 	if ttl < time.Second || ttl > maxTTL {
-		return usageError{fmt.Errorf("--ttl must be %s to %s", time.Second, maxTTL)}
+		return cli.Usagef("--ttl must be %s to %s", time.Second, maxTTL)
 	}
 	if err := checkPurpose(purpose); err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	sealer, err := token.LoadSealer(jwk, kid)
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	picture, err := regularfile.Read(path, maxPicture)
 	if err != nil {
 		return err
 	}
-	if reason := picturefile.AgainstContent(picture); reason != "" {
-		return usageError{fmt.Errorf("%s: %s", path, reason)}
+	if reason := picturefile.ContentProblem(picture); reason != "" {
+		return cli.Usagef("%s: %s", path, reason)
 	}
 	sealed, err := sealer.Seal(picture, time.Now(), ttl, purpose)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imago/adapters/onnx"
+	"imago/cmd/imago/cli"
 	"imago/config"
 )
 
@@ -17,25 +19,21 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, and what it was built of and runs on",
-		Long: "Prints the version of imago, the commit it was built of, the platform and compiler,\n" +
-			"and the version of ONNX Runtime, where the library is found.",
+		Long: "Prints the version of imago, its commit, the platform and compiler, and the version of\n" +
+			"ONNX Runtime, if the library is found.",
 		Example: "  imago version\n  imago version --format json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versions(cmd)
-			if format == "json" {
-				return printJSON(cmd.OutOrStdout(), v)
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "imago %s %s %s\ncommit %s\nONNX Runtime %s\n",
-				v.Version, v.Platform, v.Go, orUnknown(v.Commit), orUnknown(v.ONNXRuntime))
-			return err
+			return cli.Print(cmd.OutOrStdout(), format, v, fmt.Sprintf("imago %s %s %s\ncommit %s\nONNX Runtime %s\n",
+				v.Version, v.Platform, v.Go, cmp.Or(v.Commit, "unknown"), cmp.Or(v.ONNXRuntime, "unknown")))
 		},
 	}
-	formatFlag(cmd, &format)
+	cli.FormatFlag(cmd, &format)
 	return cmd
 }
 
-// versionResult is the result in JSON. What is not known is empty.
+// versionResult is the result in JSON. Unknown values are empty.
 type versionResult struct {
 	Version     string `json:"version"`
 	Commit      string `json:"commit"`
@@ -48,8 +46,8 @@ func versions(cmd *cobra.Command) versionResult {
 	return versionResult{version, revision(), runtime.GOOS + "/" + runtime.GOARCH, runtime.Version(), onnxVersion(cmd)}
 }
 
-// revision is the commit that imago was built of: as the linker was told, or as
-// the go command found out.
+// revision is the commit that imago was built from, set by the linker or recorded by
+// the go command.
 func revision() string {
 	if commit != "" {
 		return commit
@@ -66,8 +64,8 @@ func revision() string {
 	return ""
 }
 
-// onnxVersion is that of the library that `imago serve` would load. A
-// configuration that is wrong is no reason not to tell the rest.
+// onnxVersion is that of the library that `imago serve` would load. With a wrong
+// configuration it looks in the default places.
 func onnxVersion(cmd *cobra.Command) string {
 	cfg, err := loadConfig(cmd)
 	if err != nil {
@@ -79,11 +77,4 @@ func onnxVersion(cmd *cobra.Command) string {
 	}
 	defer r.Close(cmd.Context())
 	return r.Version()
-}
-
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
 }

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import "github.com/spf13/cobra"
 
@@ -19,12 +19,8 @@ func helpCommand() *cobra.Command {
 			return target.Help()
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-			target, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			for _, sub := range target.Commands() {
-				if sub.IsAvailableCommand() {
+			if target, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, sub := range available(target) {
 					names = append(names, sub.Name()+"\t"+sub.Short)
 				}
 			}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -11,26 +11,26 @@ import (
 
 func TestProgressInALog(t *testing.T) {
 	var out bytes.Buffer
-	p := &progress{name: "copy", out: &out}
-	p.show(1, 10)
-	p.detail(2, 0, "1 enrolled")
+	p := &Progress{name: "copy", unit: "users", out: &out}
+	p.Show(1, 10)
+	p.ShowDetail(2, 0, "1 enrolled")
 	require.Equal(t, "copy: 1 of 10 users\ncopy: 2 users, 1 enrolled\n", out.String())
 
 	out.Reset()
 	p.every, p.last = time.Hour, time.Now()
-	p.show(3, 10)
-	p.close()
+	p.Show(3, 10)
+	p.Close()
 	require.Empty(t, out.String(), "not every time")
 }
 
 func TestProgressOnATerminal(t *testing.T) {
 	var out bytes.Buffer
-	p := &progress{name: "copy", bar: progressbar.NewOptions64(-1, progressbar.OptionSetWriter(&out), progressbar.OptionShowCount())}
-	p.show(0, 0)
-	p.detail(3, 10, "2 enrolled")
+	p := &Progress{name: "copy", unit: "users", bar: progressbar.NewOptions64(-1, progressbar.OptionSetWriter(&out), progressbar.OptionShowCount())}
+	p.Show(0, 0)
+	p.ShowDetail(3, 10, "2 enrolled")
 	require.Contains(t, out.String(), "copy: 2 enrolled")
 	require.Contains(t, out.String(), "(3/10)")
-	p.show(12, 10) // users who came meanwhile
+	p.Show(12, 10) // users who came meanwhile
 	require.Contains(t, out.String(), "(12/12)")
-	p.close()
+	p.Close()
 }

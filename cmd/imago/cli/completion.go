@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"io"
@@ -6,12 +6,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"imago/adapters/modelzoo"
-	"imago/config"
 )
 
-// shells are those that completions are written for.
+// shells are the generators of completion scripts.
 var shells = map[string]func(*cobra.Command, io.Writer) error{
 	"bash":       func(root *cobra.Command, w io.Writer) error { return root.GenBashCompletionV2(w, true) },
 	"zsh":        (*cobra.Command).GenZshCompletion,
@@ -39,31 +36,31 @@ func completionCommand() *cobra.Command {
 	}
 }
 
-// completeFlag says how the value of a flag is completed.
-func completeFlag(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
+// CompleteFlag says how the value of a flag is completed.
+func CompleteFlag(cmd *cobra.Command, flag string, by cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, by); err != nil {
 		panic(err) // there is no such flag
 	}
 }
 
-// oneOf completes fixed words.
-func oneOf(words ...string) cobra.CompletionFunc {
+// OneOf completes fixed words.
+func OneOf(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// filesWith completes the names of files with some extensions, and folders on
-// the way there.
-func filesWith(extensions ...string) cobra.CompletionFunc {
+// Files completes the names of files with some extensions, and folders on the way
+// there.
+func Files(extensions ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(extensions, cobra.ShellCompDirectiveFilterFileExt)
 }
 
-// folders completes the names of folders.
-func folders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return nil, cobra.ShellCompDirectiveFilterDirs
+// Folders completes the names of folders.
+func Folders() cobra.CompletionFunc {
+	return cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
 }
 
-// first has the first argument completed, and none behind it.
-func first(by cobra.CompletionFunc) cobra.CompletionFunc {
+// FirstArgument completes the first argument, and none behind it.
+func FirstArgument(by cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -72,14 +69,12 @@ func first(by cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// several completes a list of words with commas between them, each once.
-func several(by cobra.CompletionFunc) cobra.CompletionFunc {
+// CommaSeparated completes a list of words with commas between them, each once.
+func CommaSeparated(by cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-		there, at := "", strings.LastIndexByte(begun, ',')
-		if at >= 0 {
-			there = begun[:at+1]
-		}
-		words, directive := by(cmd, args, begun[at+1:])
+		at := strings.LastIndexByte(begun, ',') + 1
+		there := begun[:at]
+		words, directive := by(cmd, args, begun[at:])
 		var lists []string
 		for _, word := range words {
 			if !slices.Contains(strings.Split(there, ","), word) {
@@ -88,28 +83,4 @@ func several(by cobra.CompletionFunc) cobra.CompletionFunc {
 		}
 		return lists, directive | cobra.ShellCompDirectiveNoSpace
 	}
-}
-
-// configuredCollections completes the names of the collections.
-func configuredCollections(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return collectionNames(cfg), cobra.ShellCompDirectiveNoFileComp
-}
-
-// knownModels completes the names of models.
-func knownModels(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	cfg, err := loadConfig(cmd)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	entries, _ := modelzoo.New(cfg.Models.Dir, config.BuiltinModels).List()
-	for _, e := range entries {
-		if !slices.Contains(args, e.Name) {
-			names = append(names, e.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -19,18 +19,23 @@ func TestExposures(t *testing.T) {
 	} {
 		cfg := config.Default()
 		cfg.Server.Listen, cfg.Auth.KeysFile = address, path
-		require.Equal(t, exposed, len(exposures(cfg)) == 1, address)
+		require.Equal(t, exposed, len(configWarnings(cfg)) == 1, address)
 		cfg.Server.TLS.CertFile = path
-		require.Empty(t, exposures(cfg), address)
+		require.Empty(t, configWarnings(cfg), address)
 		require.NoError(t, os.Chmod(path, 0o644))
-		require.Len(t, exposures(cfg), 1, address)
+		require.Len(t, configWarnings(cfg), 1, address)
 		require.NoError(t, os.Chmod(path, 0o600))
 	}
 	cfg := config.Default()
 	cfg.Store.Driver, cfg.Store.Milvus.Address = "milvus", "milvus:19530"
-	require.Len(t, exposures(cfg), 1)
+	require.Len(t, configWarnings(cfg), 1)
 	cfg.Store.Milvus.TLS = true
-	require.Empty(t, exposures(cfg))
+	require.Empty(t, configWarnings(cfg))
+
+	cfg = config.Default()
+	cfg.Server.OpsListen = "127.0.0.1:9090"
+	require.Len(t, configWarnings(cfg), 1)
+	require.Contains(t, configWarnings(cfg)[0], "/readyz and /metrics are at 127.0.0.1:9090 only")
 
 	for dsn, exposed := range map[string]bool{
 		"postgres://imago@127.0.0.1/imago": false, "host=/run/postgresql dbname=imago": false, "postgres://imago@localhost/imago?sslmode=disable": false,
@@ -42,6 +47,6 @@ func TestExposures(t *testing.T) {
 	} {
 		cfg := config.Default()
 		cfg.Store.Driver, cfg.Store.PGVector.DSN = "pgvector", config.Secret(dsn)
-		require.Equal(t, exposed, len(exposures(cfg)) == 1, dsn)
+		require.Equal(t, exposed, len(configWarnings(cfg)) == 1, dsn)
 	}
 }

@@ -11,19 +11,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-func TestExitCodes(t *testing.T) {
-	text := root().Long
-	for code, said := range map[int]string{exitFailed: "1 failed", exitUsage: "2 the command line", exitPartial: "3 done but", exitUnavailable: "4 a server", exitSignal + 2: "130 and"} {
-		require.Contains(t, text, said, code)
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(interruption{syscall.SIGTERM})
-	require.Equal(t, 143, exitCode(ctx, ctx.Err()))
-	require.Equal(t, "interrupted by a signal: terminated", sentence(ctx, ctx.Err()))
-	require.Zero(t, exitCode(ctx, nil), "it came too late")
-}
+	"imago/cmd/imago/cli"
+)
 
 // A process tells a script by its exit code and a person by one line on standard
 // error what went wrong; standard output has results only.
@@ -40,14 +30,14 @@ func TestProcessesSayWhatWentWrong(t *testing.T) {
 	}{
 		{"version", "", "", 0},
 		{"--version", "", "", 0},
-		{"nonsense", "", "unknown command", exitUsage},
-		{"serve --config " + broken, "", "nonsense", exitUsage},
-		{"check --config " + broken, "", "nonsense", exitUsage},
-		{"import " + damaged, "", "damaged.jsonl", exitFailed},
-		{"models verify", "", "models pull", exitFailed},
-		{"healthcheck", "IMAGO_SERVER_LISTEN=" + closed, "no answer at " + closed, exitUnavailable},
-		{"bench --url " + closed, "IMAGO_API_KEY=a-key-of-sixteen-characters", "no answer at", exitUnavailable},
-		{"models pull", "https_proxy=http://" + closed, "pull", exitUnavailable},
+		{"nonsense", "", "unknown command", cli.ExitUsage},
+		{"serve --config " + broken, "", "nonsense", cli.ExitUsage},
+		{"check --config " + broken, "", "nonsense", cli.ExitUsage},
+		{"import " + damaged, "", "damaged.jsonl", cli.ExitFailed},
+		{"models verify", "", "models pull", cli.ExitFailed},
+		{"healthcheck", "IMAGO_SERVER_LISTEN=" + closed, "no answer at " + closed, cli.ExitUnavailable},
+		{"bench --url " + closed, "IMAGO_API_KEY=a-key-of-sixteen-characters", "no answer at", cli.ExitUnavailable},
+		{"models pull", "https_proxy=http://" + closed, "pull", cli.ExitUnavailable},
 	} {
 		cmd := imago.command(t, strings.Fields(c.line)...)
 		cmd.Env = append(cmd.Env, c.env)
@@ -97,7 +87,7 @@ func TestInterruptibly(t *testing.T) {
 	defer out.Close()
 	_ = in.Fd() // takes it from the poller, as standard input is
 	ctx, cancel := context.WithCancel(t.Context())
-	stream := interruptibly(ctx, in)
+	stream := cancellableReader(ctx, in)
 	_, err = out.WriteString("a")
 	require.NoError(t, err)
 	one := make([]byte, 1)
