@@ -48,17 +48,20 @@ var layers = []struct {
 	allowed []string
 	why     string
 }{
-	// The rule for user IDs is one for all sides of the boundary, and it needs the tables
-	// of Unicode that the standard library leaves out.
-	{"imago/ports", []string{"golang.org/x/text/unicode/norm"}, "the boundary knows no technology and nobody else"},
-	{"imago/core", []string{"imago/ports", "imago/core", "github.com/go-playground/validator/"}, "the rules are free of technology"},
-	{"imago/config", []string{"imago/config", "imago/ports", "go.yaml.in/yaml/", "github.com/go-playground/validator/"}, "settings are a leaf"},
+	{"imago/ports", nil, "the boundary knows no technology and nobody else"},
+	// errgroup is the one pool of workers. It belongs to the Go project.
+	{"imago/core", []string{"imago/ports", "imago/core", "golang.org/x/sync/errgroup"}, "the rules are free of technology"},
+	// Names in the configuration keep the same rules as names in requests. So that these
+	// exist once and config stays a leaf, naming imports nothing of imago; it needs the
+	// tables of Unicode that the standard library leaves out.
+	{"imago/core/naming", []string{"golang.org/x/text/unicode/norm"}, "the rules for names are a leaf"},
+	{"imago/config", []string{"imago/config", "imago/core/naming", "imago/ports", "go.yaml.in/yaml/", "github.com/go-playground/validator/"}, "settings are a leaf"},
 }
 
 func TestLayers(t *testing.T) {
 	for _, p := range packages(t) {
 		for _, layer := range layers {
-			if !within(p.ImportPath, layer.folder) {
+			if layer.folder != layerOf(p.ImportPath) {
 				continue
 			}
 			for _, imported := range p.Imports {
@@ -72,17 +75,51 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// An adapter may be built on ports, config and libraries, never on the core or
-// on another adapter; only its module.go knows fx.
+// libraries are the packages beside the adapters that any adapter may import. Of imago they
+// import ports and each other alone.
+var libraries = []string{"imago/adapters/exactindex", "imago/adapters/memindex", "imago/adapters/replica", "imago/adapters/onnx/rewrite"}
+
+func isLibrary(path string) bool {
+	return slices.ContainsFunc(libraries, func(l string) bool { return within(path, l) })
+}
+
+func TestLibrariesImportPortsAlone(t *testing.T) {
+	found := 0
+	for _, p := range packages(t) {
+		if !isLibrary(p.ImportPath) {
+			continue
+		}
+		found++
+		for _, imported := range p.Imports {
+			if within(imported, "imago") && !within(imported, "imago/ports") && !isLibrary(imported) {
+				t.Errorf("%s imports %s: of imago, a library that adapters share imports ports alone", p.ImportPath, imported)
+			}
+		}
+	}
+	require.GreaterOrEqual(t, found, len(libraries))
+}
+
+// driving are the adapters that call imago: they may import the core. All others are
+// called by it and know the ports alone.
+var driving = []string{"imago/adapters/httpapi", "imago/adapters/evalreport", "imago/adapters/loadgen", "imago/adapters/console"}
+
+// An adapter is built on ports, config and libraries, never on another adapter; only
+// its module.go knows fx.
 func TestAdaptersStandAlone(t *testing.T) {
+	seen := map[string]bool{}
 	for _, p := range packages(t) {
 		if !within(p.ImportPath, "imago/adapters") {
 			continue
 		}
 		own := strings.Join(strings.SplitN(p.ImportPath, "/", 4)[:3], "/")
+		seen[own] = true
+		allowed := append([]string{own, "imago/ports", "imago/config"}, libraries...)
+		if slices.Contains(driving, own) {
+			allowed = append(allowed, "imago/core")
+		}
 		for _, imported := range p.Imports {
-			if within(imported, "imago") && !within(imported, own) && !within(imported, "imago/ports") && !within(imported, "imago/config") {
-				t.Errorf("%s imports %s: an adapter stands alone", p.ImportPath, imported)
+			if within(imported, "imago") && !slices.ContainsFunc(allowed, func(a string) bool { return within(imported, a) }) {
+				t.Errorf("%s imports %s: an adapter may import %s", p.ImportPath, imported, strings.Join(allowed, ", "))
 			}
 		}
 		for _, file := range append(p.GoFiles, p.CgoFiles...) {
@@ -90,6 +127,9 @@ func TestAdaptersStandAlone(t *testing.T) {
 				t.Errorf("%s/%s imports fx: only module.go may", p.ImportPath, file)
 			}
 		}
+	}
+	for _, name := range driving {
+		require.True(t, seen[name], "there is no adapter %s", name)
 	}
 }
 
@@ -146,6 +186,16 @@ func TestPackageNames(t *testing.T) {
 			}
 		}
 	}
+}
+
+// layerOf returns the folder of the narrowest layer that a package lies in.
+func layerOf(path string) (folder string) {
+	for _, layer := range layers {
+		if within(path, layer.folder) && len(layer.folder) > len(folder) {
+			folder = layer.folder
+		}
+	}
+	return folder
 }
 
 // within reports whether an import path is the prefix or lies below it.

@@ -20,6 +20,7 @@ import (
 	"imago/adapters/milvusstore"
 	"imago/adapters/pgstore"
 	"imago/config"
+	"imago/core/vectorstore"
 	"imago/ports"
 	"imago/test/servers"
 )
@@ -30,25 +31,19 @@ type backend struct {
 	open func(b *testing.B, people []ports.Record) ports.VectorStore
 }
 
-// starter is what the stores have beside the port.
-type starter interface {
-	ports.VectorStore
-	Start(context.Context) error
-	Close(context.Context) error
-}
-
 var quiet = slog.New(slog.DiscardHandler)
 
-func started(b *testing.B, s starter) ports.VectorStore {
+func started(b *testing.B, driver ports.StoreDriver, space ports.Space) ports.VectorStore {
 	b.Helper()
+	s := vectorstore.New("bench", driver, space)
 	require.NoError(b, s.Start(b.Context()))
 	b.Cleanup(func() { require.NoError(b, s.Close(context.WithoutCancel(b.Context()))) })
 	return s
 }
 
-// exactBackends are the three drivers as they ship. The servers write to the disk
+// exactBackends are the three drivers as they ship, and PostgreSQL searched in the database. The servers write to the disk
 // as they would in production; Milvus ticks every 20 ms instead of every 200, as
-// the README advises.
+// adapters/README.md describes.
 func exactBackends(b *testing.B) []backend {
 	b.Helper()
 	shipped := config.Default().Store
@@ -56,17 +51,22 @@ func exactBackends(b *testing.B) []backend {
 		{"memory", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.Memory
 			cfg.Path = filepath.Join(b.TempDir(), "imago.db")
-			return pour(b, started(b, memstore.New(cfg, space, quiet)), people)
+			return pour(b, started(b, memstore.New(cfg, space, quiet), space), people)
 		}},
 		{"pgvector", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.PGVector
 			cfg.DSN = config.Secret(durablePostgres(b).DSN())
-			return pour(b, started(b, pgstore.New(cfg, space, quiet)), people)
+			return pour(b, replicated(b, cfg), people)
+		}},
+		{"database", func(b *testing.B, people []ports.Record) ports.VectorStore {
+			cfg := shipped.PGVector
+			cfg.DSN, cfg.Search = config.Secret(durablePostgres(b).DSN()), config.SearchDatabase
+			return pour(b, started(b, pgstore.Searched(pgstore.New(cfg, space, quiet)), space), people)
 		}},
 		{"milvus", func(b *testing.B, people []ports.Record) ports.VectorStore {
 			cfg := shipped.Milvus
 			cfg.Address = durableMilvus(b).Address()
-			s := started(b, milvusstore.New(cfg, space, quiet))
+			s := started(b, milvusstore.New(cfg, space, quiet), space)
 			pourMilvus(b, cfg, people)
 			settleMilvus(b, cfg)
 			return s
@@ -119,7 +119,7 @@ func BenchmarkBackends(b *testing.B) {
 				b.Run(fmt.Sprintf("enrol/callers=%d", callers), func(b *testing.B) {
 					measure(b, callers, func(int) error {
 						n := int(next.Add(1))
-						return s.Add(b.Context(), record(fmt.Sprintf("later-%d", n), people[n%len(people)].Vector), ports.First)
+						return s.Add(b.Context(), record(fmt.Sprintf("later-%d", n), people[n%len(people)].Vector), ports.NewUser())
 					})
 				})
 			}
@@ -172,7 +172,7 @@ func pour(b *testing.B, s ports.VectorStore, people []ports.Record) ports.Vector
 	began := time.Now()
 	require.NoError(b, together(callers, func(caller int) error {
 		for i := caller; i < len(people); i += callers {
-			if err := s.Add(b.Context(), people[i], ports.First); err != nil {
+			if err := s.Add(b.Context(), people[i], ports.NewUser()); err != nil {
 				return err
 			}
 		}

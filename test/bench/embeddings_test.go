@@ -17,7 +17,7 @@ import (
 )
 
 // TestWriteEmbeddings writes a large gallery made of real embeddings to the file that
-// IMAGO_BENCH_WRITE names, for BenchmarkVectors of adapters/memstore/flat. There are
+// IMAGO_BENCH_WRITE names, for BenchmarkVectors of adapters/exactindex. There are
 // pictures of few people only, so that a row is a mixture of the embeddings of three
 // pictures, chosen at random, with as much noise: the directions that real embeddings
 // prefer are kept, and so is that some rows are alike. IMAGO_BENCH_ROWS rows, and 64

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"imago/adapters/exactindex"
 	"imago/adapters/memstore"
-	"imago/adapters/memstore/flat"
 	"imago/config"
 	"imago/ports"
 )
@@ -47,17 +47,17 @@ func rowsOfBench(b *testing.B) int {
 // person is an item of the index.
 type person struct {
 	id    string
-	place flat.Place
+	place exactindex.Place
 }
 
-func (p *person) Group() string      { return p.id }
-func (p *person) ID() string         { return p.id }
-func (p *person) Place() *flat.Place { return &p.place }
+func (p *person) Group() string            { return p.id }
+func (p *person) ID() string               { return p.id }
+func (p *person) Place() *exactindex.Place { return &p.place }
 
 // grown is an index with people in it, whose every write is published at once as
 // a store does for a caller who is alone.
 type grown struct {
-	*flat.Index[*person]
+	*exactindex.Index[*person]
 	rng       *rand.Rand
 	dimension int
 	people    []*person
@@ -66,7 +66,7 @@ type grown struct {
 }
 
 func newGrown(dimension, threads int) *grown {
-	g := &grown{Index: flat.New[*person](dimension, threads), rng: rand.New(rand.NewPCG(20261125, uint64(dimension))), dimension: dimension}
+	g := &grown{Index: exactindex.New[*person](dimension, threads), rng: rand.New(rand.NewPCG(20261125, uint64(dimension))), dimension: dimension}
 	for range 64 {
 		g.queries = append(g.queries, g.vector())
 	}
@@ -161,7 +161,7 @@ func BenchmarkGrowthDurable(b *testing.B) {
 			cfg.Path, cfg.SearchThreads = filepath.Join(b.TempDir(), "imago.db"), 1
 			wide := space
 			wide.Dimension = growth.dimension
-			s := started(b, memstore.New(cfg, wide, quiet))
+			s := started(b, memstore.New(cfg, wide, quiet), wide)
 			rng := rand.New(rand.NewPCG(20261126, uint64(growth.dimension)))
 			enrolled := 0
 			for _, n := range growth.sizes {
@@ -187,9 +187,9 @@ func BenchmarkGrowthDurable(b *testing.B) {
 					for i := range adds {
 						r := record(strconv.Itoa(rng.Int()), directionOf(rng, growth.dimension))
 						began := time.Now()
-						require.NoError(b, s.Add(b.Context(), r, ports.First))
+						require.NoError(b, s.Add(b.Context(), r, ports.NewUser()))
 						between := time.Now()
-						require.NoError(b, s.Remove(b.Context(), collection, r.UserID, ""))
+						require.NoError(b, s.Remove(b.Context(), ports.WholeUser(r.User()), ports.Everybody()))
 						adds[i], removals[i] = between.Sub(began), time.Since(between)
 					}
 					tell(b, "add", adds, 0)
@@ -210,7 +210,7 @@ func enrolMore(b *testing.B, s ports.VectorStore, from, to, dimension int) {
 		rng := rand.New(rand.NewPCG(uint64(caller), uint64(from)))
 		for i := from + caller; i < to; i += callers {
 			user := fmt.Sprintf("%08x", uint32(i)*2654435761) // Knuth's multiplicative hash
-			if err := s.Add(ctx, record(user, directionOf(rng, dimension)), ports.First); err != nil {
+			if err := s.Add(ctx, record(user, directionOf(rng, dimension)), ports.NewUser()); err != nil {
 				return err
 			}
 		}

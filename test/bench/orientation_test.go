@@ -1,11 +1,8 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image"
-	"image/png"
 	"io/fs"
 	"math"
 	"os"
@@ -267,14 +264,5 @@ func flipped(img *ports.Image) *ports.Image {
 // asPNG encodes an image without loss.
 func asPNG(t testing.TB, img *ports.Image) []byte {
 	t.Helper()
-	out := image.NewNRGBA(image.Rect(0, 0, img.Width, img.Height))
-	for y := range img.Height {
-		for x := range img.Width {
-			p, q := img.Pix[y*img.Stride+3*x:], out.Pix[y*out.Stride+4*x:]
-			q[0], q[1], q[2], q[3] = p[0], p[1], p[2], 255
-		}
-	}
-	var b bytes.Buffer
-	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, out))
-	return b.Bytes()
+	return fixture.PNG(t, fixture.RGBA(img.Pix, img.Stride, img.Width, img.Height))
 }

@@ -1,16 +1,13 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +18,6 @@ import (
 )
 
 const benchKey = "bench-key-of-at-least-sixteen-characters"
-
-var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 // running is an imago that serves.
 type running struct {
@@ -35,40 +30,10 @@ type running struct {
 func serve(b *testing.B) running {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "imago")
-	out, err := exec.Command("go", "build", "-o", binary, "imago/cmd/imago").CombinedOutput()
-	require.NoError(b, err, string(out))
-	cmd := exec.Command(binary, "serve")
-	cmd.Dir = b.TempDir()
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-		"IMAGO_MODELS_DIR=" + fixture.Models(b), "IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(b),
-		"IMAGO_SERVER_LISTEN=127.0.0.1:0", "IMAGO_STORE_MEMORY_PATH=", "IMAGO_API_KEY=" + benchKey,
-	}
-	log, err := cmd.StderrPipe()
-	require.NoError(b, err)
-	require.NoError(b, cmd.Start())
-	address, exited := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(exited)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				address <- m[1]
-			}
-		}
-		_ = cmd.Wait()
-	}()
-	b.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-exited
-	})
-	select {
-	case a := <-address:
-		awaitReady(b, a)
-		return running{a, cmd.Process.Pid}
-	case <-exited:
-		b.Fatal("imago stopped at the start")
-	}
-	return running{}
+	require.NoError(b, fixture.Build(binary))
+	p := fixture.Serve(b, binary, benchKey)
+	require.True(b, fixture.Ready(http.DefaultClient, "http://"+p.Address), "imago does not get ready:\n%s", p.Log)
+	return running{p.Address, p.Cmd.Process.Pid}
 }
 
 // processorTime returns what the server has used so far: the sum over its threads
@@ -92,18 +57,6 @@ func ownProcessorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-func awaitReady(b *testing.B, address string) {
-	b.Helper()
-	require.Eventually(b, func() bool {
-		res, err := http.Get("http://" + address + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	}, time.Minute, 20*time.Millisecond)
 }
 
 // bodyOf is the body of a request about a picture.

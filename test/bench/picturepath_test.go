@@ -21,6 +21,8 @@ import (
 	"imago/core/bulk"
 	"imago/core/extraction"
 	"imago/core/gallery"
+	"imago/core/naming"
+	"imago/core/vectorstore"
 	"imago/test/fixture"
 	"imago/test/pipeline"
 )
@@ -79,7 +81,7 @@ func BenchmarkPicturePath(b *testing.B) {
 		b.Run("search/"+set.name, func(b *testing.B) { benchmarkLatency(b, p, n, set) })
 	}
 	b.Run("saturation/"+sets[0].name, func(b *testing.B) { benchmarkSaturation(b, p, n, sets[0]) })
-	b.Run("enroll/"+sets[0].name, func(b *testing.B) { benchmarkBulk(b, p, n, sets[0]) })
+	b.Run("enrol/"+sets[0].name, func(b *testing.B) { benchmarkBulk(b, p, n, sets[0]) })
 }
 
 func yardsticks(b *testing.B, p *pipeline.Pipeline, n *networks, set pictureSet) (all []*yardstick) {
@@ -234,12 +236,12 @@ func benchmarkBulk(b *testing.B, p *pipeline.Pipeline, n *networks, set pictureS
 	})
 	for b.Loop() {
 		before := bareRates(b, p, n, set)
-		s := memstore.New(config.MemoryStore{Path: filepath.Join(b.TempDir(), "imago.db")}, p.Embedder.Space(), slog.New(slog.DiscardHandler))
+		s := vectorstore.New("memstore", memstore.New(config.MemoryStore{Path: filepath.Join(b.TempDir(), "imago.db")}, p.Embedder.Space(), slog.New(slog.DiscardHandler)), p.Embedder.Space())
 		require.NoError(b, s.Start(b.Context()))
 		runtime.GOMAXPROCS(2 * workers) // as the command does
 		began := time.Now()
 		tally, err := bulk.Enrol(b.Context(), folder, gallery.New(x, s, gallery.Options{}), bulk.Options{
-			Collection: gallery.Inventory, Workers: workers + 16, ImageBytes: 5 << 20,
+			Collection: naming.Inventory, Workers: workers + 16, ImageBytes: 5 << 20,
 		})
 		rate := float64(len(folder)) / time.Since(began).Seconds()
 		runtime.GOMAXPROCS(workers)

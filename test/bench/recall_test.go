@@ -53,13 +53,13 @@ func BenchmarkRecall(b *testing.B) {
 }
 
 func recallOfPostgres(b *testing.B, cfg config.PGVectorStore, people []ports.Record, probes [][]float32, truth [][]string) {
-	s := started(b, pgstore.New(cfg, space, quiet))
+	s := started(b, pgstore.New(cfg, space, quiet), space)
 	pour(b, s, people)
 	compare(b, s, "exact", probes, truth)
 	cfg.Index = config.IndexHNSW
 	for _, ef := range []int{50, 200, 800} {
 		cfg.HNSW.EfSearch = ef
-		s := started(b, pgstore.New(cfg, space, quiet))
+		s := started(b, pgstore.New(cfg, space, quiet), space)
 		awaitPostgres(b, cfg)
 		compare(b, s, fmt.Sprintf("ef=%d", ef), probes, truth)
 	}
@@ -82,12 +82,12 @@ func awaitPostgres(b *testing.B, cfg config.PGVectorStore) {
 
 func recallOfMilvus(b *testing.B, cfg config.MilvusStore, people []ports.Record, probes [][]float32, truth [][]string) {
 	cfg.Index = config.IndexHNSW
-	started(b, milvusstore.New(cfg, space, quiet))
+	started(b, milvusstore.New(cfg, space, quiet), space)
 	pourMilvus(b, cfg, people)
 	settleMilvus(b, cfg)
 	for _, ef := range []int{50, 200, 800} {
 		cfg.HNSW.EfSearch = ef
-		compare(b, started(b, milvusstore.New(cfg, space, quiet)), fmt.Sprintf("ef=%d", ef), probes, truth)
+		compare(b, started(b, milvusstore.New(cfg, space, quiet), space), fmt.Sprintf("ef=%d", ef), probes, truth)
 	}
 }
 

@@ -1,9 +1,7 @@
 package bench
 
 import (
-	"bytes"
 	"image"
-	"image/jpeg"
 	"math"
 	"testing"
 
@@ -83,8 +81,7 @@ func withFace(t *testing.T, p *pipeline.Pipeline, h head, width, height int, fac
 			copy(out.Pix[(top+row)*out.Stride+4*(left+column):][:3], cut.Pix[row*cut.Stride+3*column:])
 		}
 	}
-	var b bytes.Buffer
-	require.NoError(t, jpeg.Encode(&b, out, &jpeg.Options{Quality: 85}))
+	picture := fixture.JPEG(t, out, 85)
 	middle := ports.Point{X: float64(left) + float64(side)/2, Y: float64(top) + float64(side)/2}
-	return b.Bytes(), ports.Box{X0: middle.X - face/2, Y0: middle.Y - scale*h.face.Height()/2, X1: middle.X + face/2, Y1: math.Inf(1)}
+	return picture, ports.Box{X0: middle.X - face/2, Y0: middle.Y - scale*h.face.Height()/2, X1: middle.X + face/2, Y1: math.Inf(1)}
 }

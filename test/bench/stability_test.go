@@ -5,7 +5,6 @@ import (
 	"image"
 	"image/color"
 	_ "image/jpeg" // the labelled pictures
-	"image/png"
 	"io/fs"
 	"math"
 	"os"
@@ -127,9 +126,7 @@ func turned(tb testing.TB, picture image.Image, degrees, scale float64) []byte {
 			out.SetRGBA(x, y, color.RGBA{uint8(sum[0] + 0.5), uint8(sum[1] + 0.5), uint8(sum[2] + 0.5), 255})
 		}
 	}
-	var file bytes.Buffer
-	require.NoError(tb, (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&file, out))
-	return file.Bytes()
+	return fixture.PNG(tb, out)
 }
 
 // between returns the colour between four pixels, black outside of the picture.

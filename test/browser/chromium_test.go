@@ -175,6 +175,15 @@ func (b *tab) scheme(name string) {
 	}))
 }
 
+// timezone sets the zone of the browser's clock.
+func (b *tab) timezone(name string) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+}
+
 // evaluate returns the value of a JavaScript expression.
 func evaluate[T any](b *tab, expression string) T {
 	b.t.Helper()

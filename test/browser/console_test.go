@@ -2,6 +2,7 @@ package browser
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -54,33 +56,88 @@ func TestEnrolSearchUnenrol(t *testing.T) {
 	b.click("#search")
 	b.wait("matches.children.length > 0")
 	require.Equal(t, []string{"obama"}, b.texts("#matches .who"), "above 80 %")
-	b.says("count", "1 of 2 reach 80 %.")
+	b.says("count", "1 user reaches 80 %.")
 	b.says("meaning", "With 2 users enrolled, at most 1 of 5,300 strangers would match somebody at 80 %.")
 	require.Greater(t, evaluate[float64](b, "Number(document.querySelector('[role=meter]').ariaValueNow)"), 80.0)
 	b.slide(0)
-	require.Equal(t, []string{"obama", "biden & co <b>"}, b.texts("#matches .who"), "filtered without asking again")
+	b.wait("matches.children.length === 2")
+	require.Equal(t, []string{"obama", "biden & co <b>"}, b.texts("#matches .who"), "asked again")
+	b.says("count", "2 users reach 0 %.")
 	b.slide(100)
 	require.Empty(t, b.texts("#matches .who"))
-	b.says("count", "0 of 2 reach 100 %.")
+	b.says("count", "No match at 100 %; best: obama with ")
 	b.says("meaning", "at 100 %.")
 
 	b.choose(fixture.Portrait(t, "obama3.jpg"))
 	b.says("picture-message", "One face")
 	require.False(t, b.visible("results"), "the results of another picture are gone")
 
-	b.click("[aria-label='Unenrol obama']")
+	b.askToUnenrol("obama")
 	b.says("confirm-text", "All faces of obama in users are removed at once and for good.")
 	b.click("#confirm-no")
 	b.wait("!document.getElementById('confirm').open")
 	require.Equal(t, []string{"biden & co <b>", "obama"}, b.texts("#rows th"))
 	for _, id := range []string{"obama", "biden & co <b>"} {
-		b.click("[aria-label='Unenrol " + id + "']")
+		b.askToUnenrol(id)
 		b.click("#confirm-yes")
 		b.says("users-message", id+" is unenrolled from users.")
 	}
 	require.Empty(t, b.texts("#rows th"))
 	b.click("#search")
-	b.says("search-message", "No match: nobody is enrolled in users.")
+	b.says("count", "No match: nobody is enrolled in users.")
+}
+
+// askToUnenrol opens the menu of a user and chooses to unenrol.
+func (b *tab) askToUnenrol(id string) {
+	b.t.Helper()
+	b.click("[aria-label='Actions for " + id + "']")
+	b.click("[aria-label='Unenrol " + id + "']")
+	b.wait("document.getElementById('confirm').open")
+}
+
+// The faces of a user are shown one by one, and one of several is removed, without a mouse; of
+// one that is gone meanwhile the page says so and shows what there is.
+func TestFacesOfAUser(t *testing.T) {
+	b := console(t)
+	b.enrol(fixture.Portrait(t, "obama.jpg"), "obama")
+	for _, name := range []string{"obama2.jpg", "obama3.jpg"} {
+		b.choose(fixture.Portrait(t, name))
+		b.says("picture-message", "It can be enrolled.")
+		b.write("#user", "obama")
+		b.click("#enrol")
+		b.wait("exists.checkVisibility()")
+		b.click("#add-face")
+		b.says("enrol-message", "obama has one more face in users.")
+	}
+	b.wait("document.querySelector('#rows summary')?.textContent === '3'")
+	b.focus("#rows summary")
+	b.press("\r")
+	require.Len(t, b.texts("#rows details li time"), 3)
+	b.focus("[aria-label='Remove face 2 of 3 of obama']")
+	b.press("\r")
+	b.wait("document.getElementById('confirm').open")
+	b.says("confirm-text", "The other 2 stay.")
+	require.Equal(t, []string{"Remove"}, b.texts("#confirm-yes"))
+	require.Equal(t, "confirm-no", evaluate[string](b, "document.activeElement.id"))
+	b.focus("#confirm-yes")
+	b.press("\r")
+	b.says("users-message", "A face of obama is removed from users.")
+	b.wait("document.activeElement.matches('#rows summary') && document.activeElement.textContent === '2'")
+
+	// Somebody else removes one meanwhile: the other is the only one.
+	require.True(t, evaluate[bool](b, `(async () => {
+		const { call, facePath } = await import('/console/api.js');
+		const { faces } = await call('GET', 'users/obama');
+		await call('DELETE', facePath('users', 'obama', faces[0].faceId));
+		return true;
+	})()`))
+	b.click("[aria-label='Remove face 2 of 2 of obama']")
+	b.says("confirm-text", "The other one stays.")
+	b.click("#confirm-yes")
+	b.says("users-message", "Provided face is the only one of the user.")
+	b.wait("document.querySelector('#rows details') === null")
+	b.askToUnenrol("obama")
+	require.Equal(t, []string{"Unenrol"}, b.texts("#confirm-yes"))
 }
 
 func TestRefusedEnrolments(t *testing.T) {
@@ -123,6 +180,19 @@ func TestRefusedPictures(t *testing.T) {
 		b.choose(path)
 		b.wait("document.getElementById('picture-message').className === 'message bad'")
 		b.says("picture-message", reason)
+	}
+	for path, reason := range map[string]string{
+		saved(t, "drawing.gif", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00;")): "Unsupported image format: only JPEG and PNG are supported.",
+		saved(t, "renamed.jpg", []byte("%PDF-1.7\n")):                          "Unsupported image format: only JPEG and PNG are supported.",
+		saved(t, "nothing.png", nil):                                           "The provided image is empty.",
+	} {
+		b.choose(pair)
+		b.says("picture-message", "2 faces; the largest")
+		b.choose(path)
+		b.says("picture-message", reason)
+		require.False(t, b.visible("preview"), "it is refused before it is shown: %s", path)
+		b.click("#search")
+		b.says("search-message", "Choose a picture first.")
 	}
 	b.choose(pair)
 	b.says("picture-message", "2 faces; the largest")
@@ -236,7 +306,7 @@ func TestDropAndPaste(t *testing.T) {
 	b.says("picture-message", "JPEG")
 	require.False(t, evaluate[bool](b, "window.dispatchEvent(new DragEvent('drop', { cancelable: true }))"), "the page is not replaced")
 	drop("document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true }))", "['c.svg']")
-	b.wait("preview.alt === 'The chosen picture, c.svg'")
+	b.says("picture-message", "Unsupported image format")
 }
 
 func TestUsersComeInPages(t *testing.T) {
@@ -255,7 +325,28 @@ func TestUsersComeInPages(t *testing.T) {
 	b.wait("rows.children.length === 25 && more.checkVisibility()")
 	b.click("#more")
 	b.wait("rows.children.length === 27 && !more.checkVisibility()")
-	require.Equal(t, "Unenrol user 25", evaluate[string](b, "document.activeElement.ariaLabel"), "the focus goes to what is new")
+	require.Equal(t, "Actions for user 25", evaluate[string](b, "document.activeElement.ariaLabel"), "the focus goes to what is new")
+	b.says("users-count", "27 users, all there are.")
+
+	// By prefix the list begins where such IDs begin, whatever the pages before have.
+	b.write("#prefix", "user 2")
+	b.says("users-count", "7 users whose ID begins with user 2, all there are.")
+	require.Equal(t, "user 20", b.texts("#rows th")[0])
+	b.write("#prefix", "6")
+	b.says("users-count", "1 user whose ID begins with user 26, all there are.")
+	b.write("#prefix", "x")
+	b.says("users-message", "No user ID in users begins with user 26x.")
+	require.Empty(t, b.texts("#rows th"))
+	evaluate[bool](b, "prefix.value = 'user ', prefix.dispatchEvent(new Event('input')), true")
+	b.says("users-count", "25 users whose ID begins with user\\u{20} are shown; there are more.")
+	b.click("#more")
+	b.says("users-count", "27 users whose ID begins with user\\u{20}, all there are.")
+	for _, none := range []string{"User", `\t`, "ü"} {
+		evaluate[bool](b, "prefix.value = '"+none+"', prefix.dispatchEvent(new Event('input')), true")
+		b.says("users-message", "No user ID in users begins with")
+	}
+	evaluate[bool](b, "prefix.value = '', prefix.dispatchEvent(new Event('input')), true")
+	b.says("users-count", "25 users are shown; there are more.")
 }
 
 // While the list of users is on its way everything can be done, and when it arrives
@@ -315,13 +406,17 @@ func TestIDsAreShownAsTheyAre(t *testing.T) {
 	}))
 	t.Cleanup(gateway.Close)
 	b := open(t, gateway.URL+"/console", desktopWidth, desktopHeight)
+	b.timezone("Asia/Kolkata")
 	b.unlock(apiKey)
 	b.wait(fmt.Sprintf("rows.children.length === %d", len(ids)))
+	// Times are local, to the minute, and with their zone in the title.
+	require.Regexp(t, `2026.*\b0?8:34`, b.texts("#rows time")[0])
+	require.Regexp(t, `8:34:05.*(GMT\+5:30|IST|India)`, evaluate[string](b, "document.querySelector('#rows time').title"))
 	shown := b.texts("#rows th bdi")
 	for _, want := range ids {
 		require.Contains(t, shown, want)
 	}
-	evaluate[string](b, `[...document.querySelectorAll('#rows tr')].find((one) => one.textContent.includes('nim')).querySelector('button').click(), ''`)
+	evaluate[string](b, `[...document.querySelectorAll('#rows tr')].find((one) => one.textContent.includes('nim')).querySelector('.choices button').click(), ''`)
 	require.Equal(t, "Unenrol \u2068adm\\u{202E}nim\u2069?", evaluate[string](b, "document.getElementById('confirm-title').textContent"))
 }
 
@@ -348,4 +443,29 @@ func TestOff(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Equal(t, http.StatusNotFound, res.StatusCode, path)
 	}
+}
+
+// Who expires is shown with the time, in the time zone of the browser; who does not is not.
+func TestExpiryIsShown(t *testing.T) {
+	base := imago(t)
+	picture, err := os.ReadFile(portrait(t))
+	require.NoError(t, err)
+	face := base64.StdEncoding.EncodeToString(picture)
+	for id, expiry := range map[string]string{"guest": `,"expiresAt":"2099-12-31T23:30:00Z"`, "staff": ""} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/users/"+id, strings.NewReader(`{"face":"`+face+`"`+expiry+`}`))
+		require.NoError(t, err)
+		r.Header.Set("x-api-key", apiKey)
+		res, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusOK, res.StatusCode)
+	}
+	b := open(t, base+"/console", phoneWidth, phoneHeight)
+	b.timezone("Asia/Tokyo")
+	b.unlock(apiKey)
+	b.wait("rows.children.length === 2")
+	require.Equal(t, []string{"guest", "staff"}, b.texts("#rows th"))
+	require.Len(t, b.texts("#rows .expires"), 1)
+	require.Regexp(t, `^expires .*2100.*\b0?8:30`, b.texts("#rows .expires")[0])
+	require.Equal(t, "2099-12-31T23:30:00.000Z", evaluate[string](b, "document.querySelector('#rows .expires time').dateTime"))
 }

@@ -65,7 +65,7 @@ func TestRealFacesAreFound(t *testing.T) {
 }
 
 // Nothing reaches over the edge of a phone, whatever is shown; the pictures for
-// the README are made on the way when IMAGO_UPDATE_SCREENSHOTS is set.
+// the console's page are made on the way when IMAGO_UPDATE_SCREENSHOTS is set.
 func TestWidths(t *testing.T) {
 	url := imago(t)
 	for _, c := range []struct {
@@ -92,13 +92,45 @@ func TestWidths(t *testing.T) {
 			b.click("#search")
 			b.wait("matches.children.length === 3")
 			b.says("meaning", "With 3 users enrolled")
+			// Without scrolling: who is best is on the screen.
+			b.wait("search.getAttribute('aria-disabled') === null")
+			require.True(t, evaluate[bool](b, `(() => {
+				const best = matches.firstElementChild.getBoundingClientRect();
+				return best.top >= 0 && best.bottom <= innerHeight;
+			})()`), "the best match is in view")
 			b.fits()
 			if c.name == "desktop-light" || c.name == "phone-dark" {
 				b.shoot(c.name)
 			}
+			b.click("#search-all")
+			b.says("all-message", "Matches in 1 of 3 collections.")
+			b.write("#verify-user", "bob.the.builder@example.com")
+			b.click("#verify")
+			b.says("verify-message", "Yes, this is bob")
+			b.fits()
+			b.click("[aria-label='Actions for alice']")
+			b.wait("document.querySelector('.choices:not([hidden])')")
+			b.fits()
 			b.click("[aria-label='Unenrol alice']")
 			b.wait("document.getElementById('confirm').open")
 			b.fits()
+			b.click("#confirm-no")
+			b.slide(100)
+			b.says("count", "No match at 100 %; best:")
+			b.write("#user", "alice")
+			b.click("#enrol")
+			b.wait("exists.checkVisibility()")
+			b.fits()
+			b.click("#add-face")
+			b.wait("document.querySelector('#rows summary')")
+			b.click("#rows summary")
+			b.wait("document.querySelector('.faces').checkVisibility()")
+			b.fits()
+			b.click("[aria-label='Remove face 1 of 2 of alice']")
+			b.wait("document.getElementById('confirm').open")
+			b.fits()
+			b.click("#confirm-yes")
+			b.says("users-message", "A face of alice is removed from users.")
 			b.do(chromedp.Navigate(url + "/console/api"))
 			evaluate[bool](b, "document.querySelectorAll('details').forEach((d) => { d.open = true }), true")
 			b.fits()
@@ -118,7 +150,7 @@ func (b *tab) shoot(name string) {
 	evaluate[bool](b, "document.activeElement.blur(), window.scrollTo(0, 0), true")
 	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(90))
 	require.NoError(b.t, err)
-	require.Less(b.t, len(picture), 200<<10, "the README stays light")
+	require.Less(b.t, len(picture), 200<<10, "the page stays light")
 	if os.Getenv("IMAGO_UPDATE_SCREENSHOTS") != "" {
 		require.NoError(b.t, os.WriteFile(filepath.Join("testdata", name+".jpg"), picture, 0o644))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // DetectorHarness tells the suite of Detector how to get at the detector under
@@ -264,7 +265,7 @@ func detectConcurrently(t *testing.T, h DetectorHarness) {
 		want[i], err = d.Detect(t.Context(), p.Image, 0)
 		require.NoError(t, err)
 	}
-	for _, err := range together(8, func(i int) error {
+	for _, err := range fixture.Together(8, func(i int) error {
 		for j := range 2 * len(want) {
 			k := (i + j) % len(want)
 			got, err := d.Detect(t.Context(), h.Pictures[k].Image, 0)

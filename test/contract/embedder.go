@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // EmbedderHarness tells the suite of Embedder how to get at the embedder under
@@ -229,7 +230,7 @@ func embedCancelled(t *testing.T, h EmbedderHarness) {
 func embedConcurrently(t *testing.T, h EmbedderHarness) {
 	e := h.Open(t)
 	alone := embedAlone(t, e)
-	for _, err := range together(8, func(i int) error {
+	for _, err := range fixture.Together(8, func(i int) error {
 		for n := 1; n < 5; n++ {
 			chips := testChips(i + n)[i:]
 			vectors, err := e.Embed(t.Context(), chips)

@@ -38,17 +38,20 @@ type StoreHarness struct {
 	// means 30 seconds. Nothing is slower or faster for it.
 	Patience time.Duration
 
-	// UniquePerInstance says that mode First is unique among the calls on one
+	// UniquePerInstance says that NewUser is unique among the calls on one
 	// instance only: the backend has no unique keys, and the adapter documents
 	// what that means when two instances enrol one user at the same moment.
 	UniquePerInstance bool
+
+	// Chips says that the store keeps chips; otherwise it refuses them.
+	Chips bool
 
 	// Parallel runs the cases at the same time, as many as the flag -parallel
 	// says: they wait for a server more than they work.
 	Parallel bool
 }
 
-// VectorStore runs the suite that every ports.VectorStore passes.
+// VectorStore runs the suite that every driver passes behind core/vectorstore.
 func VectorStore(t *testing.T, h StoreHarness) {
 	runStoreCases(t, h, storeCases(h))
 }
@@ -95,10 +98,21 @@ func storeCases(h StoreHarness) []storeCase {
 		{"RemoveTwice", removeTwice},
 		{"RemoveThenAdd", removeThenAdd},
 		{"RemoveLeavesOthers", removeLeavesOthers},
+		{"UnlikeNewUser", unlikeNewUser},
+		{"UnlikeExisting", unlikeExisting},
+		{"UnlikeBestOfMany", unlikeBestOfMany},
+		{"UnlikeExpired", unlikeExpired},
+		{"RemoveFace", removeFace},
+		{"RemoveFaceThenCount", removeFaceThenCount},
+		{"RemoveFaceMissing", removeFaceMissing},
+		{"RemoveOnlyFace", removeOnlyFace},
+		{"RemoveFaceOfOwner", removeFaceOfOwner},
 		{"CollectionsAreSeparate", collectionsAreSeparate},
 		{"RemoveOfOwner", removeOfOwner},
 		{"RemoveOfSeveralOwners", removeOfSeveralOwners},
 		{"AddIfOwner", addIfOwner},
+
+		{"ChipTooLarge", chipTooLarge},
 
 		{"GetRoundTrip", getRoundTrip},
 		{"GetEnrolledAt", getEnrolledAt},
@@ -145,23 +159,42 @@ func storeCases(h StoreHarness) []storeCase {
 		{"NearUnitVectors", nearUnitVectors},
 		{"InvalidUserID", invalidUserID},
 		{"InvalidFaceID", invalidFaceID},
+		{"InvalidRemoval", invalidRemoval},
+		{"InvalidUnlike", invalidUnlike},
 		{"InvalidCollection", invalidCollection},
 		{"InvalidMode", invalidMode},
-		{"InvalidOwnerRemoved", invalidOwnerRemoved},
+		{"InvalidOwners", invalidOwners},
 		{"InvalidK", invalidK},
 		{"InvalidMinimum", invalidMinimum},
 		{"AwkwardUserIDs", awkwardUserIDs},
 		{"AwkwardFaceIDs", awkwardFaceIDs},
 		{"AwkwardOwners", awkwardOwners},
 
+		{"ExpiryIsKept", expiryIsKept},
+		{"ExpiryOfAllFaces", expiryOfAllFaces},
+		{"ExpiryReplaced", expiryReplaced},
+		{"ExpiredIsAbsent", expiredIsAbsent},
+		{"ExpiredAtTheMoment", expiredAtTheMoment},
+		{"ExpiredByRetention", expiredByRetention},
+		{"ExpiredMakesRoom", expiredMakesRoom},
+		{"ExpiredAmongTheNearest", expiredAmongTheNearest},
+		{"ExpiredAreListed", expiredAreListed},
+		{"ExpireRemoves", expireRemoves},
+
 		{"CancelledWrites", cancelledWrites},
 		{"CancelledReads", cancelledReads},
 		{"DeadlinePassed", deadlinePassed},
+	}
+	if !h.Chips {
+		cases = append(cases, storeCase{"ChipRefused", chipRefused})
+	} else {
+		cases = append(cases, chipCases(h)...)
 	}
 	if h.Reopen != nil {
 		cases = append(cases, []storeCase{
 			{"ReopenKeepsData", reopenKeepsData},
 			{"ReopenKeepsChanges", reopenKeepsChanges},
+			{"ReopenKeepsExpiries", reopenKeepsExpiries},
 			{"ReopenOtherSpace", reopenOtherSpace},
 			{"ReopenRenamedModel", reopenRenamedModel},
 		}...)
@@ -170,6 +203,7 @@ func storeCases(h StoreHarness) []storeCase {
 		cases = append(cases, []storeCase{
 			{"SecondSeesWrites", secondSeesWrites},
 			{"SecondSeesRemovals", secondSeesRemovals},
+			{"SecondSeesExpiries", secondSeesExpiries},
 		}...)
 	}
 	return cases
@@ -183,6 +217,11 @@ func concurrentStoreCases(h StoreHarness) []storeCase {
 		{"ConcurrentReplacement", concurrentReplacement},
 		{"ConcurrentMixture", concurrentMixture},
 		{"ConcurrentOwners", concurrentOwners},
+		{"ConcurrentOverExpired", concurrentOverExpired},
+		{"ConcurrentExpiry", concurrentExpiry},
+		{"ConcurrentHistory", concurrentHistory},
+		{"ConcurrentFaceRemovals", concurrentFaceRemovals},
+		{"ConcurrentUnlike", concurrentUnlike},
 	}
 	if h.Second != nil && !h.UniquePerInstance {
 		cases = append(cases, storeCase{"ConcurrentFirstOfTwoInstances", concurrentFirstOfTwoInstances})

@@ -13,8 +13,8 @@ func addFirstTwice(t *testing.T, h StoreHarness) {
 	enrol(t, s, "ada", east)
 	before := scanAll(t, s, people, "")
 
-	require.ErrorIs(t, s.Add(t.Context(), face("ada", "f", north), ports.First), ports.ErrExists)
-	require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), ports.First), ports.ErrExists)
+	require.ErrorIs(t, s.Add(t.Context(), face("ada", "f", north), ports.NewUser()), ports.ErrExists)
+	require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), ports.NewUser()), ports.ErrExists)
 
 	require.Equal(t, before, scanAll(t, s, people, ""))
 	require.Empty(t, search(t, s, north, 10, 0.5))
@@ -38,7 +38,7 @@ func addFurtherToMissing(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 
-	require.ErrorIs(t, s.Add(t.Context(), face("bob", "f", north), ports.Further), ports.ErrNotFound)
+	require.ErrorIs(t, s.Add(t.Context(), face("bob", "f", north), ports.FurtherFace(ports.Everybody())), ports.ErrNotFound)
 
 	requireAbsent(t, s, "bob")
 	require.Equal(t, 1, count(t, s, people))
@@ -50,7 +50,7 @@ func addFurtherSameFace(t *testing.T, h StoreHarness) {
 	further(t, s, "ada", "g", eastNorth)
 	before := scanAll(t, s, people, "")
 
-	require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", west), ports.Further), ports.ErrExists)
+	require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", west), ports.FurtherFace(ports.Everybody())), ports.ErrExists)
 
 	require.Equal(t, before, scanAll(t, s, people, ""))
 }
@@ -60,7 +60,7 @@ func addReplacement(t *testing.T, h StoreHarness) {
 	enrol(t, s, "ada", east)
 	enrol(t, s, "bob", eastNorth)
 
-	require.NoError(t, s.Add(t.Context(), face("ada", "g", north), ports.Replacement))
+	require.NoError(t, s.Add(t.Context(), face("ada", "g", north), ports.Replacement(ports.Everybody())))
 
 	require.Equal(t, []string{"ada/g", "bob/f"}, keysOf(scanAll(t, s, people, "")))
 	require.Equal(t, []string{"bob"}, usersOf(search(t, s, east, 10, 0.5)), "the old vector still matches")
@@ -72,7 +72,7 @@ func addReplacementSameFace(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 
-	require.NoError(t, s.Add(t.Context(), face("ada", "f", north), ports.Replacement))
+	require.NoError(t, s.Add(t.Context(), face("ada", "f", north), ports.Replacement(ports.Everybody())))
 
 	require.Equal(t, []string{"ada/f"}, keysOf(scanAll(t, s, people, "")))
 	require.Empty(t, search(t, s, east, 10, 0.5), "the old vector still matches")
@@ -85,7 +85,7 @@ func addReplacementOfSeveral(t *testing.T, h StoreHarness) {
 	further(t, s, "ada", "g", eastNorth)
 	further(t, s, "ada", "h", west)
 
-	require.NoError(t, s.Add(t.Context(), face("ada", "i", north), ports.Replacement))
+	require.NoError(t, s.Add(t.Context(), face("ada", "i", north), ports.Replacement(ports.Everybody())))
 
 	require.Equal(t, []string{"ada/i"}, keysOf(scanAll(t, s, people, "")))
 	require.Empty(t, search(t, s, east, 10, 0.5))
@@ -96,7 +96,7 @@ func addReplacementOfMissing(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 
-	require.ErrorIs(t, s.Add(t.Context(), face("bob", "f", north), ports.Replacement), ports.ErrNotFound)
+	require.ErrorIs(t, s.Add(t.Context(), face("bob", "f", north), ports.Replacement(ports.Everybody())), ports.ErrNotFound)
 
 	requireAbsent(t, s, "bob")
 	require.Equal(t, 1, count(t, s, people))

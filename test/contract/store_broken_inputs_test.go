@@ -40,8 +40,8 @@ func brokenInputs() []brokenStore {
 		}),
 		breaks("removes a user before it looks at the vector", "InvalidVectorAdded", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				if mode == ports.Replacement && d.reference.Remove(ctx, r.Collection, r.UserID, "") == nil {
-					mode = ports.First
+				if mode.Kind() == ports.KindReplacement && d.reference.Remove(ctx, ports.WholeUser(r.User()), ports.Everybody()) == nil {
+					mode = ports.NewUser()
 				}
 				return d.reference.Add(ctx, r, mode)
 			}
@@ -70,7 +70,10 @@ func brokenInputs() []brokenStore {
 		}),
 		breaks("takes any mode for First", "InvalidMode", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				return d.reference.Add(ctx, r, max(ports.First, mode))
+				if mode.Kind() == 0 {
+					mode = ports.NewUser()
+				}
+				return d.reference.Add(ctx, r, mode)
 			}
 		}),
 		breaks("caps k", "InvalidK", func(d *damaged) {
@@ -116,8 +119,8 @@ func brokenContexts() []brokenStore {
 			}
 		}),
 		breaks("removes after a cancellation", "CancelledWrites", func(d *damaged) {
-			d.remove = func(ctx context.Context, collection, user, owner string) error {
-				return d.reference.Remove(context.WithoutCancel(ctx), collection, user, owner)
+			d.remove = func(ctx context.Context, removal ports.Removal, owners ports.Owners) error {
+				return d.reference.Remove(context.WithoutCancel(ctx), removal, owners)
 			}
 		}),
 		breaks("searches after a cancellation", "CancelledReads", func(d *damaged) {
@@ -136,11 +139,11 @@ func brokenContexts() []brokenStore {
 			}
 		}),
 		breaks("calls an ended context unavailable", "DeadlinePassed", func(d *damaged) {
-			d.get = func(ctx context.Context, collection, user string) ([]ports.Record, error) {
+			d.get = func(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
 				if ctx.Err() != nil {
 					return nil, ports.ErrUnavailable
 				}
-				return d.reference.Get(ctx, collection, user)
+				return d.reference.Get(ctx, user)
 			}
 		}),
 	}

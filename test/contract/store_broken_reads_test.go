@@ -11,16 +11,18 @@ import (
 	"imago/ports"
 )
 
-func brokenReads() []brokenStore {
-	changed := func(d *damaged, change func(r *ports.Record)) {
-		d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-			change(&r)
-			return d.reference.Add(ctx, r, mode)
-		}
+// changed damages what is added.
+func changed(d *damaged, change func(r *ports.Record)) {
+	d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
+		change(&r)
+		return d.reference.Add(ctx, r, mode)
 	}
+}
+
+func brokenReads() []brokenStore {
 	reordered := func(d *damaged, order func(a, b ports.Record) int) {
-		d.get = func(ctx context.Context, collection, user string) ([]ports.Record, error) {
-			faces, err := d.reference.Get(ctx, collection, user)
+		d.get = func(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
+			faces, err := d.reference.Get(ctx, user)
 			slices.SortStableFunc(faces, order)
 			return faces, err
 		}
@@ -64,8 +66,8 @@ func brokenReads() []brokenStore {
 			})
 		}),
 		breaks("gives nobody without an error", "GetMissing", func(d *damaged) {
-			d.get = func(ctx context.Context, collection, user string) ([]ports.Record, error) {
-				faces, err := d.reference.Get(ctx, collection, user)
+			d.get = func(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
+				faces, err := d.reference.Get(ctx, user)
 				if errors.Is(err, ports.ErrNotFound) {
 					return nil, nil
 				}
@@ -84,7 +86,7 @@ func brokenReads() []brokenStore {
 func brokenMemory() []brokenStore {
 	return []brokenStore{
 		breaks("shows writes one write late", "ReadYourWrites", func(d *damaged) {
-			stale := &reference{&archive{space: d.space}}
+			stale := mustOpenReference(&archive{}, d.space)
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
 				stale.kept.records = slices.Clone(d.kept.records)
 				return d.reference.Add(ctx, r, mode)
@@ -109,9 +111,9 @@ func brokenMemory() []brokenStore {
 			}
 		}),
 		breaks("hands out its own vectors from Get", "MemoryGet", func(d *damaged) {
-			d.get = func(ctx context.Context, collection, user string) ([]ports.Record, error) {
-				_, err := d.reference.Get(ctx, collection, user)
-				return d.kept.get(collection, user), err
+			d.get = func(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
+				_, err := d.reference.Get(ctx, user)
+				return d.kept.get(user), err
 			}
 		}),
 		breaks("hands out its own vectors from Scan", "MemoryScan", func(d *damaged) {

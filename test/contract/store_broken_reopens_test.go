@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,13 +78,13 @@ func brokenUnderLoad() []brokenStore {
 	return []brokenStore{
 		breaks("looks before it adds", "ConcurrentFirst", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				if _, err := d.reference.Get(ctx, r.Collection, r.UserID); err == nil || mode != ports.First {
+				if _, err := d.reference.Get(ctx, r.User()); err == nil || mode.Kind() != ports.KindNewUser {
 					return d.reference.Add(ctx, r, mode)
 				}
 				time.Sleep(time.Millisecond)
 				d.mu.Lock()
 				defer d.mu.Unlock()
-				d.kept.records = append(d.kept.records, cloned(r))
+				d.kept.records = append(d.kept.records, cloned([]ports.Record{r})...)
 				return nil
 			}
 		}),
@@ -102,26 +103,48 @@ func brokenUnderLoad() []brokenStore {
 		}),
 		breaks("replaces in two steps", "ConcurrentReplacement", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				if mode != ports.Replacement {
+				if mode.Kind() != ports.KindReplacement {
 					return d.reference.Add(ctx, r, mode)
 				}
-				if err := d.reference.Remove(ctx, r.Collection, r.UserID, ""); err != nil {
+				if err := d.reference.Remove(ctx, ports.WholeUser(r.User()), ports.Everybody()); err != nil {
 					return err
 				}
 				time.Sleep(time.Millisecond)
-				return d.reference.Add(ctx, r, ports.First)
+				return d.reference.Add(ctx, r, ports.NewUser())
 			}
 		}),
 		breaks("replaces the other way round", "ConcurrentReplacement", func(d *damaged) {
 			d.add = func(ctx context.Context, r ports.Record, mode ports.Mode) error {
-				if mode != ports.Replacement {
+				if mode.Kind() != ports.KindReplacement {
 					return d.reference.Add(ctx, r, mode)
 				}
-				if err := d.reference.Add(ctx, r, ports.Further); err != nil {
+				if err := d.reference.Add(ctx, r, ports.FurtherFace(ports.Everybody())); err != nil {
 					return err
 				}
 				time.Sleep(time.Millisecond)
-				return d.reference.Add(ctx, r, ports.Replacement)
+				return d.reference.Add(ctx, r, ports.Replacement(ports.Everybody()))
+			}
+		}),
+		breaks("has a search join one that has begun", "ConcurrentHistory", func(d *damaged) {
+			var mu sync.Mutex
+			var begun *flight
+			d.search = func(ctx context.Context, q ports.Query) ([]ports.Match, error) {
+				mu.Lock()
+				f := begun
+				if f != nil {
+					mu.Unlock()
+					<-f.done
+					return f.seen.search(q), nil
+				}
+				f = &flight{seen: d.copied(), done: make(chan struct{})}
+				begun = f
+				mu.Unlock()
+				time.Sleep(time.Millisecond)
+				mu.Lock()
+				begun = nil
+				mu.Unlock()
+				close(f.done)
+				return f.seen.search(q), nil
 			}
 		}),
 		breaks("loses one write in a hundred", "ConcurrentMixture", func(d *damaged) {
@@ -129,7 +152,7 @@ func brokenUnderLoad() []brokenStore {
 				if err := d.reference.Add(ctx, r, mode); err != nil || len(r.UserID)%3 > 0 || r.FaceID != "face-5" {
 					return err
 				}
-				return d.reference.Remove(ctx, r.Collection, r.UserID, "")
+				return d.reference.Remove(ctx, ports.WholeUser(r.User()), ports.Everybody())
 			}
 		}),
 		{"answers from a copy of its own", "SecondSeesWrites", secondWithACopy},
@@ -143,4 +166,17 @@ func secondWithACopy() StoreHarness {
 	h := referenceHarness()
 	h.Second = copyOf
 	return h
+}
+
+// flight is a search that is under way, with what it has seen.
+type flight struct {
+	seen oracle
+	done chan struct{}
+}
+
+// copied returns a copy of what the reference has.
+func (d *damaged) copied() oracle {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return oracle{slices.Clone(d.kept.records)}
 }

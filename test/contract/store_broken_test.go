@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"time"
 
 	"imago/ports"
 )
@@ -14,12 +15,14 @@ const undamaged = "undamaged"
 // damaged is the reference with some calls replaced; nil leaves a call alone.
 type damaged struct {
 	*reference
-	add    func(ctx context.Context, r ports.Record, mode ports.Mode) error
-	remove func(ctx context.Context, collection, user, owner string) error
-	get    func(ctx context.Context, collection, user string) ([]ports.Record, error)
-	search func(ctx context.Context, q ports.Query) ([]ports.Match, error)
-	scan   func(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error]
-	count  func(ctx context.Context, collection string) (int, error)
+	add     func(ctx context.Context, r ports.Record, mode ports.Mode) error
+	remove  func(ctx context.Context, removal ports.Removal, owners ports.Owners) error
+	get     func(ctx context.Context, user ports.UserKey) ([]ports.Record, error)
+	search  func(ctx context.Context, q ports.Query) ([]ports.Match, error)
+	scan    func(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error]
+	count   func(ctx context.Context, collection string) (int, error)
+	expire  func(ctx context.Context, user ports.UserKey, at time.Time) error
+	expired func(ctx context.Context, collection string, at time.Time, limit int) ([]string, error)
 }
 
 func (d *damaged) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
@@ -29,18 +32,18 @@ func (d *damaged) Add(ctx context.Context, r ports.Record, mode ports.Mode) erro
 	return d.add(ctx, r, mode)
 }
 
-func (d *damaged) Remove(ctx context.Context, collection, user, owner string) error {
+func (d *damaged) Remove(ctx context.Context, removal ports.Removal, owners ports.Owners) error {
 	if d.remove == nil {
-		return d.reference.Remove(ctx, collection, user, owner)
+		return d.reference.Remove(ctx, removal, owners)
 	}
-	return d.remove(ctx, collection, user, owner)
+	return d.remove(ctx, removal, owners)
 }
 
-func (d *damaged) Get(ctx context.Context, collection, user string) ([]ports.Record, error) {
+func (d *damaged) Get(ctx context.Context, user ports.UserKey) ([]ports.Record, error) {
 	if d.get == nil {
-		return d.reference.Get(ctx, collection, user)
+		return d.reference.Get(ctx, user)
 	}
-	return d.get(ctx, collection, user)
+	return d.get(ctx, user)
 }
 
 func (d *damaged) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
@@ -83,6 +86,6 @@ func breaks(name, caught string, damage func(d *damaged)) brokenStore {
 }
 
 func brokenStores() []brokenStore {
-	return slices.Concat(brokenAdds(), brokenRemoves(), brokenOwners(), brokenReads(), brokenMemory(), brokenAnswers(), brokenRanks(),
+	return slices.Concat(brokenAdds(), brokenRemoves(), brokenOwners(), brokenUnlikes(), brokenReads(), brokenExpiries(), brokenChips(), brokenMemory(), brokenAnswers(), brokenRanks(),
 		brokenScans(), brokenInputs(), brokenContexts(), brokenReopens(), brokenUnderLoad())
 }

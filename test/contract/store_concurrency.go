@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
+	"imago/test/history"
 )
 
 func concurrentFirst(t *testing.T, h StoreHarness) {
@@ -37,8 +39,8 @@ func concurrentFirstOfTwoInstances(t *testing.T, h StoreHarness) {
 func requireOneWinner(t *testing.T, user string, stores []ports.VectorStore) {
 	t.Helper()
 	ctx := t.Context()
-	errs := together(100, func(i int) error {
-		return stores[i%len(stores)].Add(ctx, face(user, fmt.Sprintf("face-%d", i), east), ports.First)
+	errs := fixture.Together(100, func(i int) error {
+		return stores[i%len(stores)].Add(ctx, face(user, fmt.Sprintf("face-%d", i), east), ports.NewUser())
 	})
 	winner := slices.Index(errs, nil)
 	require.GreaterOrEqual(t, winner, 0, "nobody won: %v", errs[0])
@@ -48,7 +50,7 @@ func requireOneWinner(t *testing.T, user string, stores []ports.VectorStore) {
 		}
 	}
 	for _, s := range stores {
-		got, err := s.Get(ctx, people, user)
+		got, err := s.Get(ctx, person(user))
 		require.NoError(t, err)
 		require.Equal(t, []ports.Record{face(user, fmt.Sprintf("face-%d", winner), east)}, got)
 	}
@@ -59,15 +61,15 @@ func requireOneWinner(t *testing.T, user string, stores []ports.VectorStore) {
 func concurrentFurther(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
-	errs := together(50, func(i int) error {
-		return s.Add(t.Context(), face("ada", fmt.Sprintf("face-%02d", i/2), north), ports.Further)
+	errs := fixture.Together(50, func(i int) error {
+		return s.Add(t.Context(), face("ada", fmt.Sprintf("face-%02d", i/2), north), ports.FurtherFace(ports.Everybody()))
 	})
 	for i := 0; i < len(errs); i += 2 {
 		pair := errs[i : i+2]
 		require.Contains(t, pair, error(nil), "neither call for one face succeeded")
 		require.ErrorIs(t, errors.Join(pair...), ports.ErrExists)
 	}
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 	require.NoError(t, err)
 	require.Len(t, got, 26)
 }
@@ -78,7 +80,7 @@ func concurrentReplacement(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 	ctx, stop := context.WithCancel(t.Context())
-	errs := together(5, func(i int) error {
+	errs := fixture.Together(5, func(i int) error {
 		if i == 0 {
 			defer stop()
 			return replaceRepeatedly(t.Context(), s, 100)
@@ -101,7 +103,7 @@ func replaceRepeatedly(ctx context.Context, s ports.VectorStore, times int) erro
 		if i%2 == 1 {
 			v, gone = east, north
 		}
-		if err := s.Add(ctx, face("ada", fmt.Sprintf("face-%d", i), v), ports.Replacement); err != nil {
+		if err := s.Add(ctx, face("ada", fmt.Sprintf("face-%d", i), v), ports.Replacement(ports.Everybody())); err != nil {
 			return err
 		}
 		found, err := s.Search(ctx, ports.Query{Collection: people, Vector: gone, K: 1, MinScore: 0.5})
@@ -119,7 +121,7 @@ func seeOneFace(ctx context.Context, s ports.VectorStore) error {
 	if err != nil || len(found) != 1 {
 		return fmt.Errorf("a search during a replacement found %d users (error %v)", len(found), err)
 	}
-	faces, err := s.Get(ctx, people, "ada")
+	faces, err := s.Get(ctx, person("ada"))
 	if err != nil || len(faces) != 1 {
 		return fmt.Errorf("a user has %d faces during a replacement (error %v)", len(faces), err)
 	}
@@ -142,7 +144,7 @@ func concurrentMixture(t *testing.T, h StoreHarness) {
 	var writing sync.WaitGroup
 	writing.Add(writers)
 	go func() { writing.Wait(); stop() }()
-	errs := together(writers+readers, func(i int) error {
+	errs := fixture.Together(writers+readers, func(i int) error {
 		if i < writers {
 			defer writing.Done()
 			return writeAtRandom(t.Context(), s, &oracles[i], i)
@@ -175,8 +177,8 @@ func writeAtRandom(ctx context.Context, s ports.VectorStore, want *oracle, write
 		if !errors.Is(got, expected) {
 			return fmt.Errorf("writer %d, step %d: got error %v, want %v", writer, step, got, expected)
 		}
-		faces, err := s.Get(ctx, r.Collection, r.UserID)
-		if expected := want.get(r.Collection, r.UserID); !slices.EqualFunc(faces, expected, equalRecords) {
+		faces, err := s.Get(ctx, r.User())
+		if expected := want.get(r.User()); !slices.EqualFunc(faces, expected, equalRecords) {
 			return fmt.Errorf("writer %d, step %d: %d faces where %d are expected (error %v)",
 				writer, step, len(faces), len(expected), err)
 		}
@@ -189,10 +191,19 @@ func equalRecords(a, b ports.Record) bool { return reflect.DeepEqual(a, b) }
 // writeOnce does one random write to both and returns both answers.
 func writeOnce(ctx context.Context, s ports.VectorStore, want *oracle, r ports.Record, rng *rand.Rand) (got, expected error) {
 	if rng.IntN(4) == 0 {
-		return s.Remove(ctx, r.Collection, r.UserID, ""), want.remove(r.Collection, r.UserID, "")
+		removal := randomRemoval(rng, r)
+		return s.Remove(ctx, removal, ports.Everybody()), want.remove(removal, ports.Everybody())
 	}
-	mode := ports.Mode(1 + rng.IntN(3))
+	mode := []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody()), ports.Replacement(ports.Everybody())}[rng.IntN(3)]
 	return s.Add(ctx, r, mode), want.add(r, mode)
+}
+
+// randomRemoval removes a record or its user.
+func randomRemoval(rng *rand.Rand, r ports.Record) ports.Removal {
+	if rng.IntN(2) == 0 {
+		return ports.OneFace(r.User(), r.FaceID)
+	}
+	return ports.WholeUser(r.User())
 }
 
 // readAtRandom is one reader of concurrentMixture; it reads until done ends.
@@ -215,4 +226,80 @@ func readAtRandom(done, ctx context.Context, s ports.VectorStore, rng *rand.Rand
 		}
 	}
 	return nil
+}
+
+// concurrentHistory has many callers of two instances, if there can be two, change and
+// search a few users, and looks for an order of all calls that agrees with every answer.
+func concurrentHistory(t *testing.T, h StoreHarness) {
+	first := openPlane(t, h)
+	stores := []ports.VectorStore{first}
+	if h.Second != nil && !h.UniquePerInstance {
+		stores = append(stores, h.Second(t, first))
+	}
+	const callers = 8
+	told := history.New()
+	errs := fixture.Together(callers, func(i int) error {
+		c := historian{History: told, store: stores[i%len(stores)], number: i, random: seeded(uint64(i))}
+		for range 2 * h.many() / callers {
+			if err := c.step(t.Context()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, errors.Join(errs...))
+	told.RequireLinearizable(t)
+}
+
+// historian is a caller that writes down what it is told.
+type historian struct {
+	*history.History
+	store  ports.VectorStore
+	number int
+	random *rand.Rand
+	faces  int
+}
+
+// step makes a call that is drawn at random.
+func (c *historian) step(ctx context.Context) error {
+	a := history.Act{User: fmt.Sprintf("user-%d", c.random.IntN(8)), Face: c.random.IntN(3)}
+	vector := [][]float32{east, north, west}[a.Face]
+	c.faces++
+	r := face(a.User, fmt.Sprintf("face-%d-%d", c.number, c.faces), vector)
+	call := c.Now()
+	var err error
+	switch n := c.random.IntN(20); {
+	case n < 3:
+		a.Kind, err = history.Enrols, c.store.Add(ctx, r, ports.NewUser())
+	case n < 5:
+		a.Kind, err = history.Replaces, c.store.Add(ctx, r, ports.Replacement(ports.Everybody()))
+	case n < 7:
+		a.Kind, err = history.Adds, c.store.Add(ctx, r, ports.FurtherFace(ports.Everybody()))
+	case n < 10:
+		a.Kind, a.Face, err = history.Unenrols, 0, c.store.Remove(ctx, ports.WholeUser(person(a.User)), ports.Everybody())
+	default:
+		return c.find(ctx, a.Face, vector)
+	}
+	outcome := history.Yes
+	if errors.Is(err, ports.ErrExists) || errors.Is(err, ports.ErrNotFound) {
+		outcome, err = history.No, nil
+	}
+	c.Note(c.number, a, call, c.Now(), outcome)
+	return err
+}
+
+// find searches, which says of every user whether the face is theirs.
+func (c *historian) find(ctx context.Context, number int, vector []float32) error {
+	call := c.Now()
+	matches, err := c.store.Search(ctx, ports.Query{Collection: people, Vector: vector, K: 1000, MinScore: 0.99})
+	back := c.Now()
+	for i := range 8 {
+		a := history.Act{User: fmt.Sprintf("user-%d", i), Kind: history.Finds, Face: number}
+		outcome := history.No
+		if slices.Contains(usersOf(matches), a.User) {
+			outcome = history.Yes
+		}
+		c.Note(c.number, a, call, back, outcome)
+	}
+	return err
 }

@@ -22,10 +22,10 @@ func requireEnded(t *testing.T, err, want error) {
 func cancelledWrites(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
 	ctx := cancelled(t)
-	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.First), context.Canceled)
-	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.Further), context.Canceled)
-	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.Replacement), context.Canceled)
-	requireEnded(t, s.Remove(ctx, people, "ada", ""), context.Canceled)
+	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.NewUser()), context.Canceled)
+	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.FurtherFace(ports.Everybody())), context.Canceled)
+	requireEnded(t, s.Add(ctx, face("ada", "g", north), ports.Replacement(ports.Everybody())), context.Canceled)
+	requireEnded(t, s.Remove(ctx, ports.WholeUser(person("ada")), ports.Everybody()), context.Canceled)
 	requireOnlyAda(t, s)
 }
 
@@ -40,14 +40,14 @@ func deadlinePassed(t *testing.T, h StoreHarness) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()
 	requireReadsEnd(t, s, ctx, context.DeadlineExceeded)
-	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.First), context.DeadlineExceeded)
-	requireEnded(t, s.Remove(ctx, people, "ada", ""), context.DeadlineExceeded)
+	requireEnded(t, s.Add(ctx, face("bob", "f", north), ports.NewUser()), context.DeadlineExceeded)
+	requireEnded(t, s.Remove(ctx, ports.WholeUser(person("ada")), ports.Everybody()), context.DeadlineExceeded)
 	requireOnlyAda(t, s)
 }
 
 func requireReadsEnd(t *testing.T, s ports.VectorStore, ctx context.Context, want error) {
 	t.Helper()
-	_, err := s.Get(ctx, people, "ada")
+	_, err := s.Get(ctx, person("ada"))
 	requireEnded(t, err, want)
 	_, err = s.Search(ctx, ports.Query{Collection: people, Vector: east, K: 10, MinScore: -1})
 	requireEnded(t, err, want)

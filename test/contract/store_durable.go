@@ -27,9 +27,9 @@ func reopenKeepsData(t *testing.T, h StoreHarness) {
 		if i%2 == 0 {
 			r.Collection = others
 		}
-		require.NoError(t, want.add(r, ports.First))
+		require.NoError(t, want.add(r, ports.NewUser()))
 	}
-	fill(t, s, want.records, ports.First)
+	fill(t, s, want.records, ports.NewUser())
 	q := sphereVector(rng, 16)
 	ranked := search(t, s, q, 1000, -1)
 
@@ -55,8 +55,8 @@ func reopenKeepsChanges(t *testing.T, h StoreHarness) {
 		}
 		user := fmt.Sprintf("last-%d", round)
 		r := face(user, "f", latticeVector(rng))
-		require.NoError(t, s.Add(t.Context(), r, ports.First))
-		require.NoError(t, s.Remove(t.Context(), people, user, ""))
+		require.NoError(t, s.Add(t.Context(), r, ports.NewUser()))
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person(user)), ports.Everybody()))
 
 		s = reopen(t, h, s, storeSpace(16))
 		for _, collection := range []string{people, others} {
@@ -107,9 +107,9 @@ func secondSeesWrites(t *testing.T, h StoreHarness) {
 		user := fmt.Sprintf("user-%d", i)
 		enrol(t, a, user, east)
 		require.Contains(t, usersOf(search(t, b, east, 1000, 0.9)), user)
-		require.ErrorIs(t, b.Add(t.Context(), face(user, "g", north), ports.First), ports.ErrExists)
+		require.ErrorIs(t, b.Add(t.Context(), face(user, "g", north), ports.NewUser()), ports.ErrExists)
 		further(t, b, user, "g", north)
-		got, err := a.Get(t.Context(), people, user)
+		got, err := a.Get(t.Context(), person(user))
 		require.NoError(t, err)
 		require.Len(t, got, 2)
 		require.Equal(t, i+1, count(t, b, people))
@@ -123,12 +123,12 @@ func secondSeesRemovals(t *testing.T, h StoreHarness) {
 	for i := range 10 {
 		user := fmt.Sprintf("user-%d", i)
 		enrol(t, a, user, east)
-		require.NoError(t, b.Remove(t.Context(), people, user, ""))
+		require.NoError(t, b.Remove(t.Context(), ports.WholeUser(person(user)), ports.Everybody()))
 		requireAbsent(t, a, user)
 		enrol(t, a, user, east)
-		require.NoError(t, a.Add(t.Context(), face(user, "g", west), ports.Replacement))
+		require.NoError(t, a.Add(t.Context(), face(user, "g", west), ports.Replacement(ports.Everybody())))
 		require.Empty(t, search(t, b, east, 10, 0.5), "the replaced vector still matches")
-		require.NoError(t, a.Remove(t.Context(), people, user, ""))
+		require.NoError(t, a.Remove(t.Context(), ports.WholeUser(person(user)), ports.Everybody()))
 		requireAbsent(t, b, user)
 	}
 }

@@ -58,8 +58,8 @@ func requireOnlyAda(t *testing.T, s ports.VectorStore) {
 // requireAddInvalid checks that a record is refused whatever the mode.
 func requireAddInvalid(t *testing.T, s ports.VectorStore, r ports.Record, what string) {
 	t.Helper()
-	for _, mode := range []ports.Mode{ports.First, ports.Further, ports.Replacement} {
-		require.ErrorIs(t, s.Add(t.Context(), r, mode), ports.ErrInvalid, "%s, mode %d", what, mode)
+	for _, mode := range []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody()), ports.Replacement(ports.Everybody())} {
+		require.ErrorIs(t, s.Add(t.Context(), r, mode), ports.ErrInvalid, "%s, mode %v", what, mode)
 	}
 }
 
@@ -106,8 +106,8 @@ func invalidUserID(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
 	for what, id := range badIDs() {
 		requireAddInvalid(t, s, face(id, "g", north), what)
-		require.ErrorIs(t, s.Remove(t.Context(), people, id, ""), ports.ErrInvalid, what)
-		_, err := s.Get(t.Context(), people, id)
+		require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person(id)), ports.Everybody()), ports.ErrInvalid, what)
+		_, err := s.Get(t.Context(), person(id))
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 	}
 	requireOnlyAda(t, s)
@@ -128,8 +128,8 @@ func invalidCollection(t *testing.T, h StoreHarness) {
 		r := face("bob", "f", north)
 		r.Collection = name
 		requireAddInvalid(t, s, r, what)
-		require.ErrorIs(t, s.Remove(t.Context(), name, "ada", ""), ports.ErrInvalid, what)
-		_, err := s.Get(t.Context(), name, "ada")
+		require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(ports.UserKey{Collection: name, UserID: "ada"}), ports.Everybody()), ports.ErrInvalid, what)
+		_, err := s.Get(t.Context(), ports.UserKey{Collection: name, UserID: "ada"})
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
 		_, err = s.Count(t.Context(), name)
 		require.ErrorIs(t, err, ports.ErrInvalid, what)
@@ -143,9 +143,8 @@ func invalidCollection(t *testing.T, h StoreHarness) {
 
 func invalidMode(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
-	for _, mode := range []ports.Mode{0, -1, ports.Replacement + 1, ports.First | ports.IfOwner, ports.IfOwner} {
-		require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), mode), ports.ErrInvalid)
-		require.ErrorIs(t, s.Add(t.Context(), face("bob", "g", north), mode), ports.ErrInvalid)
+	for _, user := range []string{"ada", "bob"} {
+		require.ErrorIs(t, s.Add(t.Context(), face(user, "g", north), ports.Mode{}), ports.ErrInvalid)
 	}
 	requireOnlyAda(t, s)
 }

@@ -16,9 +16,9 @@ func getRoundTrip(t *testing.T, h StoreHarness) {
 		Collection: people, UserID: "ada", FaceID: "7f3c", Vector: sphereVector(seeded(2), 16),
 		Owner: "gateway one", EnrolledAt: time.Date(2024, 2, 29, 23, 59, 59, 999999000, time.UTC),
 	}
-	require.NoError(t, s.Add(t.Context(), want, ports.First))
+	require.NoError(t, s.Add(t.Context(), want, ports.NewUser()))
 
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 	require.NoError(t, err)
 	require.Equal(t, []ports.Record{want}, got)
 	require.Equal(t, []ports.Record{want}, scanAll(t, s, people, ""))
@@ -38,8 +38,8 @@ func getEnrolledAt(t *testing.T, h StoreHarness) {
 	} {
 		r := face(name, "f", east)
 		r.EnrolledAt = at
-		require.NoError(t, s.Add(t.Context(), r, ports.First))
-		got, err := s.Get(t.Context(), people, name)
+		require.NoError(t, s.Add(t.Context(), r, ports.NewUser()))
+		got, err := s.Get(t.Context(), person(name))
 		require.NoError(t, err)
 		require.Len(t, got, 1)
 		kept := got[0].EnrolledAt
@@ -52,12 +52,12 @@ func getEnrolledAt(t *testing.T, h StoreHarness) {
 func getOrder(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "bob", east)
-	require.NoError(t, s.Add(t.Context(), face("ada", "b", east), ports.First))
+	require.NoError(t, s.Add(t.Context(), face("ada", "b", east), ports.NewUser()))
 	for _, id := range []string{"ä", "a", "B", "aa", "10", "9"} {
 		further(t, s, "ada", id, north)
 	}
 
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 
 	require.NoError(t, err)
 	require.Equal(t, []string{"ada/10", "ada/9", "ada/B", "ada/a", "ada/aa", "ada/b", "ada/ä"}, keysOf(got))
@@ -66,8 +66,8 @@ func getOrder(t *testing.T, h StoreHarness) {
 func getMissing(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
-	for _, key := range [][2]string{{people, "bob"}, {people, "ad"}, {people, "adam"}, {others, "ada"}} {
-		got, err := s.Get(t.Context(), key[0], key[1])
+	for _, key := range []ports.UserKey{person("bob"), person("ad"), person("adam"), {Collection: others, UserID: "ada"}} {
+		got, err := s.Get(t.Context(), key)
 		require.ErrorIs(t, err, ports.ErrNotFound)
 		require.Empty(t, got)
 	}
@@ -83,8 +83,8 @@ func countUsers(t *testing.T, h StoreHarness) {
 	enrol(t, s, "bob", north)
 	require.Equal(t, 2, count(t, s, people))
 	require.Zero(t, count(t, s, others))
-	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
-	require.NoError(t, s.Remove(t.Context(), people, "bob", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.Everybody()))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("bob")), ports.Everybody()))
 	require.Zero(t, count(t, s, people))
 }
 
@@ -97,9 +97,9 @@ func readYourWrites(t *testing.T, h StoreHarness) {
 		require.Contains(t, usersOf(search(t, s, east, 1000, 0.9)), user)
 		require.Equal(t, 1, count(t, s, people))
 		require.Len(t, scanAll(t, s, people, user), 1)
-		_, err := s.Get(t.Context(), people, user)
+		_, err := s.Get(t.Context(), person(user))
 		require.NoError(t, err)
-		require.NoError(t, s.Remove(t.Context(), people, user, ""))
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person(user)), ports.Everybody()))
 		requireAbsent(t, s, user)
 		require.Zero(t, count(t, s, people))
 	}

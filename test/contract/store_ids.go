@@ -33,14 +33,14 @@ func awkwardUserIDs(t *testing.T, h StoreHarness) {
 	require.Equal(t, len(ids), count(t, s, people))
 	require.Equal(t, ids, usersOf(search(t, s, east, 1000, -1)))
 	for i, id := range ids {
-		require.ErrorIs(t, s.Add(t.Context(), face(id, "g", east), ports.First), ports.ErrExists, "%q", id)
-		got, err := s.Get(t.Context(), people, id)
+		require.ErrorIs(t, s.Add(t.Context(), face(id, "g", east), ports.NewUser()), ports.ErrExists, "%q", id)
+		got, err := s.Get(t.Context(), person(id))
 		require.NoError(t, err, "%q", id)
 		require.Equal(t, []ports.Record{face(id, "f", east)}, got)
 		require.Len(t, scanAll(t, s, people, id), len(ids)-i, "%q", id)
 	}
 	for i, id := range ids {
-		require.NoError(t, s.Remove(t.Context(), people, id, ""), "%q", id)
+		require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person(id)), ports.Everybody()), "%q", id)
 		require.Equal(t, ids[i+1:], usersOf(search(t, s, east, 1000, -1)), "%q", id)
 	}
 }
@@ -49,14 +49,14 @@ func awkwardFaceIDs(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	ids := awkwardIDs()
 	for i, id := range ids {
-		mode := ports.Further
+		mode := ports.FurtherFace(ports.Everybody())
 		if i == 0 {
-			mode = ports.First
+			mode = ports.NewUser()
 		}
 		require.NoError(t, s.Add(t.Context(), face("ada", id, east), mode), "%q", id)
-		require.ErrorIs(t, s.Add(t.Context(), face("ada", id, west), ports.Further), ports.ErrExists, "%q", id)
+		require.ErrorIs(t, s.Add(t.Context(), face("ada", id, west), ports.FurtherFace(ports.Everybody())), ports.ErrExists, "%q", id)
 	}
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 	require.NoError(t, err)
 	require.Len(t, got, len(ids))
 	for i, id := range ids {
@@ -69,8 +69,8 @@ func awkwardOwners(t *testing.T, h StoreHarness) {
 	for _, owner := range []string{`it's`, `"quoted"`, `back\slash`, `ünïcode 😀`, ` blank `, `'; drop table faces;--`} {
 		r := face(owner, "f", north)
 		r.Owner = owner
-		require.NoError(t, s.Add(t.Context(), r, ports.First), "%q", owner)
-		got, err := s.Get(t.Context(), people, owner)
+		require.NoError(t, s.Add(t.Context(), r, ports.NewUser()), "%q", owner)
+		got, err := s.Get(t.Context(), person(owner))
 		require.NoError(t, err)
 		require.Equal(t, []ports.Record{r}, got)
 	}

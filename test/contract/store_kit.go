@@ -10,13 +10,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // The collections of the cases. No store is told about them beforehand.
@@ -60,6 +60,9 @@ func face(user, id string, vector []float32) ports.Record {
 	}
 }
 
+// person names a user of the collection people.
+func person(user string) ports.UserKey { return ports.UserKey{Collection: people, UserID: user} }
+
 // ownerOf returns the owner that face gives to a face, a different one for each
 // ID and of a length that is fit for any backend.
 func ownerOf(id string) string { return fmt.Sprintf("client-%08x", crc32.ChecksumIEEE([]byte(id))) }
@@ -67,13 +70,13 @@ func ownerOf(id string) string { return fmt.Sprintf("client-%08x", crc32.Checksu
 // enrol adds the first face, named f, of a user of the collection people.
 func enrol(t *testing.T, s ports.VectorStore, user string, vector []float32) {
 	t.Helper()
-	require.NoError(t, s.Add(t.Context(), face(user, "f", vector), ports.First))
+	require.NoError(t, s.Add(t.Context(), face(user, "f", vector), ports.NewUser()))
 }
 
 // further adds a face to a user of the collection people.
 func further(t *testing.T, s ports.VectorStore, user, id string, vector []float32) {
 	t.Helper()
-	require.NoError(t, s.Add(t.Context(), face(user, id, vector), ports.Further))
+	require.NoError(t, s.Add(t.Context(), face(user, id, vector), ports.FurtherFace(ports.Everybody())))
 }
 
 // search asks the collection people.
@@ -143,7 +146,7 @@ func count(t *testing.T, s ports.VectorStore, collection string) int {
 // requireAbsent checks that no call returns a user of the collection people.
 func requireAbsent(t *testing.T, s ports.VectorStore, user string) {
 	t.Helper()
-	_, err := s.Get(t.Context(), people, user)
+	_, err := s.Get(t.Context(), person(user))
 	require.ErrorIs(t, err, ports.ErrNotFound)
 	for _, v := range [][]float32{east, north, west} {
 		require.NotContains(t, usersOf(search(t, s, v, 1000, -1)), user)
@@ -158,7 +161,7 @@ func requireAbsent(t *testing.T, s ports.VectorStore, user string) {
 func fill(t testing.TB, s ports.VectorStore, records []ports.Record, mode ports.Mode) {
 	t.Helper()
 	const workers = 32
-	errs := together(workers, func(worker int) error {
+	errs := fixture.Together(workers, func(worker int) error {
 		for i := worker; i < len(records); i += workers {
 			if err := s.Add(t.Context(), records[i], mode); err != nil {
 				return fmt.Errorf("record %d: %w", i, err)
@@ -175,23 +178,6 @@ func (h StoreHarness) many() int {
 		return 2000
 	}
 	return max(50, h.Records)
-}
-
-// together calls f(0) to f(n-1) at the same moment, each on its own goroutine,
-// and returns their errors by index once all have returned.
-func together(n int, f func(i int) error) []error {
-	errs := make([]error, n)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			errs[i] = f(i)
-		})
-	}
-	close(start)
-	wg.Wait()
-	return errs
 }
 
 // within fails the test when f panics or does not return in the harness's

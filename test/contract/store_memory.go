@@ -14,7 +14,7 @@ import (
 
 func memoryVectorIn(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
-	for i, mode := range []ports.Mode{ports.First, ports.Further, ports.Replacement} {
+	for i, mode := range []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody()), ports.Replacement(ports.Everybody())} {
 		r := face("ada", string(rune('f'+i)), east)
 		require.NoError(t, s.Add(t.Context(), r, mode))
 		copy(r.Vector, west)
@@ -30,7 +30,7 @@ func memoryVectorUntouched(t *testing.T, h StoreHarness) {
 	s := h.Open(t, storeSpace(16))
 	v := sphereVector(seeded(8), 16)
 	r := face("ada", "f", v)
-	require.NoError(t, s.Add(t.Context(), r, ports.First))
+	require.NoError(t, s.Add(t.Context(), r, ports.NewUser()))
 	require.Equal(t, v, r.Vector)
 	q := slices.Clone(v)
 	require.Len(t, search(t, s, q, 1, 0.9), 1)
@@ -41,7 +41,7 @@ func memoryGet(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	enrol(t, s, "ada", east)
 	further(t, s, "ada", "g", east)
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 	require.NoError(t, err)
 	spoil(got)
 	requireUnspoilt(t, s)
@@ -80,7 +80,7 @@ func spoil(records []ports.Record) {
 func requireUnspoilt(t *testing.T, s ports.VectorStore) {
 	t.Helper()
 	want := []ports.Record{face("ada", "f", east), face("ada", "g", east)}
-	got, err := s.Get(t.Context(), people, "ada")
+	got, err := s.Get(t.Context(), person("ada"))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	require.Equal(t, want, scanAll(t, s, people, ""))

@@ -13,47 +13,85 @@ import (
 
 // oracle is the right answer computed the slow and obvious way: a list of
 // records that is searched from end to end in float64. It is not safe for
-// concurrent use and does not judge its input.
+// concurrent use and does not check its input.
 type oracle struct{ records []ports.Record }
 
 func (o *oracle) add(r ports.Record, mode ports.Mode) error {
-	have := o.get(r.Collection, r.UserID)
+	have := o.get(r.User())
+	if mode.Cutoff().Expired(have) {
+		have = nil
+	}
 	known := slices.ContainsFunc(have, func(f ports.Record) bool { return f.FaceID == r.FaceID })
-	switch base := mode.Base(); {
-	case base != ports.First && len(have) == 0:
+	switch kind := mode.Kind(); {
+	case kind != ports.KindNewUser && len(have) == 0:
 		return ports.ErrNotFound
-	case mode.IfOwner() && !ownedBy(have, r.Owner):
+	case !allOf(have, mode.Owners()):
 		return ports.ErrForbidden
-	case base == ports.First && len(have) > 0, base == ports.Further && known:
+	case kind == ports.KindNewUser && len(have) > 0, kind == ports.KindFurtherFace && known:
 		return ports.ErrExists
-	case base == ports.Replacement:
-		_ = o.remove(r.Collection, r.UserID, "")
+	case o.resembles(r, mode):
+		return ports.ErrResembles
+	case kind == ports.KindReplacement, kind == ports.KindNewUser:
+		_ = o.remove(ports.WholeUser(r.User()), ports.Everybody())
+	case kind == ports.KindFurtherFace && r.ExpiresAt.IsZero():
+		r.ExpiresAt = have[0].ExpiresAt
+	case kind == ports.KindFurtherFace:
+		for i := range o.records {
+			if o.records[i].User() == r.User() {
+				o.records[i].ExpiresAt = r.ExpiresAt
+			}
+		}
 	}
 	o.records = append(o.records, r)
 	return nil
 }
 
-func (o *oracle) remove(collection, user, owner string) error {
-	have := o.get(collection, user)
+// resembles reports whether the condition Unlike of a mode is broken.
+func (o *oracle) resembles(r ports.Record, mode ports.Mode) bool {
+	score, set := mode.UnlikeScore()
+	return set && slices.ContainsFunc(o.records, func(other ports.Record) bool {
+		return other.Collection == r.Collection && other.UserID != r.UserID && cosine(other.Vector, r.Vector) >= score &&
+			!mode.Cutoff().Expired(o.get(other.User()))
+	})
+}
+
+func (o *oracle) remove(removal ports.Removal, owners ports.Owners) error {
+	have := o.get(removal.User())
+	id, one := removal.Face()
 	switch {
 	case len(have) == 0:
 		return ports.ErrNotFound
-	case owner != "" && !ownedBy(have, owner):
+	case !allOf(have, owners):
 		return ports.ErrForbidden
+	case one && !slices.ContainsFunc(have, func(r ports.Record) bool { return r.FaceID == id }):
+		return ports.ErrNotFound
+	case one && len(have) == 1:
+		return ports.ErrOnlyFace
 	}
 	o.records = slices.DeleteFunc(o.records, func(r ports.Record) bool {
-		return r.Collection == collection && r.UserID == user
+		return r.User() == removal.User() && (!one || r.FaceID == id)
 	})
 	return nil
 }
 
-// ownedBy reports whether all faces have the given owner.
-func ownedBy(faces []ports.Record, owner string) bool {
-	return !slices.ContainsFunc(faces, func(r ports.Record) bool { return r.Owner != owner })
+// expired returns the users of a collection who have expired.
+func (o *oracle) expired(collection string, c ports.Cutoff) []string {
+	var ids []string
+	for _, r := range o.scan(collection, "") {
+		if c.Expired(o.get(r.User())) && !slices.Contains(ids, r.UserID) {
+			ids = append(ids, r.UserID)
+		}
+	}
+	return ids
 }
 
-func (o *oracle) get(collection, user string) []ports.Record {
-	return slices.DeleteFunc(o.scan(collection, user), func(r ports.Record) bool { return r.UserID != user })
+// allOf reports whether the owners of all faces are included.
+func allOf(faces []ports.Record, owners ports.Owners) bool {
+	return !slices.ContainsFunc(faces, func(r ports.Record) bool { return !owners.Include(r.Owner) })
+}
+
+func (o *oracle) get(user ports.UserKey) []ports.Record {
+	return slices.DeleteFunc(o.scan(user.Collection, user.UserID), func(r ports.Record) bool { return r.UserID != user.UserID })
 }
 
 func (o *oracle) scan(collection, from string) []ports.Record {
@@ -76,6 +114,9 @@ func (o *oracle) selected(s ports.Selection) []ports.Record {
 		if s.WithoutVectors {
 			r.Vector = nil
 		}
+		if !s.WithChips {
+			r.Chip = nil
+		}
 		if s.Owners.Include(r.Owner) {
 			found = append(found, r)
 		}
@@ -95,7 +136,10 @@ func (o *oracle) count(collection string) int {
 func (o *oracle) ranking(q ports.Query) []ports.Match {
 	best := map[string]ports.Match{}
 	for _, r := range o.scan(q.Collection, "") {
-		m := ports.Match{UserID: r.UserID, FaceID: r.FaceID, Owner: r.Owner, Score: cosine(r.Vector, q.Vector)}
+		m := ports.Match{
+			UserID: r.UserID, FaceID: r.FaceID, Owner: r.Owner, EnrolledAt: r.EnrolledAt, ExpiresAt: r.ExpiresAt,
+			Score: cosine(r.Vector, q.Vector),
+		}
 		if have, ok := best[r.UserID]; !ok || m.Score > have.Score {
 			best[r.UserID] = m
 		}
@@ -155,10 +199,11 @@ func (o *oracle) requireNear(t *testing.T, q ports.Query, got []ports.Match, tol
 // well as the match says and as well as any other, and the face's owner.
 func (o *oracle) requireBestFace(t *testing.T, q ports.Query, m ports.Match, tolerance float64) {
 	t.Helper()
-	faces := o.get(q.Collection, m.UserID)
+	faces := o.get(ports.UserKey{Collection: q.Collection, UserID: m.UserID})
 	named := slices.IndexFunc(faces, func(r ports.Record) bool { return r.FaceID == m.FaceID })
 	require.GreaterOrEqual(t, named, 0, "user %s has no face %s", m.UserID, m.FaceID)
 	require.Equal(t, faces[named].Owner, m.Owner)
+	require.Equal(t, faces[named].ExpiresAt, m.ExpiresAt)
 	require.InDelta(t, cosine(faces[named].Vector, q.Vector), m.Score, tolerance)
 	for _, r := range faces {
 		require.LessOrEqual(t, cosine(r.Vector, q.Vector), m.Score+tolerance)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/ports"
+	"imago/test/fixture"
 )
 
 // owned returns a face of the collection people that a client enrolled.
@@ -20,19 +21,19 @@ func owned(user, id, owner string, vector []float32) ports.Record {
 
 func removeOfOwner(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
-	require.NoError(t, s.Add(t.Context(), owned("ada", "f", "alice", east), ports.First))
-	require.NoError(t, s.Add(t.Context(), owned("bob", "f", "bert", north), ports.First))
+	require.NoError(t, s.Add(t.Context(), owned("ada", "f", "alice", east), ports.NewUser()))
+	require.NoError(t, s.Add(t.Context(), owned("bob", "f", "bert", north), ports.NewUser()))
 	before := scanAll(t, s, people, "")
 
 	for _, owner := range []string{"bert", "alic", "alice ", "ALICE", "%"} {
-		require.ErrorIs(t, s.Remove(t.Context(), people, "ada", owner), ports.ErrForbidden, "owner %q", owner)
+		require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.OwnedBy(owner)), ports.ErrForbidden, "owner %q", owner)
 	}
-	require.ErrorIs(t, s.Remove(t.Context(), people, "eve", "alice"), ports.ErrNotFound)
+	require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("eve")), ports.OwnedBy("alice")), ports.ErrNotFound)
 	require.Equal(t, before, scanAll(t, s, people, ""))
 
-	require.NoError(t, s.Remove(t.Context(), people, "ada", "alice"))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.OwnedBy("alice")))
 	requireAbsent(t, s, "ada")
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ada", "bert"), ports.ErrNotFound)
+	require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.OwnedBy("bert")), ports.ErrNotFound)
 	require.Equal(t, before[1:], scanAll(t, s, people, ""))
 }
 
@@ -40,39 +41,46 @@ func removeOfOwner(t *testing.T, h StoreHarness) {
 // owner may remove any.
 func removeOfSeveralOwners(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
-	require.NoError(t, s.Add(t.Context(), owned("ada", "f", "alice", east), ports.First))
-	require.NoError(t, s.Add(t.Context(), owned("ada", "g", "bert", north), ports.Further))
+	require.NoError(t, s.Add(t.Context(), owned("ada", "f", "alice", east), ports.NewUser()))
+	require.NoError(t, s.Add(t.Context(), owned("ada", "g", "bert", north), ports.FurtherFace(ports.Everybody())))
 
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ada", "alice"), ports.ErrForbidden)
-	require.ErrorIs(t, s.Remove(t.Context(), people, "ada", "bert"), ports.ErrForbidden)
+	require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.OwnedBy("alice")), ports.ErrForbidden)
+	require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.OwnedBy("bert")), ports.ErrForbidden)
 	require.Equal(t, []string{"ada/f", "ada/g"}, keysOf(scanAll(t, s, people, "")))
-	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.Everybody()))
 	requireAbsent(t, s, "ada")
 }
 
 func addIfOwner(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
-	for _, base := range []ports.Mode{ports.Further, ports.Replacement} {
-		mode, user := base|ports.IfOwner, fmt.Sprintf("user-%d", base)
-		require.ErrorIs(t, s.Add(t.Context(), owned(user, "g", "alice", north), mode), ports.ErrNotFound)
-		require.NoError(t, s.Add(t.Context(), owned(user, "f", "alice", east), ports.First))
+	for user, mode := range map[string]func(ports.Owners) ports.Mode{"ada": ports.FurtherFace, "bob": ports.Replacement} {
+		alices, berts := mode(ports.OwnedBy("alice")), mode(ports.OwnedBy("bert"))
+		require.ErrorIs(t, s.Add(t.Context(), owned(user, "g", "alice", north), alices), ports.ErrNotFound)
+		require.NoError(t, s.Add(t.Context(), owned(user, "f", "alice", east), ports.NewUser()))
 		before := scanAll(t, s, people, "")
-		require.ErrorIs(t, s.Add(t.Context(), owned(user, "g", "bert", north), mode), ports.ErrForbidden)
-		require.ErrorIs(t, s.Add(t.Context(), owned(user, "f", "bert", north), mode), ports.ErrForbidden,
+		require.ErrorIs(t, s.Add(t.Context(), owned(user, "g", "bert", north), berts), ports.ErrForbidden)
+		require.ErrorIs(t, s.Add(t.Context(), owned(user, "g", "alice", north), berts), ports.ErrForbidden,
+			"what counts are the owners that the mode names")
+		require.ErrorIs(t, s.Add(t.Context(), owned(user, "f", "bert", north), berts), ports.ErrForbidden,
 			"whether another's user has a face of some ID is not told")
 		require.Equal(t, before, scanAll(t, s, people, ""))
-		require.NoError(t, s.Add(t.Context(), owned(user, "g", "alice", north), mode))
+		require.NoError(t, s.Add(t.Context(), owned(user, "g", "bert", north), alices), "the new face may have any owner")
 	}
-	require.Equal(t, []string{"user-2/f", "user-2/g", "user-3/g"}, keysOf(scanAll(t, s, people, "")))
-	require.ErrorIs(t, s.Add(t.Context(), owned("user-2", "g", "alice", north), ports.Further|ports.IfOwner), ports.ErrExists)
+	require.Equal(t, []string{"ada/f", "ada/g", "bob/g"}, keysOf(scanAll(t, s, people, "")))
+	require.NoError(t, s.Add(t.Context(), owned("eve", "f", "alice", north), ports.NewUser()))
+	require.ErrorIs(t, s.Add(t.Context(), owned("eve", "f", "alice", north), ports.FurtherFace(ports.OwnedBy("alice"))), ports.ErrExists)
 }
 
-func invalidOwnerRemoved(t *testing.T, h StoreHarness) {
+func invalidOwners(t *testing.T, h StoreHarness) {
 	s := openWithAda(t, h)
+	bad := map[string]ports.Owners{"nobody": {}}
 	for what, owner := range badIDs() {
-		if owner != "" {
-			require.ErrorIs(t, s.Remove(t.Context(), people, "ada", owner), ports.ErrInvalid, what)
-		}
+		bad[what] = ports.OwnedBy(owner)
+	}
+	for what, owners := range bad {
+		require.ErrorIs(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), owners), ports.ErrInvalid, what)
+		require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), ports.FurtherFace(owners)), ports.ErrInvalid, what)
+		require.ErrorIs(t, s.Add(t.Context(), face("ada", "g", north), ports.Replacement(owners)), ports.ErrInvalid, what)
 	}
 	requireOnlyAda(t, s)
 }
@@ -88,22 +96,24 @@ func concurrentOwners(t *testing.T, h StoreHarness) {
 	}
 	for round := range 20 {
 		user := fmt.Sprintf("user-%d", round)
-		require.NoError(t, a.Add(t.Context(), owned(user, "f", "alice", east), ports.First))
+		require.NoError(t, a.Add(t.Context(), owned(user, "f", "alice", east), ports.NewUser()))
 		var mine func(ctx context.Context) error
 		if round%2 == 0 {
-			mine = func(ctx context.Context) error { return a.Remove(ctx, people, user, "alice") }
+			mine = func(ctx context.Context) error {
+				return a.Remove(ctx, ports.WholeUser(person(user)), ports.OwnedBy("alice"))
+			}
 		} else {
 			mine = func(ctx context.Context) error {
-				return a.Add(ctx, owned(user, "mine", "alice", east), ports.Replacement|ports.IfOwner)
+				return a.Add(ctx, owned(user, "mine", "alice", east), ports.Replacement(ports.OwnedBy("alice")))
 			}
 		}
 		// Of two goroutines one mostly starts first, so they take turns in that.
 		first := round / 2 % 2
-		errs := together(2, func(i int) error {
+		errs := fixture.Together(2, func(i int) error {
 			if i == first {
 				return mine(t.Context())
 			}
-			return b.Add(t.Context(), owned(user, "theirs", "bert", north), ports.Replacement)
+			return b.Add(t.Context(), owned(user, "theirs", "bert", north), ports.Replacement(ports.Everybody()))
 		})
 		requireTakenOver(t, a, user, errs[first], errs[1-first])
 	}
@@ -112,7 +122,7 @@ func concurrentOwners(t *testing.T, h StoreHarness) {
 // requireTakenOver checks what has become of a user of concurrentOwners.
 func requireTakenOver(t *testing.T, s ports.VectorStore, user string, mine, theirs error) {
 	t.Helper()
-	got, err := s.Get(t.Context(), people, user)
+	got, err := s.Get(t.Context(), person(user))
 	if errors.Is(theirs, ports.ErrNotFound) {
 		require.NoError(t, mine)
 		require.ErrorIs(t, err, ports.ErrNotFound)

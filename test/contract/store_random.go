@@ -38,14 +38,18 @@ func randomWrite(t *testing.T, s ports.VectorStore, want *oracle, rng *rand.Rand
 	t.Helper()
 	r := randomRecord(rng)
 	if rng.IntN(8) == 0 {
-		owner := []string{"", r.Owner}[rng.IntN(2)]
-		require.ErrorIs(t, s.Remove(t.Context(), r.Collection, r.UserID, owner), want.remove(r.Collection, r.UserID, owner))
+		owners := []ports.Owners{ports.Everybody(), ports.OwnedBy(r.Owner)}[rng.IntN(2)]
+		removal := randomRemoval(rng, r)
+		require.ErrorIs(t, s.Remove(t.Context(), removal, owners), want.remove(removal, owners))
 		return
 	}
-	mode := []ports.Mode{ports.First, ports.First, ports.Further, ports.Further, ports.Replacement}[rng.IntN(5)]
-	if mode != ports.First && rng.IntN(4) == 0 {
-		mode |= ports.IfOwner
+	kind, owners := rng.IntN(5), ports.Everybody()
+	if kind > 1 && rng.IntN(4) == 0 {
+		owners = ports.OwnedBy(r.Owner)
 	}
+	mode := []ports.Mode{
+		ports.NewUser(), ports.NewUser(), ports.FurtherFace(owners), ports.FurtherFace(owners), ports.Replacement(owners),
+	}[kind]
 	require.ErrorIs(t, s.Add(t.Context(), r, mode), want.add(r, mode))
 }
 
@@ -84,14 +88,14 @@ func searchRealVectors(t *testing.T, h StoreHarness) {
 	rng := seeded(7)
 	want := &oracle{}
 	for i := range h.many() {
-		user, mode := fmt.Sprintf("user-%05d", i/2), ports.First
+		user, mode := fmt.Sprintf("user-%05d", i/2), ports.NewUser()
 		if i%2 == 1 {
-			mode = ports.Further
+			mode = ports.FurtherFace(ports.Everybody())
 		}
 		r := face(user, fmt.Sprintf("face-%d", i%2), sphereVector(rng, dimension))
 		require.NoError(t, want.add(r, mode))
 	}
-	for parity, mode := range []ports.Mode{ports.First, ports.Further} {
+	for parity, mode := range []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody())} {
 		var records []ports.Record
 		for i := parity; i < len(want.records); i += 2 {
 			records = append(records, want.records[i])

@@ -2,84 +2,115 @@ package contract
 
 import (
 	"context"
+	"errors"
 	"iter"
-	"math"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"imago/core/vectorstore"
 	"imago/ports"
 )
 
-// reference is the simplest store that keeps every promise: the oracle behind
-// one lock, with the checks of input and context in front. What is opened over
-// the same archive shares its records.
-type reference struct{ *archive }
+// driver is the simplest driver that keeps every promise: the oracle behind one lock.
+// Drivers over the same archive share its records.
+type driver struct {
+	*archive
+	opened ports.Space
+}
 
 type archive struct {
 	mu    sync.Mutex
-	space ports.Space
+	space ports.Space // of whoever opened it first
 	kept  oracle
 }
 
-var _ ports.VectorStore = (*reference)(nil)
+var _ ports.StoreDriver = (*driver)(nil)
 
-func (s *reference) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
-	if err := s.judge(ctx, r.Collection, r.Vector, r.UserID, r.FaceID); err != nil {
-		return err
+func (d *driver) Open(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.space == (ports.Space{}) {
+		d.space = d.opened
 	}
-	if base := mode.Base(); base < ports.First || base > ports.Replacement || mode == ports.First|ports.IfOwner {
-		return ports.ErrInvalid
+	if d.space.ID() != d.opened.ID() {
+		return d.opened.Mismatch("it", d.space.String(), "make another")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	return nil
+}
+
+func (d *driver) Check(context.Context) error { return nil }
+
+func (d *driver) Close() error { return nil }
+
+func (d *driver) Add(ctx context.Context, r ports.Record, mode ports.Mode) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	r.EnrolledAt = r.EnrolledAt.UTC().Truncate(time.Microsecond)
-	return s.kept.add(cloned(r), mode)
-}
-
-func (s *reference) Remove(ctx context.Context, collection, user, owner string) error {
-	ids := []string{user}
-	if owner != "" {
-		ids = append(ids, owner)
-	}
-	if err := s.judge(ctx, collection, s.unit(), ids...); err != nil {
+	if err := d.kept.add(r, mode); !errors.Is(err, ports.ErrResembles) {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept.remove(collection, user, owner)
+	return mode.CheckUnlike(ctx, &unlocked{d.kept}, r)
 }
 
-func (s *reference) Get(ctx context.Context, collection, user string) ([]ports.Record, error) {
-	if err := s.judge(ctx, collection, s.unit(), user); err != nil {
-		return nil, err
+// unlocked finds whom a face resembles.
+type unlocked struct{ oracle }
+
+func (u *unlocked) Search(_ context.Context, q ports.Query) ([]ports.Match, error) {
+	return u.search(q), nil
+}
+
+func (u *unlocked) Get(_ context.Context, user ports.UserKey) ([]ports.Record, error) {
+	return u.get(user), nil
+}
+
+func (d *driver) Remove(_ context.Context, removal ports.Removal, owners ports.Owners) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kept.remove(removal, owners)
+}
+
+func (d *driver) Expire(_ context.Context, user ports.UserKey, c ports.Cutoff) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !c.Expired(d.kept.get(user)) {
+		return ports.ErrNotFound
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	faces := s.kept.get(collection, user)
+	return d.kept.remove(ports.WholeUser(user), ports.Everybody())
+}
+
+func (d *driver) Expired(_ context.Context, collection string, c ports.Cutoff) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		d.mu.Lock()
+		ids := d.kept.expired(collection, c)
+		d.mu.Unlock()
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (d *driver) Get(_ context.Context, user ports.UserKey) ([]ports.Record, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	faces := d.kept.get(user)
 	if len(faces) == 0 {
 		return nil, ports.ErrNotFound
 	}
+	faces = cloned(faces)
 	for i := range faces {
-		faces[i] = cloned(faces[i])
+		faces[i].Chip = nil
 	}
 	return faces, nil
 }
 
-func (s *reference) Search(ctx context.Context, q ports.Query) ([]ports.Match, error) {
-	if err := s.judge(ctx, q.Collection, q.Vector); err != nil {
-		return nil, err
-	}
-	if q.K < 1 || q.K > 1000 || !(q.MinScore >= -1 && q.MinScore <= 1) {
-		return nil, ports.ErrInvalid
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.kept.ranking(q)
+func (d *driver) Search(_ context.Context, q ports.Query) ([]ports.Match, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := d.kept.ranking(q)
 	for i := range found {
 		found[i].Score = max(-1, min(1, found[i].Score))
 	}
@@ -87,70 +118,50 @@ func (s *reference) Search(ctx context.Context, q ports.Query) ([]ports.Match, e
 	return found[:min(q.K, len(found))], nil
 }
 
-func (s *reference) Scan(ctx context.Context, selection ports.Selection) iter.Seq2[ports.Record, error] {
+func (d *driver) Scan(_ context.Context, s ports.Selection) iter.Seq2[ports.Record, error] {
 	return func(yield func(ports.Record, error) bool) {
-		owner, one := selection.Owners.Only()
-		ids := []string{owner}
-		if !one {
-			ids = nil
-		}
-		if err := s.judge(ctx, selection.Collection, s.unit(), ids...); err != nil {
-			yield(ports.Record{}, err)
-			return
-		}
-		s.mu.Lock()
-		records := s.kept.selected(selection)
-		s.mu.Unlock()
-		for _, r := range records {
-			if err := ctx.Err(); err != nil {
-				yield(ports.Record{}, err)
-				return
-			}
-			if !yield(cloned(r), nil) {
-				return
-			}
-		}
+		d.mu.Lock()
+		records := d.kept.selected(s)
+		d.mu.Unlock()
+		replay(records, nil)(func(r ports.Record, err error) bool {
+			r.Vector, r.Chip = slices.Clone(r.Vector), slices.Clone(r.Chip)
+			return yield(r, err)
+		})
 	}
 }
 
-func (s *reference) Count(ctx context.Context, collection string) (int, error) {
-	if err := s.judge(ctx, collection, s.unit()); err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept.count(collection), nil
+func (d *driver) Count(_ context.Context, collection string) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.kept.count(collection), nil
 }
 
-// judge checks what calls have in common.
-func (s *reference) judge(ctx context.Context, collection string, vector []float32, ids ...string) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func cloned(records []ports.Record) []ports.Record {
+	records = slices.Clone(records)
+	for i := range records {
+		records[i].Vector = slices.Clone(records[i].Vector)
 	}
-	if len(collection) < 1 || len(collection) > 64 || strings.Trim(collection, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return ports.ErrInvalid
-	}
-	for _, id := range ids {
-		if len(id) < 1 || len(id) > 256 || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
-			return ports.ErrInvalid
-		}
-	}
-	if norm := math.Sqrt(cosine(vector, vector)); len(vector) != s.space.Dimension || !(math.Abs(norm-1) < 1e-3) {
-		return ports.ErrInvalid
-	}
-	return nil
+	return records
 }
 
-// unit is a vector that judge accepts.
-func (s *reference) unit() []float32 {
-	v := make([]float32, s.space.Dimension)
-	v[0] = 1
-	return v
+// reference is the store of a driver, with its records at hand.
+type reference struct {
+	*vectorstore.Store
+	*archive
 }
 
-func cloned(r ports.Record) ports.Record {
-	r.Vector = slices.Clone(r.Vector)
-	return r
+func openReference(a *archive, space ports.Space) (*reference, error) {
+	s := vectorstore.New("reference", &driver{a, space}, space)
+	return &reference{s, a}, s.Start(context.Background())
+}
+
+// mustOpenReference is for those who have the right space.
+func mustOpenReference(a *archive, space ports.Space) *reference {
+	s, err := openReference(a, space)
+	if err != nil {
+		panic(err)
+	}
+	return s
 }
 
 // archived is a store over an archive, as a damaged one is too.
@@ -162,26 +173,26 @@ func (s *reference) data() *archive { return s.archive }
 func harnessOf(wrap func(*reference) ports.VectorStore) StoreHarness {
 	return StoreHarness{
 		Records: 1200,
+		Chips:   true,
 		Fill: func(_ testing.TB, s ports.VectorStore, records []ports.Record) {
 			data := s.(archived).data()
 			data.mu.Lock()
 			defer data.mu.Unlock()
-			for _, r := range records {
-				data.kept.records = append(data.kept.records, cloned(r))
-			}
+			data.kept.records = append(data.kept.records, cloned(records)...)
 		},
 		Open: func(_ testing.TB, space ports.Space) ports.VectorStore {
-			return wrap(&reference{&archive{space: space}})
+			return wrap(mustOpenReference(&archive{}, space))
 		},
 		Reopen: func(_ testing.TB, s ports.VectorStore, space ports.Space) (ports.VectorStore, error) {
-			data := s.(archived).data()
-			if data.space.ID() != space.ID() {
-				return nil, space.Mismatch("it", data.space.String(), "make another")
+			again, err := openReference(s.(archived).data(), space)
+			if err != nil {
+				return nil, err
 			}
-			return wrap(&reference{data}), nil
+			return wrap(again), nil
 		},
 		Second: func(_ testing.TB, s ports.VectorStore) ports.VectorStore {
-			return wrap(&reference{s.(archived).data()})
+			data := s.(archived).data()
+			return wrap(mustOpenReference(data, data.space))
 		},
 	}
 }
@@ -195,5 +206,5 @@ func copyOf(_ testing.TB, s ports.VectorStore) ports.VectorStore {
 	data := s.(archived).data()
 	data.mu.Lock()
 	defer data.mu.Unlock()
-	return &reference{&archive{space: data.space, kept: oracle{slices.Clone(data.kept.records)}}}
+	return mustOpenReference(&archive{kept: oracle{slices.Clone(data.kept.records)}}, data.space)
 }

@@ -41,7 +41,7 @@ func scanInConstantMemory(t *testing.T, h StoreHarness) {
 		records[i] = face(fmt.Sprintf("user-%05d", i), "f", sphereVector(rng, benchDimension))
 	}
 	if h.Fill == nil {
-		fill(t, s, records, ports.First)
+		fill(t, s, records, ports.NewUser())
 	} else {
 		h.Fill(t, s, records)
 	}

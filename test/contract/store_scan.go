@@ -17,7 +17,7 @@ func scanEmpty(t *testing.T, h StoreHarness) {
 	require.Empty(t, scanAll(t, s, people, ""))
 	enrol(t, s, "ada", east)
 	require.Empty(t, scanAll(t, s, others, ""))
-	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.Everybody()))
 	require.Empty(t, scanAll(t, s, people, ""))
 }
 
@@ -66,7 +66,7 @@ func scanBreak(t *testing.T, h StoreHarness) {
 		})
 	}
 	h.within(t, "a write after a scan that was left early", func() error {
-		return s.Add(t.Context(), face("cyd", "f", west), ports.First)
+		return s.Add(t.Context(), face("cyd", "f", west), ports.NewUser())
 	})
 	require.Len(t, scanAll(t, s, people, ""), 3)
 }
@@ -87,7 +87,7 @@ func scanMany(t *testing.T, h StoreHarness) {
 func manyFaces(t *testing.T, s ports.VectorStore, n int) []ports.Record {
 	t.Helper()
 	var all []ports.Record
-	for id, mode := range []ports.Mode{ports.First, ports.Further, ports.Further} {
+	for id, mode := range []ports.Mode{ports.NewUser(), ports.FurtherFace(ports.Everybody()), ports.FurtherFace(ports.Everybody())} {
 		records := make([]ports.Record, n/3)
 		for i := range records {
 			records[i] = face(fmt.Sprintf("user-%05d", i), fmt.Sprintf("face-%d", id), east)
@@ -135,12 +135,12 @@ func disturb(ctx context.Context, s ports.VectorStore, all []ports.Record, at in
 		if i < 0 || i >= len(all) || !disturbed(all[i].UserID) {
 			continue
 		}
-		if err := s.Remove(ctx, people, all[i].UserID, ""); !errors.Is(err, ports.ErrNotFound) {
+		if err := s.Remove(ctx, ports.WholeUser(person(all[i].UserID)), ports.Everybody()); !errors.Is(err, ports.ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}
 	added := face(fmt.Sprintf("user-%05dx", at/3), "f", north)
-	return errors.Join(append(errs, s.Add(ctx, added, ports.First))...)
+	return errors.Join(append(errs, s.Add(ctx, added, ports.NewUser()))...)
 }
 
 // scanOfOwner has two clients' users lie between each other in every way, over
@@ -161,10 +161,10 @@ func scanOfOwner(t *testing.T, h StoreHarness) {
 		first = append(first, owned(user, "f", owner, east))
 		second = append(second, owned(user, "g", owner, north))
 	}
-	add(ports.First, first)
-	add(ports.Further, second)
-	add(ports.First, []ports.Record{owned("mixed", "f", "alice", east)})
-	add(ports.Further, []ports.Record{owned("mixed", "g", "bert", north)})
+	add(ports.NewUser(), first)
+	add(ports.FurtherFace(ports.Everybody()), second)
+	add(ports.NewUser(), []ports.Record{owned("mixed", "f", "alice", east)})
+	add(ports.FurtherFace(ports.Everybody()), []ports.Record{owned("mixed", "g", "bert", north)})
 
 	ask := func(from, owner string) {
 		t.Helper()
@@ -180,12 +180,12 @@ func scanOfOwner(t *testing.T, h StoreHarness) {
 	}
 	// What changes hands is the new owner's.
 	taken := owned("user-00000", "f", "bert", west)
-	require.NoError(t, s.Remove(t.Context(), people, taken.UserID, ""))
-	require.NoError(t, kept.remove(people, taken.UserID, ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person(taken.UserID)), ports.Everybody()))
+	require.NoError(t, kept.remove(ports.WholeUser(person(taken.UserID)), ports.Everybody()))
 	ask("", "alice")
-	add(ports.First, []ports.Record{taken})
-	require.NoError(t, s.Add(t.Context(), owned("user-00001", "n", "bert", west), ports.Replacement))
-	require.NoError(t, kept.add(owned("user-00001", "n", "bert", west), ports.Replacement))
+	add(ports.NewUser(), []ports.Record{taken})
+	require.NoError(t, s.Add(t.Context(), owned("user-00001", "n", "bert", west), ports.Replacement(ports.Everybody())))
+	require.NoError(t, kept.add(owned("user-00001", "n", "bert", west), ports.Replacement(ports.Everybody())))
 	ask("", "alice")
 	ask("", "bert")
 }

@@ -17,7 +17,7 @@ func searchEmptyStore(t *testing.T, h StoreHarness) {
 	s := openPlane(t, h)
 	require.Empty(t, search(t, s, east, 10, -1))
 	enrol(t, s, "ada", east)
-	require.NoError(t, s.Remove(t.Context(), people, "ada", ""))
+	require.NoError(t, s.Remove(t.Context(), ports.WholeUser(person("ada")), ports.Everybody()))
 	require.Empty(t, search(t, s, east, 10, -1))
 }
 
@@ -97,7 +97,7 @@ func searchScoreRange(t *testing.T, h StoreHarness) {
 	for i := range records {
 		records[i] = face(fmt.Sprintf("user-%02d", i), "f", sphereVector(rng, 128))
 	}
-	fill(t, s, records, ports.First)
+	fill(t, s, records, ports.NewUser())
 	for _, r := range records {
 		opposite := make([]float32, len(r.Vector))
 		for i, x := range r.Vector {
@@ -142,7 +142,7 @@ func searchMinimumComputed(t *testing.T, h StoreHarness) {
 	for i := range records {
 		records[i] = face(fmt.Sprintf("user-%02d", i), "f", sphereVector(rng, 128))
 	}
-	fill(t, s, records, ports.First)
+	fill(t, s, records, ports.NewUser())
 	q := sphereVector(rng, 128)
 	all := search(t, s, q, 1000, -1)
 	require.Len(t, all, len(records))
@@ -190,7 +190,7 @@ func searchLargestK(t *testing.T, h StoreHarness) {
 	for i := range h.many() {
 		want.records = append(want.records, face(fmt.Sprintf("user-%05d", i), "f", latticeVector(rng)))
 	}
-	fill(t, s, want.records, ports.First)
+	fill(t, s, want.records, ports.NewUser())
 	q := ports.Query{Collection: people, Vector: latticeVector(rng), K: 1000, MinScore: -1}
 	want.requireExact(t, q, search(t, s, q.Vector, q.K, q.MinScore))
 }

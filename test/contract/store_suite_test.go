@@ -83,7 +83,7 @@ func TestBrokenStore(t *testing.T) {
 	for _, v := range brokenStores() {
 		if v.name == name {
 			h = v.harness()
-			h.Patience = 5 * time.Second // some are waited for in vain
+			h.Patience = 5 * time.Second // some never come
 		}
 	}
 	VectorStore(t, h)

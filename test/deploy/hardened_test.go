@@ -17,10 +17,13 @@ import (
 // guards the stack of its C code and what that copies.
 func TestTheBinaryIsHardened(t *testing.T) {
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "build", "BIN="+dir, "IMAGO_ONNXRUNTIME_LIB="+fixture.ONNXRuntime(t))
+	cmd := exec.CommandContext(t.Context(), "make", "--no-print-directory", "build", "VERSION=v1.2.3", "BIN="+dir, "IMAGO_ONNXRUNTIME_LIB="+fixture.ONNXRuntime(t))
 	cmd.Dir = fixture.Root(t)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	out, err = exec.CommandContext(t.Context(), filepath.Join(dir, "imago"), "version").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "v1.2.3", "the version that the image is built with")
 	binary, err := elf.Open(filepath.Join(dir, "imago"))
 	require.NoError(t, err)
 	defer binary.Close()

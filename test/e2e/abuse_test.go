@@ -12,41 +12,43 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
 // abuse is what a peer does with a connection of its own. Errors are its own
 // affair: the server may have hung up.
-type abuse func(address string, a authority)
+type abuse func(address string, a fixture.Authority)
 
 // abuses are the ways in which connections end that are not meant to.
 var abuses = map[string]abuse{
-	"hangs up at once": func(address string, _ authority) {
+	"hangs up at once": func(address string, _ fixture.Authority) {
 		withConn(address, func(*net.TCPConn) {})
 	},
-	"speaks plain HTTP": func(address string, _ authority) {
+	"speaks plain HTTP": func(address string, _ fixture.Authority) {
 		withConn(address, func(c *net.TCPConn) { converseWith(c, "GET /readyz HTTP/1.1\r\nHost: imago\r\n\r\n") })
 	},
-	"stops in the middle of its hello": func(address string, _ authority) {
+	"stops in the middle of its hello": func(address string, _ fixture.Authority) {
 		withConn(address, func(c *net.TCPConn) { _, _ = c.Write([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")) })
 	},
-	"does not trust the certificate": func(address string, _ authority) {
+	"does not trust the certificate": func(address string, _ fixture.Authority) {
 		withConn(address, func(c *net.TCPConn) { _ = tls.Client(c, &tls.Config{ServerName: "127.0.0.1"}).Handshake() })
 	},
-	"asks for nothing": func(address string, a authority) {
+	"asks for nothing": func(address string, a fixture.Authority) {
 		withTLS(address, a, func(*tls.Conn, *net.TCPConn) {})
 	},
-	"presents a wrong key": func(address string, a authority) {
+	"presents a wrong key": func(address string, a fixture.Authority) {
 		withTLS(address, a, func(c *tls.Conn, _ *net.TCPConn) {
 			converseWith(c, "GET /users HTTP/1.1\r\nHost: imago\r\nX-Api-Key: wrong\r\n\r\n")
 		})
 	},
-	"breaks its upload off": func(address string, a authority) {
+	"breaks its upload off": func(address string, a fixture.Authority) {
 		withTLS(address, a, func(c *tls.Conn, raw *net.TCPConn) {
 			_, _ = io.WriteString(c, upload(200_000, 100_000))
 			_ = raw.SetLinger(0) // a reset, as of a phone that loses its network
 		})
 	},
-	"does not wait for the answer": func(address string, a authority) {
+	"does not wait for the answer": func(address string, a fixture.Authority) {
 		withTLS(address, a, func(c *tls.Conn, raw *net.TCPConn) {
 			_, _ = io.WriteString(c, upload(2_000, 2_000))
 			_ = raw.SetLinger(0)
@@ -70,9 +72,9 @@ func withConn(address string, use func(*net.TCPConn)) {
 	use(c.(*net.TCPConn))
 }
 
-func withTLS(address string, a authority, use func(*tls.Conn, *net.TCPConn)) {
+func withTLS(address string, a fixture.Authority, use func(*tls.Conn, *net.TCPConn)) {
 	withConn(address, func(raw *net.TCPConn) {
-		config := a.client()
+		config := a.Client()
 		config.ServerName = "127.0.0.1"
 		if c := tls.Client(raw, config); c.Handshake() == nil {
 			use(c, raw)
@@ -90,7 +92,7 @@ func converseWith(c io.ReadWriter, text string) {
 // with the files and the goroutines that it had before.
 func TestNothingStaysOpen(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
+	a := fixture.NewAuthority(t, "test authority")
 	s := startTLS(t, a, t.TempDir(), nil, "IMAGO_SERVER_OPS_LISTEN=", "IMAGO_INFERENCE_DETECT_SIZES=160", "IMAGO_INFERENCE_REFINE=false",
 		"IMAGO_SERVER_TIMEOUTS_BODY=2s", "IMAGO_SERVER_TIMEOUTS_HEADER=2s")
 	s.waitReady()

@@ -61,7 +61,7 @@ func (s *server) mustAs(key, method, path string) answer {
 // hup tells the process to read its files again and waits until it says so.
 func (s *server) hup() {
 	s.t.Helper()
-	const done = "files read again on SIGHUP"
+	const done = "files reloaded on SIGHUP"
 	before := strings.Count(s.log.String(), done)
 	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGHUP))
 	require.Eventually(s.t, func() bool { return strings.Count(s.log.String(), done) > before }, startTimeout, 5*time.Millisecond)
@@ -242,7 +242,7 @@ func TestKeysAreReloadedUnderLoad(t *testing.T) {
 }
 
 // A keys file that says less than it should never gives more: at a start it is
-// refused, and later the keys in force stay, with an error that is logged and
+// refused, and later the current keys stay, with an error that is logged and
 // counted. The file is tried cut short at every line, and with scopes that are
 // empty, null or not there.
 func TestKeysFileFailsClosed(t *testing.T) {
@@ -269,11 +269,11 @@ func TestKeysFileFailsClosed(t *testing.T) {
 	bad = bad[:len(bad)-2] // the whole, and the whole without its last line break
 	for _, text := range bad {
 		require.NotEqual(t, whole, text)
-		failed, logged := failures(), strings.Count(s.log.String(), "the API keys in force stay")
+		failed, logged := failures(), strings.Count(s.log.String(), "cannot reload API keys, keeping current ones")
 		writeKeys(t, path, text)
 		s.hup()
 		require.Greater(t, failures(), failed, text)
-		require.Greater(t, strings.Count(s.log.String(), "the API keys in force stay"), logged, text)
+		require.Greater(t, strings.Count(s.log.String(), "cannot reload API keys, keeping current ones"), logged, text)
 		for _, key := range []string{kiosk, desk} {
 			require.Equal(t, http.StatusOK, s.mustAs(key, "GET", "/users/whitelist").status, text)
 			require.Equal(t, http.StatusForbidden, s.mustAs(key, "GET", "/users").status, text)

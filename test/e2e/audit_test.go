@@ -123,7 +123,7 @@ func TestAuditLog(t *testing.T) {
 		{"outcome", "reader", "unenrol", "users", awkward, 403, "forbidden"},
 		{"outcome", "", "unenrol", "users", awkward, 401, "unauthorized"},
 		{"outcome", "", "search", "users", "", 401, "unauthorized"},
-		{"intent", "env", "enrol", "users", "forged\n{\"status\":200}", 0, ""},
+		// An ID that cannot be accepted is refused before a change is intended.
 		{"outcome", "env", "enrol", "users", "forged\n{\"status\":200}", 400, "invalid"},
 		{"intent", "env", "enrol", "users", "b", 0, ""},
 		{"outcome", "env", "enrol", "users", "b", 400, "image_format"},
@@ -169,8 +169,74 @@ func TestAuditLogOnAFullDisk(t *testing.T) {
 		require.Equal(t, status, s.enrol("a", portrait(t)).status)
 		require.Equal(t, status, s.unenrol("a").status)
 		require.NotRegexp(t, `(?m)^imago_audit_errors_total 0$`, s.must("GET", "/metrics", "").body)
-		require.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"msg":"audit line not written"`) }, startTimeout, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"level":"ERROR","msg":"cannot write audit log"`) }, startTimeout, 10*time.Millisecond)
 	}
+}
+
+// An imago whose audit log must be written and cannot be leaves rotation, and comes back by
+// itself when there is room. No line is cut in two, and the log has the gap.
+func TestAuditLogOnAFullDiskLeavesRotation(t *testing.T) {
+	t.Parallel()
+	small := smallDisk(t)
+	if small == nil {
+		t.Log("no file system can be mounted here: TestAuditLogOnAFullDisk has to do")
+		return
+	}
+	path := filepath.Join(small.dir, "audit.log")
+	env := []string{"IMAGO_AUDIT_PATH=" + path, "IMAGO_AUDIT_REQUIRED=true"}
+	s := start(t, env...)
+	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
+	lift := small.full(s, 1000)
+	out, err := imagoOutput(t, env, "check")
+	require.Error(t, err)
+	require.Regexp(t, `audit: FAILED: .*the disk of \S+ is full: 0 kB are left`, out)
+	for deadline := time.Now().Add(startTimeout); s.must("GET", "/users/a", "").status == http.StatusOK; {
+		require.True(t, time.Now().Before(deadline), "the disk is not full")
+	}
+	require.Equal(t, http.StatusServiceUnavailable, s.enrol("b", portrait(t)).status)
+	requireAuditUnready(t, s)
+	again := launch(t, env...)
+	requireAuditUnready(t, again)
+	again.stop()
+	requireWholeLines(t, path)
+
+	lift()
+	s.waitReady()
+	require.Equal(t, http.StatusOK, s.enrol("b", portrait(t)).status)
+	require.Contains(t, requireWholeLines(t, path), `"operation":"gap"`)
+	s.stop()
+}
+
+func requireAuditUnready(t *testing.T, s *server) {
+	t.Helper()
+	a := s.must("GET", "/readyz", "")
+	require.Equal(t, http.StatusServiceUnavailable, a.status)
+	require.Contains(t, a.body, "audit is not ready")
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`"level":"ERROR","msg":"cannot write audit log".*no space left`).MatchString(s.log.String())
+	}, startTimeout, 10*time.Millisecond)
+	require.Equal(t, 1, strings.Count(s.log.String(), `"level":"ERROR"`), "once for all")
+}
+
+// requireWholeLines checks that every line of an audit log is JSON, and returns them.
+func requireWholeLines(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(string(data), "\n"))
+	for line := range strings.Lines(string(data)) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+	return string(data)
+}
+
+// imagoOutput runs a command of imago and returns all that it prints.
+func imagoOutput(t *testing.T, env []string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), imago(t), args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // Logs and audit log at their most talkative hold no picture, vector or key.

@@ -13,6 +13,19 @@ import (
 	"imago/test/servers"
 )
 
+// backends are the settings of every backend, by its name, each with a server of its own
+// where it needs one.
+var backends = map[string]func(t *testing.T) []string{
+	"memory": func(*testing.T) []string { return nil },
+	"pgvector": func(t *testing.T) []string {
+		return []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + servers.Postgres(t).DSN()}
+	},
+	"milvus": func(t *testing.T) []string {
+		milvus := servers.OwnMilvus(t, servers.MilvusOptions{})
+		return []string{"IMAGO_STORE_DRIVER=milvus", "IMAGO_STORE_MILVUS_ADDRESS=" + milvus.Address()}
+	},
+}
+
 // A backend is one section of the configuration: the main job is the same over
 // PostgreSQL, several imagos share a gallery, and a gallery outlives them.
 func TestPGVectorBackend(t *testing.T) {

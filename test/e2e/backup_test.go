@@ -14,8 +14,8 @@ import (
 	"imago/test/servers"
 )
 
-// backup is a backend whose gallery is lost, and comes back by the commands of the
-// README.
+// backup is a backend whose gallery is lost, and comes back by the commands of
+// docker/README.md.
 type backup struct {
 	store    []string // settings of the imago that is backed up
 	restored []string // those of the one behind the restore, where they differ
@@ -24,13 +24,13 @@ type backup struct {
 	lose     func(*server)
 }
 
-// The README's commands for backup and restore do what they say: a backup is taken
+// The commands for backup and restore do what they say: a backup is taken
 // while imago runs, then everything is lost, and behind the restore every search
 // has the answer that it had.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	var steps []step
-	for _, s := range readmeSteps(t, "### Backup and restore") {
+	for _, s := range pageSteps(t, "docker/README.md", "## Backup and restore") {
 		save, restore, found := strings.Cut(s.commands, "\n# Back")
 		require.True(t, found, s.commands)
 		_, restore, _ = strings.Cut(restore, "\n")
@@ -39,9 +39,6 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Len(t, steps, 6)
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		if _, err := exec.LookPath("sqlite3"); err != nil && os.Getenv("CI") == "" {
-			t.Skip("there is no sqlite3")
-		}
 		folder := t.TempDir()
 		backup{
 			store:  []string{"IMAGO_STORE_MEMORY_PATH=" + filepath.Join(folder, "data", "imago.db")},
@@ -110,7 +107,7 @@ func answers(t *testing.T, s *server, people []string) string {
 	return all.String()
 }
 
-// run runs commands of the README with imago and the server's tools at hand.
+// run runs commands of the page with imago and the server's tools at hand.
 func (b backup) run(t *testing.T, s step) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-ec", s.commands)

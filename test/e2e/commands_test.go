@@ -110,10 +110,10 @@ func TestCommandsWithoutAnAuditLog(t *testing.T) {
 	full := finish(t, command(t, path, []string{"IMAGO_AUDIT_PATH=/dev/full", "IMAGO_AUDIT_REQUIRED=true"}, "export"))
 	require.Equal(t, 1, full.code)
 	require.Empty(t, full.out)
-	require.Contains(t, full.err, "nothing was done, because audit.required is set")
+	require.Contains(t, full.err, "nothing was done: audit.required is set")
 	warned := finish(t, command(t, path, []string{"IMAGO_AUDIT_PATH=/dev/full"}, "export"))
 	require.Zero(t, warned.code, warned.err)
-	require.Contains(t, warned.err, "warning: not in the audit log")
+	require.Contains(t, warned.err, "warning: cannot write audit entry")
 	require.Equal(t, exported(t, path), warned.out)
 	standard := finish(t, command(t, path, []string{"IMAGO_AUDIT_PATH=-"}, "export"))
 	require.Zero(t, standard.code)
@@ -134,6 +134,15 @@ func TestCheck(t *testing.T) {
 	require.Contains(t, r.out, "store: ok: memory, 1 faces in "+path)
 	require.Contains(t, r.out, "inference: ok: ONNX Runtime 1.")
 	require.Contains(t, r.out, "models: ok: opencv-yunet and opencv-sface")
+	for _, part := range []string{"server.tls", "token", "auth.rate", "server.ops_listen", "store.memory.encryption", "audit", "tracing"} {
+		require.Contains(t, r.out, part+": ok: off\n")
+	}
+	require.Contains(t, r.out, "auth: ok: IMAGO_API_KEY alone\n")
+	r = finish(t, command(t, path, append(env, "IMAGO_AUTH_RATE=5", "IMAGO_AUDIT_PATH="+path+".audit", "OTEL_EXPORTER_OTLP_ENDPOINT=http://someone:secret@127.0.0.1:1"), "check"))
+	require.Contains(t, r.out, "auth.rate: ok: 5/s\n")
+	require.Contains(t, r.out, "audit: ok: "+path+".audit\n")
+	require.Contains(t, r.out, "tracing: ok: on\n")
+	require.NotContains(t, r.out+r.err, "secret")
 	require.Equal(t, 200, s.enrol("somebody-else", portrait(t)).status)
 	s.stop()
 
@@ -142,7 +151,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, os.Link(path+".commits", damaged+".commits"))
 	r = finish(t, command(t, damaged, env, "check"))
 	require.Equal(t, 1, r.code)
-	require.Contains(t, r.out, "it is empty or gone, although it had 2 commits")
+	require.Contains(t, r.out, "it is empty or missing, although it had 2 commits")
 
 	fresh := database(t, false)
 	r = finish(t, command(t, fresh, env, "check"))
@@ -154,7 +163,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, os.WriteFile(keys, []byte("garbage"), 0o600))
 	r = finish(t, command(t, path, append(env, "IMAGO_AUTH_KEYS_FILE="+keys, "IMAGO_MODELS_DIR="+t.TempDir()), "check", "--format", "json"))
 	require.Equal(t, 1, r.code)
-	require.Contains(t, r.err, "2 of 6 parts failed")
+	require.Contains(t, r.err, "2 of 7 parts failed")
 	var parts []struct {
 		Part string
 		OK   bool

@@ -14,6 +14,8 @@ import (
 	goyaml "go.yaml.in/yaml/v3"
 
 	"imago/test/fixture"
+	"imago/test/pages"
+	"imago/test/servers"
 )
 
 // queries returns every PromQL expression of the dashboard and of the alerts, by
@@ -40,13 +42,13 @@ func queries(t *testing.T) map[string]string {
 	}
 	var rules struct {
 		Groups []struct {
-			Rules []struct{ Alert, Expr string }
+			Rules []struct{ Alert, Record, Expr string }
 		}
 	}
 	require.NoError(t, goyaml.Unmarshal(read("prometheus-alerts.yaml"), &rules))
 	for _, group := range rules.Groups {
 		for _, rule := range group.Rules {
-			all[rule.Alert] = rule.Expr
+			all[rule.Alert+rule.Record] = rule.Expr
 		}
 	}
 	require.Greater(t, len(all), 30)
@@ -60,11 +62,38 @@ var (
 	grouping = regexp.MustCompile(`\b(?:by|on) \(([a-z_, ]+)\)`)
 )
 
+// Where failures are divided by requests, both count the same ones: a probe of an imago
+// that is not ready fails, too, and more than all requests could be.
+func TestFailureRatiosCountTheSameRequests(t *testing.T) {
+	t.Parallel()
+	ratios := 0
+	for where, query := range queries(t) {
+		of, by, divided := strings.Cut(query, "/ sum")
+		if !divided || !strings.Contains(of, "imago_http_requests_total") {
+			continue
+		}
+		ratios++
+		without := func(part string) string {
+			matchers := selector.FindStringSubmatch(part)[2]
+			return regexp.MustCompile(`,status=~?"[^"]*"|status=~?"[^"]*",?`).ReplaceAllString(matchers, "")
+		}
+		require.Equal(t, without(by), without(of), where)
+	}
+	require.Positive(t, ratios)
+}
+
+// withEveryMetric starts an imago that has all of them.
+func withEveryMetric(t *testing.T) *server {
+	t.Helper()
+	return startTLS(t, fixture.NewAuthority(t, "test authority"), t.TempDir(), nil,
+		"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN="+servers.Postgres(t).DSN())
+}
+
 // What the dashboard and the alerts ask for is there: every metric, every label
 // and, where it is named outright, every value.
 func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	s := startTLS(t, newAuthority(t), t.TempDir(), nil)
+	s := withEveryMetric(t)
 	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
 	require.Equal(t, http.StatusOK, s.search(portrait(t)).status)
 	text := s.opsMetrics()
@@ -99,17 +128,16 @@ func TestDashboardAndAlertsAskForWhatThereIs(t *testing.T) {
 	}
 }
 
-// The README names every metric, and every reason that the metrics can have.
-func TestReadmeNamesEveryMetric(t *testing.T) {
+// The page names every metric, and every reason that the metrics can have.
+func TestPageNamesEveryMetric(t *testing.T) {
 	t.Parallel()
-	s := startTLS(t, newAuthority(t), t.TempDir(), nil)
+	s := withEveryMetric(t)
 	require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
-	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
-	require.NoError(t, err)
+	page := pages.Read(t, "adapters/telemetry/README.md").Text
 	text := s.opsMetrics()
 	names := regexp.MustCompile(`(?m)^# TYPE (imago_\w+) |^imago_refusals_total\{reason="(\w+)"`).FindAllStringSubmatch(text, -1)
 	require.Greater(t, len(names), 40)
 	for _, name := range names {
-		require.Contains(t, string(readme), "`"+name[1]+name[2]+"`")
+		require.Contains(t, page, "`"+name[1]+name[2]+"`")
 	}
 }

@@ -99,9 +99,10 @@ func fillUp(t *testing.T, d *disk, leave int64) {
 	s.requireUsers(enrolled)
 	require.Equal(t, http.StatusOK, s.must("GET", "/readyz", "").status, "searches are served")
 	require.Regexp(t, `imago_store_errors_total\{kind="unavailable",operation="add"\} [1-9]`, s.must("GET", "/metrics", "").body)
-	require.Eventually(t, func() bool { return strings.Count(s.log.String(), `"msg":"request failed"`) >= len(refused) }, startTimeout, 5*time.Millisecond)
-	require.Equal(t, len(refused), strings.Count(s.log.String(), `"msg":"request failed"`), "each is logged once")
-	require.Regexp(t, `"msg":"request failed".*disk`, s.log.String())
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), `"msg":"store lost"`) }, startTimeout, 5*time.Millisecond)
+	require.Equal(t, 1, strings.Count(s.log.String(), `"msg":"store lost"`), "once for all of them")
+	require.Regexp(t, `"level":"ERROR","msg":"store lost".*"call":"add".*disk`, s.log.String())
+	require.NotContains(t, s.log.String(), `"msg":"request failed"`)
 	if a := s.unenrol(enrolled[0]); a.status == http.StatusOK {
 		enrolled = enrolled[1:]
 	} else {
@@ -109,6 +110,9 @@ func fillUp(t *testing.T, d *disk, leave int64) {
 	}
 	s.requireUsers(enrolled)
 	if d.lasting {
+		out, err := imagoOutput(t, env, "check")
+		require.Error(t, err)
+		require.Regexp(t, `store: FAILED: the disk of \S+ is full: \d+ kB are left`, out)
 		s.kill()
 		s = start(t, env...)
 		s.requireUsers(enrolled)

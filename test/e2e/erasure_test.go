@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,9 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/test/fixture"
+	"imago/test/servers"
 )
 
-// erasureBound is what the README promises: how long after an unenrolment
+// erasureBound is what adapters/memstore/README.md promises: how long after an unenrolment
 // something of the template may be in the store's files.
 const erasureBound = 20 * time.Second
 
@@ -88,6 +91,78 @@ func TestUnenrolErases(t *testing.T) {
 	t.Logf("nothing of the template was left after %s", time.Since(began).Round(100*time.Millisecond))
 	require.True(t, traced(t, path, all["kept"]))
 	require.Equal(t, http.StatusNotFound, s.search(portrait(t)).status)
+}
+
+// replicaErasureBound is how long after an unenrolment, through whatever imago, something of
+// the template may be in the memory of another that does nothing.
+const replicaErasureBound = 20 * time.Second
+
+// An imago that does nothing keeps no copy of those who were unenrolled through another one:
+// neither those that it has read at its start, nor those that were enrolled later.
+func TestUnenrolErasesTheMemoryOfOthers(t *testing.T) {
+	t.Parallel()
+	pg := servers.Postgres(t)
+	env := []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + pg.DSN()}
+	busy := start(t, env...)
+	require.Equal(t, http.StatusOK, busy.enrol("kept", fixture.ReadPortrait(t, "obama.jpg")).status)
+	require.Equal(t, http.StatusOK, busy.enrol("read", portrait(t)).status)
+	idle := start(t, env...)
+	require.Equal(t, http.StatusOK, busy.enrol("followed", fixture.ReadPortrait(t, "biden.jpg")).status)
+	all := templates(t, "", env...)
+	require.Len(t, all, 3)
+	for user, template := range all {
+		fixture.Until(t, "the template of "+user+" is in memory", func() bool { return remembered(t, idle, template) })
+	}
+	for _, user := range []string{"followed", "read"} {
+		require.Equal(t, http.StatusOK, busy.unenrol(user).status)
+		began := time.Now()
+		for remembered(t, idle, all[user]) {
+			require.Less(t, time.Since(began), replicaErasureBound, user)
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Logf("nothing of %s was left after %s", user, time.Since(began).Round(100*time.Millisecond))
+	}
+	require.True(t, remembered(t, idle, all["kept"]))
+}
+
+// remembered reports whether any part of a template is in the memory of a process, as it is
+// kept or as it comes from PostgreSQL.
+func remembered(t *testing.T, s *server, template []byte) bool {
+	t.Helper()
+	var parts [][]byte
+	for at := 0; at+traceBytes <= len(template); at += traceBytes {
+		received := slices.Clone(template[at : at+traceBytes])
+		for i := 0; i < traceBytes; i += 4 {
+			slices.Reverse(received[i : i+4])
+		}
+		parts = append(parts, template[at:at+traceBytes], received)
+	}
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", s.cmd.Process.Pid))
+	require.NoError(t, err)
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", s.cmd.Process.Pid))
+	require.NoError(t, err)
+	defer memory.Close()
+	for line := range strings.Lines(string(maps)) {
+		var from, to uint64
+		var rights string
+		_, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights)
+		require.NoError(t, err, line)
+		if rights != "rw-p" {
+			continue
+		}
+		// Pages come and go while this looks; what cannot be read is not there.
+		const piece = 1 << 20
+		data := make([]byte, piece+traceBytes)
+		for at := from; at < to; at += piece {
+			n, _ := memory.ReadAt(data[:min(uint64(len(data)), to-at)], int64(at))
+			for _, part := range parts {
+				if bytes.Contains(data[:n], part) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // With a key no template is in the files at any time, and without it nothing

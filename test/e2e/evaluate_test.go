@@ -41,6 +41,7 @@ type evaluated struct {
 		Stanza              string
 	}
 	NoProposal string
+	Decision   struct{ Outcome, Sentence string }
 	Warnings   []string
 	Groups     []struct {
 		Name              string
@@ -93,6 +94,11 @@ func TestEvaluate(t *testing.T) {
 	for _, s := range e.Stages {
 		require.Positive(t, s.Milliseconds, s.Name)
 	}
+	require.Regexp(t, `^at [\d.]+ % \(extrapolated\) 1 in 100 strangers is taken for somebody among 500, and [\d.]+ % of searches miss \(measured, \d+ of 80 pairs\)`, e.Decision.Sentence)
+	require.NotEqual(t, "cannot_tell", e.Decision.Outcome)
+	page, err := os.ReadFile(filepath.Join(out, "report.html"))
+	require.NoError(t, err)
+	require.Contains(t, string(page), e.Decision.Sentence)
 	requireReport(t, out)
 	requireStanza(t, filepath.Join(out, "calibration.yaml"), e.Proposal.Midpoint, e.Proposal.Steepness)
 }

@@ -51,6 +51,22 @@ func upstreams(addresses ...string) string {
 	return lines.String()
 }
 
+// spared are the lines of upstream.conf for several imagos: one that fails is left alone for a
+// time, unless all of them fail.
+func spared(t *testing.T, time string, addresses ...string) string {
+	t.Helper()
+	var lines strings.Builder
+	for _, a := range addresses {
+		fmt.Fprintf(&lines, "server %s max_fails=1 fail_timeout=%s;\n", a, time)
+	}
+	for _, a := range addresses {
+		fmt.Fprintf(&lines, "server %s backup max_fails=0;\n", a)
+	}
+	pattern := strings.NewReplacer("10.0.0.1:8080", addresses[0], "10.0.0.2:8080", addresses[1], "fail_timeout=10s", "fail_timeout="+time, "    #   ", "")
+	require.Contains(t, pattern.Replace(gatewayFile(t)), lines.String(), "as the page says")
+	return lines.String()
+}
+
 func host(s *server) string { return strings.TrimPrefix(s.url, "http://") }
 
 // with makes a request with further headers.
@@ -102,8 +118,7 @@ func TestBehindNginx(t *testing.T) {
 			through.with(map[string]string{"x-real-ip": "203.0.113.9"}, "POST", "/users/search", face)
 			require.Equal(t, notFound, through.must("GET", "/metrics", "").body)
 			s.stop()
-			access, err := gateway.AccessLog()
-			require.NoError(t, err)
+			access := accessLog(t, gateway, 7)
 			require.Contains(t, access, "id="+id, "one ID in both logs")
 			// No letter of it but a is a digit of the hexadecimal request IDs.
 			require.NotContains(t, access, "zuzana", "user IDs stay out of the log")
@@ -188,12 +203,12 @@ func TestLargeBodiesBehindNginx(t *testing.T) {
 	}
 }
 
-// An imago that is stuck does not hold clients for ever, and one that is too slow
+// An imago that is stuck does not hold clients indefinitely, and one that is too slow
 // answers for itself.
 func TestTimeoutsBehindNginx(t *testing.T) {
 	t.Parallel()
 	slow := start(t, "IMAGO_SERVER_TIMEOUTS_REQUEST=100ms", "IMAGO_INFERENCE_WORKERS=1", "IMAGO_INFERENCE_DETECT_SIZES=4096")
-	through := behind(servers.OwnNginx(t, gatewayFile(t, "proxy_read_timeout 70s", "proxy_read_timeout 2s"), upstreams(host(slow))), slow)
+	through := behind(servers.OwnNginx(t, gatewayFile(t, "proxy_read_timeout 35s", "proxy_read_timeout 2s"), upstreams(host(slow))), slow)
 	a := through.search(fixture.ReadPortrait(t, "obama3.jpg"))
 	require.Equal(t, http.StatusGatewayTimeout, a.status, a.body)
 	require.NotEmpty(t, a.problem(t).Detail)
@@ -205,14 +220,62 @@ func TestTimeoutsBehindNginx(t *testing.T) {
 	require.NotEmpty(t, a.problem(t).Detail)
 }
 
-// freeze stops the process in the middle of what it does.
+// An imago that is frozen costs one search its time, and nobody an answer: the search goes to the
+// other imago, and what comes later goes there at once. One that is believed to be lost is asked all
+// the same when there is no other.
+func TestFrozenBehindNginx(t *testing.T) {
+	t.Parallel()
+	frozen, healthy := start(t), start(t)
+	for _, s := range []*server{frozen, healthy} {
+		require.Equal(t, http.StatusOK, s.enrol("a", portrait(t)).status)
+	}
+	gateway := servers.OwnNginx(t, gatewayFile(t, "proxy_read_timeout 10s", "proxy_read_timeout 2s"), spared(t, "1h", host(frozen), host(healthy)))
+	through := behind(gateway, healthy)
+	frozen.freeze()
+	const searches = 12
+	for range searches {
+		require.Len(t, through.search(portrait(t)).matches(t), 1)
+	}
+	access := accessLog(t, gateway, searches)
+	require.Equal(t, 1, strings.Count(access, host(frozen)), access)
+	require.Equal(t, searches, strings.Count(access, host(healthy)), access)
+
+	frozen.thaw()
+	healthy.stop()
+	require.Len(t, through.search(portrait(t)).matches(t), 1, "no 502 for all")
+	require.Len(t, through.search(portrait(t)).matches(t), 1)
+	frozen.stop()
+	require.Equal(t, http.StatusServiceUnavailable, through.search(portrait(t)).status)
+}
+
+// accessLog returns the access log when it has at least so many POSTs: nginx writes a line behind
+// the answer.
+func accessLog(t *testing.T, gateway *servers.NginxServer, posts int) (access string) {
+	t.Helper()
+	fixture.Until(t, "nginx has logged every request", func() bool {
+		var err error
+		access, err = gateway.AccessLog()
+		require.NoError(t, err)
+		return strings.Count(access, "POST") >= posts
+	})
+	return access
+}
+
+// freeze stops the process in the middle of what it does, until the test ends or lets it go on.
 func (s *server) freeze() {
 	s.t.Helper()
+	s.t.Cleanup(func() { _ = s.cmd.Process.Signal(syscall.SIGCONT) })
 	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGSTOP))
 	require.Eventually(s.t, func() bool {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 		return err == nil && strings.Contains(string(status), "State:\tT")
 	}, startTimeout, time.Millisecond)
+}
+
+// thaw lets a frozen process go on.
+func (s *server) thaw() {
+	s.t.Helper()
+	require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGCONT))
 }
 
 // Two imagos over one database are restarted one after the other, again and again,
@@ -236,7 +299,7 @@ func rollingRestart(t *testing.T, socket bool) {
 			listens[i], addresses[i] = "unix://"+path, "unix:"+path
 		}
 	}
-	gateway := servers.OwnNginx(t, gatewayFile(t), upstreams(addresses...))
+	gateway := servers.OwnNginx(t, gatewayFile(t), spared(t, "10s", addresses...))
 	var imagos [2]*server
 	for i := range imagos {
 		imagos[i] = behindOwnSocket(launch(t, append(env, "IMAGO_SERVER_LISTEN="+listens[i])...), listens[i])

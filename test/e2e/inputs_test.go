@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"image"
 	"image/jpeg"
-	"image/png"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,9 +64,7 @@ func rotated(t *testing.T, img image.Image) []byte {
 			out.Set(size.Y-1-y, x, img.At(x, y))
 		}
 	}
-	var b bytes.Buffer
-	require.NoError(t, png.Encode(&b, out))
-	return b.Bytes()
+	return fixture.PNG(t, out)
 }
 
 // The neighbours of the cases, made from a drawn face: complete pixels with any
@@ -79,9 +76,7 @@ func TestInputsThatAreFine(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.enrol("alice", plain).status)
 	decoded, err := jpeg.Decode(bytes.NewReader(plain))
 	require.NoError(t, err)
-	var b bytes.Buffer
-	require.NoError(t, png.Encode(&b, decoded))
-	drawing := b.Bytes()
+	drawing := fixture.PNG(t, decoded)
 	const iend, crc, adler = 12, 4, 4
 	end := len(plain) - 2
 	bodies := map[string]string{

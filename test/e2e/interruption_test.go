@@ -133,7 +133,7 @@ func TestMigrationLivesThroughARestart(t *testing.T) {
 // The database server is killed and comes back, twice, in the middle of a bulk
 // enrolment and while clients enrol over HTTP. The run waits for it and ends well,
 // and everything that was acknowledged to anybody is there.
-func TestEnrollLivesThroughARestart(t *testing.T) {
+func TestEnrolSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	pg := servers.Postgres(t)
 	env := []string{"IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN=" + pg.DSN()}

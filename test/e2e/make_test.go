@@ -11,7 +11,7 @@ import (
 	"imago/test/fixture"
 )
 
-// The variables of tests and benchmarks, which the README sets before `make test` and
+// The variables of tests and benchmarks, which pages set before `make test` and
 // `make bench-peers`, do not reach the imago that brings the models: it refuses
 // variables that it does not know.
 func TestMakeModelsBesideBenchmarks(t *testing.T) {

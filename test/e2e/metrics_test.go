@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
 // metric returns the value of a series as /metrics writes it.
@@ -49,7 +51,7 @@ func TestMetricsWithoutAKeyShowNoSizes(t *testing.T) {
 		require.Contains(t, s.mustAs(key, "GET", "/metrics").body, sizes)
 	}
 
-	a := newAuthority(t)
+	a := fixture.NewAuthority(t, "test authority")
 	s = startTLS(t, a, t.TempDir(), nil)
 	require.Contains(t, s.opsMetrics(), sizes)
 }

@@ -3,8 +3,6 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
-	"image"
-	"image/jpeg"
 	"math"
 	"testing"
 
@@ -137,17 +135,7 @@ func cosine(a, b []float32) (dot float64) {
 
 func encode(t testing.TB, img *ports.Image) []byte {
 	t.Helper()
-	rgba := image.NewRGBA(image.Rect(0, 0, img.Width, img.Height))
-	for y := range img.Height {
-		from, to := img.Pix[y*img.Stride:], rgba.Pix[y*rgba.Stride:]
-		for x := range img.Width {
-			copy(to[4*x:4*x+3], from[3*x:])
-			to[4*x+3] = 255
-		}
-	}
-	var b bytes.Buffer
-	require.NoError(t, jpeg.Encode(&b, rgba, &jpeg.Options{Quality: 95}))
-	return b.Bytes()
+	return fixture.JPEG(t, fixture.RGBA(img.Pix, img.Stride, img.Width, img.Height), 95)
 }
 
 // remap makes a picture whose pixel (x, y) is the bilinear sample of img at at(x, y).

@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/config"
+	"imago/test/fixture"
 )
 
 // pipe makes a pipe that nobody writes to or reads from: whoever opens it in the
-// ordinary way waits for ever.
+// ordinary way waits forever.
 func pipe(t testing.TB, elem ...string) string {
 	t.Helper()
 	if len(elem) == 0 {
@@ -48,10 +49,10 @@ func modelsWithPipes(t *testing.T, networks bool) string {
 // and by every command, in a sentence and without waiting for its other side.
 func TestPipesAreNoFiles(t *testing.T) {
 	t.Parallel()
-	d, dir, a := newDevice(t), t.TempDir(), newAuthority(t)
+	d, dir, a := newDevice(t), t.TempDir(), fixture.NewAuthority(t, "test authority")
 	d.add("first", "A256KW")
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	a.pair(t, dir, "server")
+	writePair(t, a, dir, "server")
 	besideStore := func(suffix string) string {
 		path := filepath.Join(t.TempDir(), "imago.db")
 		pipe(t, path+suffix)
@@ -140,7 +141,7 @@ func evaluable(t *testing.T) string {
 func TestPipesWhileImagoRuns(t *testing.T) {
 	t.Parallel()
 	key, stanza := newKey(t, "steady")
-	d, a, dir := newDevice(t), newAuthority(t), t.TempDir()
+	d, a, dir := newDevice(t), fixture.NewAuthority(t, "test authority"), t.TempDir()
 	d.add("first", "A256KW")
 	keys, audit := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "audit.log")
 	writeKeys(t, keys, "keys:\n"+stanza)

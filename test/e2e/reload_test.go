@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
 // counted returns the value of a series of the metrics of the second listener.
@@ -56,12 +58,12 @@ var spoilings = map[string]func(t *testing.T, path string){
 }
 
 // Whatever becomes of the files of keys and certificates while imago runs, what it
-// had stays in force, the log says so once and a metric counts it, noticed by imago
+// had stays in use, the log says so once and a metric counts it, noticed by imago
 // itself and on SIGHUP alike; and a file that is right again is used.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	key, stanza := newKey(t, "steady")
-	d, a, dir := newDevice(t), newAuthority(t), t.TempDir()
+	d, a, dir := newDevice(t), fixture.NewAuthority(t, "test authority"), t.TempDir()
 	d.add("first", "A256KW")
 	keys := filepath.Join(dir, "keys.yaml")
 	writeKeys(t, keys, "keys:\n"+stanza)
@@ -75,10 +77,10 @@ func TestReload(t *testing.T) {
 	}
 	inForce()
 	for what, c := range map[string]struct{ path, metric, logged string }{
-		"API keys":    {keys, "imago_key_reloads_total", "the API keys in force stay"},
-		"certificate": {filepath.Join(dir, "cert.pem"), "imago_tls_reloads_total", "the TLS certificate in force stays"},
-		"its key":     {filepath.Join(dir, "key.pem"), "imago_tls_reloads_total", "the TLS certificate in force stays"},
-		"token keys":  {d.keys, "imago_token_reloads_total", "the token keys in force stay"},
+		"API keys":    {keys, "imago_key_reloads_total", "cannot reload API keys, keeping current ones"},
+		"certificate": {filepath.Join(dir, "cert.pem"), "imago_tls_reloads_total", "cannot reload TLS certificates, keeping current ones"},
+		"its key":     {filepath.Join(dir, "key.pem"), "imago_tls_reloads_total", "cannot reload TLS certificates, keeping current ones"},
+		"token keys":  {d.keys, "imago_token_reloads_total", "cannot reload token keys, keeping current ones"},
 	} {
 		right, err := os.ReadFile(c.path)
 		require.NoError(t, err)
@@ -107,6 +109,6 @@ func TestReload(t *testing.T) {
 			inForce()
 		}
 	}
-	require.NotContains(t, s.log.String(), "not read again on SIGHUP", "said by the part itself")
+	require.NotContains(t, s.log.String(), "cannot reload on SIGHUP", "said by the part itself")
 	require.NotContains(t, s.log.String(), "PRIVATE KEY")
 }

@@ -34,7 +34,7 @@ func read[T any](t *testing.T, a answer) (v T) {
 // A user with two faces is found by both; replacing leaves only the new one.
 func TestSeveralFacesAndReplacement(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := start(t, "IMAGO_INVENTORY_SAME_PERSON=0")
 	obama, biden, drawn := fixture.ReadPortrait(t, "obama.jpg"), fixture.ReadPortrait(t, "biden.jpg"), portrait(t)
 	require.Equal(t, http.StatusNotFound, s.must("PUT", "/users/u", faceJSON(obama)).status)
 	require.Equal(t, http.StatusNotFound, s.must("POST", "/users/u/faces", faceJSON(obama)).status)

@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -13,10 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,11 +35,7 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "imago")
-	cmd := exec.Command("go", "build", "-o", path, "imago/cmd/imago")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
+	return path, fixture.Build(path)
 })
 
 func TestMain(m *testing.M) {
@@ -64,33 +56,14 @@ func imago(t testing.TB) string {
 
 // server is a running imago.
 type server struct {
-	t      testing.TB
-	cmd    *exec.Cmd
-	url    string
-	client *http.Client
-	log    *logBuffer
-	exited chan struct{}
+	t       testing.TB
+	process *fixture.Process
+	cmd     *exec.Cmd
+	url     string
+	client  *http.Client
+	log     *fixture.Log
+	exited  <-chan struct{}
 }
-
-// logBuffer keeps what the server logs.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) add(line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.WriteString(line + "\n")
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-var listening = regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`)
 
 // start runs `imago serve` with the development models and a RAM-only store
 // unless env says otherwise, and waits until it is ready.
@@ -103,86 +76,25 @@ func start(t testing.TB, env ...string) *server {
 
 func launch(t testing.TB, env ...string) *server {
 	t.Helper()
-	cmd := exec.Command(imago(t), "serve")
-	cmd.Dir = t.TempDir()
-	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-		"IMAGO_MODELS_DIR=" + fixture.Models(t),
-		"IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(t),
-		"IMAGO_SERVER_LISTEN=127.0.0.1:0",
-		"IMAGO_STORE_MEMORY_PATH=",
-		"IMAGO_API_KEY=" + apiKey,
-	}, env...)
-	stderr, err := cmd.StderrPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	s := &server{t: t, cmd: cmd, log: new(logBuffer), exited: make(chan struct{}), client: &http.Client{
-		Timeout:   callTimeout,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 128},
-	}}
-	address := make(chan string, 1)
-	go s.follow(stderr, address)
-	t.Cleanup(s.stop)
-	select {
-	case a := <-address:
-		s.url = "http://" + a
-	case <-s.exited:
-		t.Fatalf("imago stopped at start:\n%s", s.log)
-	case <-time.After(startTimeout):
-		t.Fatalf("imago does not listen:\n%s", s.log)
-	}
-	return s
-}
-
-// follow reads the log until the process ends.
-func (s *server) follow(stderr io.Reader, address chan<- string) {
-	lines := bufio.NewScanner(stderr)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		s.log.add(lines.Text())
-		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			select {
-			case address <- m[1]:
-			default:
-			}
-		}
-	}
-	_ = s.cmd.Wait()
-	close(s.exited)
+	p := fixture.Serve(t, imago(t), apiKey, env...)
+	client := &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
+	t.Cleanup(client.CloseIdleConnections) // before imago is stopped
+	return &server{t: t, process: p, cmd: p.Cmd, url: "http://" + p.Address, client: client, log: p.Log, exited: p.Exited}
 }
 
 func (s *server) waitReady() {
 	s.t.Helper()
-	deadline := time.Now().Add(startTimeout)
-	for time.Now().Before(deadline) {
-		if res, err := s.client.Get(s.url + "/readyz"); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	s.t.Fatalf("imago does not get ready:\n%s", s.log)
+	require.True(s.t, fixture.Ready(s.client, s.url), "imago does not get ready:\n%s", s.log)
 }
 
 // kill ends the process at once, as a power cut would.
-func (s *server) kill() {
-	_ = s.cmd.Process.Kill()
-	<-s.exited
-}
+func (s *server) kill() { s.process.Kill() }
 
 // stop ends the process in an orderly way; it fails the test when that takes
 // too long.
 func (s *server) stop() {
 	s.client.CloseIdleConnections()
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.exited:
-	case <-time.After(startTimeout):
-		s.kill()
-		s.t.Errorf("imago did not stop:\n%s", s.log)
-	}
+	s.process.Stop(s.t)
 }
 
 // peakRSS returns the largest resident memory of the process so far, in bytes.

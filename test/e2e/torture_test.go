@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,10 +17,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"imago/core/facechip"
+	"imago/ports"
 	"imago/test/fixture"
+	"imago/test/history"
 	"imago/test/servers"
 )
 
@@ -45,19 +49,20 @@ type torture struct {
 	// settle is how long a request whose outcome is unknown may take effect
 	// after imago has been killed.
 	settle time.Duration
+	// searches is how many of 20 calls are searches; the others are changes.
+	searches int
 
-	began   time.Time
+	*history.History
 	mu      sync.Mutex
-	history []porcupine.Operation
 	slowest int64 // call since longest was asked, in nanoseconds
 }
 
 func newTorture(t *testing.T, settle time.Duration, env ...string) *torture {
 	t.Helper()
 	// What is tortured is the gallery: more changes a second matter more than
-	// steady templates.
-	env = append(env, "IMAGO_INFERENCE_REFINE=false", "IMAGO_INFERENCE_DETECT_SIZES=160", "IMAGO_QUALITY_ENABLED=false")
-	x := &torture{t: t, env: env, settle: settle, began: time.Now()}
+	// steady templates, and whose face it is does not matter.
+	env = append(env, "IMAGO_INFERENCE_REFINE=false", "IMAGO_INFERENCE_DETECT_SIZES=160", "IMAGO_QUALITY_ENABLED=false", "IMAGO_INVENTORY_SAME_PERSON=0")
+	x := &torture{t: t, env: env, settle: settle, searches: 4, History: history.New()}
 	for i := range 12 {
 		x.users = append(x.users, fmt.Sprintf("user-%02d", i))
 	}
@@ -93,25 +98,26 @@ func (x *torture) run(s *server, random *rand.Rand, strike func()) {
 // step makes one call and reports whether nobody was there to answer.
 func (x *torture) step(ctx context.Context, s *server, client int, random *rand.Rand) (gone bool) {
 	user, picture := x.users[random.IntN(len(x.users))], random.IntN(len(x.pictures))
-	switch n := random.IntN(20); {
-	case n < 6:
-		return x.change(ctx, s, client, act{user, enrols, picture}, "POST", "/users/"+user)
-	case n < 9:
-		return x.change(ctx, s, client, act{user, replaces, picture}, "PUT", "/users/"+user)
-	case n < 12:
-		return x.change(ctx, s, client, act{user, adds, picture}, "POST", "/users/"+user+"/faces")
-	case n < 16:
-		return x.change(ctx, s, client, act{user, unenrols, 0}, "DELETE", "/users/"+user)
+	if random.IntN(20) < x.searches {
+		return x.find(ctx, s, client, picture)
 	}
-	return x.find(ctx, s, client, picture)
+	switch n := random.IntN(16); {
+	case n < 6:
+		return x.change(ctx, s, client, history.Act{User: user, Kind: history.Enrols, Face: picture}, "POST", "/users/"+user)
+	case n < 9:
+		return x.change(ctx, s, client, history.Act{User: user, Kind: history.Replaces, Face: picture}, "PUT", "/users/"+user)
+	case n < 12:
+		return x.change(ctx, s, client, history.Act{User: user, Kind: history.Adds, Face: picture}, "POST", "/users/"+user+"/faces")
+	}
+	return x.change(ctx, s, client, history.Act{User: user, Kind: history.Unenrols, Face: 0}, "DELETE", "/users/"+user)
 }
 
-func (x *torture) change(ctx context.Context, s *server, client int, a act, method, path string) (gone bool) {
+func (x *torture) change(ctx context.Context, s *server, client int, a history.Act, method, path string) (gone bool) {
 	body := ""
-	if a.kind != unenrols {
-		body = x.pictures[a.picture]
+	if a.Kind != history.Unenrols {
+		body = x.pictures[a.Face]
 	}
-	call := x.now()
+	call := x.Now()
 	// A call that has begun is seen through: the answer counts.
 	got, err := s.call(context.WithoutCancel(ctx), method, path, body)
 	x.took(call)
@@ -119,12 +125,12 @@ func (x *torture) change(ctx context.Context, s *server, client int, a act, meth
 	case err != nil && refusedConnection(err):
 		return true
 	case err != nil || got.status == http.StatusServiceUnavailable || got.status == http.StatusGatewayTimeout:
-		x.note(client, a, call, x.now()+int64(x.settle), unknown)
+		x.Note(client, a, call, x.Now()+int64(x.settle), history.Unknown)
 		return err != nil
 	case got.status == http.StatusOK:
-		x.note(client, a, call, x.now(), yes)
+		x.Note(client, a, call, x.Now(), history.Yes)
 	case got.body == duplicate || got.status == http.StatusNotFound:
-		x.note(client, a, call, x.now(), no)
+		x.Note(client, a, call, x.Now(), history.No)
 	default:
 		x.t.Errorf("%s %s: %d %s", method, path, got.status, got.body)
 	}
@@ -134,10 +140,10 @@ func (x *torture) change(ctx context.Context, s *server, client int, a act, meth
 // find searches, which says of every user whether the picture is theirs. A search
 // that failed says nothing.
 func (x *torture) find(ctx context.Context, s *server, client, picture int) (gone bool) {
-	call := x.now()
+	call := x.Now()
 	body := x.pictures[picture]
 	got, err := s.call(context.WithoutCancel(ctx), "POST", "/users/search", body[:len(body)-1]+`,"threshold":99.9,"limit":100}`)
-	back := x.now()
+	back := x.Now()
 	x.took(call)
 	if err != nil {
 		return true
@@ -160,22 +166,20 @@ func (x *torture) find(ctx context.Context, s *server, client, picture int) (gon
 		named[m.UserID] = true
 	}
 	for _, user := range x.users {
-		o := no
+		o := history.No
 		if named[user] {
-			o = yes
+			o = history.Yes
 		}
-		x.note(client, act{user, finds, picture}, call, back, o)
+		x.Note(client, history.Act{User: user, Kind: history.Finds, Face: picture}, call, back, o)
 	}
 	return false
 }
-
-func (x *torture) now() int64 { return time.Since(x.began).Nanoseconds() }
 
 // took notes the time of a call that began then.
 func (x *torture) took(call int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.slowest = max(x.slowest, x.now()-call)
+	x.slowest = max(x.slowest, x.Now()-call)
 }
 
 // longest returns the time of the slowest call since it was last asked.
@@ -185,12 +189,6 @@ func (x *torture) longest() time.Duration {
 	slowest := x.slowest
 	x.slowest = 0
 	return time.Duration(slowest).Round(time.Millisecond)
-}
-
-func (x *torture) note(client int, a act, call, back int64, o outcome) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.history = append(x.history, porcupine.Operation{ClientId: client, Input: a, Call: call, Output: o, Return: back})
 }
 
 // refusedConnection reports whether a request never reached anybody.
@@ -205,18 +203,11 @@ func (x *torture) finish(s *server, what string) {
 	for picture := range x.pictures {
 		require.False(x.t, x.find(x.t.Context(), s, 0, picture))
 	}
-	answers := map[outcome]int{}
-	changes := 0
-	for _, o := range x.history {
-		if o.Input.(act).kind != finds {
-			changes++
-			answers[o.Output.(outcome)]++
-		}
-	}
-	requireLinearizable(x.t, x.history)
-	x.t.Logf("%s: %d changes, of which %d acknowledged, %d refused, %d of unknown outcome; %d looks at a user; nothing lost",
-		what, changes, answers[yes], answers[no], answers[unknown], len(x.history)-changes)
-	require.Positive(x.t, answers[yes])
+	changes, finds := x.Count()
+	x.RequireLinearizable(x.t)
+	x.t.Logf("%s: %d changes acknowledged, %d refused, %d of unknown outcome; %d searches; nothing lost, nothing stale",
+		what, changes[history.Yes], changes[history.No], changes[history.Unknown], finds/len(x.users))
+	require.Positive(x.t, changes[history.Yes])
 }
 
 // imago is killed again and again under concurrent changes, over the memory
@@ -233,28 +224,72 @@ func TestTortureMemory(t *testing.T) {
 	x.finish(start(t, x.env...), fmt.Sprintf("%d kills of imago over the memory store", n))
 }
 
-// The same over PostgreSQL, with a second imago that lives on, and the database
-// server is killed every other time.
+// The same over PostgreSQL, with two imagos that both answer searches: in turns the
+// younger, the server and the elder are killed, and one sleeps while the other works. In the
+// end every face has the chip that was stored with it.
 func TestTorturePGVector(t *testing.T) {
 	t.Parallel()
-	n := kills(t, 6)
+	n := kills(t, 8)
 	pg := servers.Postgres(t)
-	x := newTorture(t, 10*time.Second, "IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN="+pg.DSN())
+	x := newTorture(t, 10*time.Second, "IMAGO_STORE_DRIVER=pgvector", "IMAGO_STORE_PGVECTOR_DSN="+pg.DSN(),
+		"IMAGO_INVENTORY_KEEP_CHIPS=true", "IMAGO_CHIPS_KEY="+base64.StdEncoding.EncodeToString(chipKey[:]))
+	x.searches = 10
 	random := rand.New(rand.NewPCG(6, 2))
-	survivor := start(t, x.env...)
+	elder := start(t, x.env...)
 	for i := range n {
-		if i%2 == 1 {
-			x.run(survivor, random, func() {
+		younger := start(t, x.env...)
+		x.both(younger, elder, random, func() {
+			switch i % 4 {
+			case 0:
+				younger.kill()
+			case 1:
 				pg.Kill()
 				require.NoError(t, pg.Restart())
-				survivor.waitReady()
-			})
-			continue
+				elder.waitReady()
+				younger.waitReady()
+			case 2:
+				sleeper := []*server{elder, younger}[random.IntN(2)]
+				sleeper.freeze()
+				time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
+				sleeper.thaw()
+				time.Sleep(100 * time.Millisecond) // for its searches
+				younger.kill()
+			case 3:
+				elder.kill()
+			}
+		})
+		if i%4 == 3 {
+			elder = younger
+		} else {
+			younger.kill()
 		}
-		s := start(t, x.env...)
-		x.both(s, survivor, random)
 	}
-	x.finish(survivor, fmt.Sprintf("%d kills of imago and PostgreSQL", n))
+	x.finish(elder, fmt.Sprintf("%d kills of two imagos and PostgreSQL, %d naps", n, (n+1)/4))
+	requireChips(t, pg.DSN())
+}
+
+var chipKey = [32]byte{0: 1, 31: 2}
+
+// requireChips checks that every face in a PostgreSQL has its own chip.
+func requireChips(t *testing.T, dsn string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	rows, err := conn.Query(t.Context(), `SELECT collection, user_id, face_id, chip FROM imago.faces`)
+	require.NoError(t, err)
+	cipher, n := facechip.New(chipKey), 0
+	for ; rows.Next(); n++ {
+		var user ports.UserKey
+		var face string
+		var chip []byte
+		require.NoError(t, rows.Scan(&user.Collection, &user.UserID, &face, &chip))
+		_, err := cipher.Open(chip, user, face)
+		require.NoError(t, err, "%s/%s", user.UserID, face)
+	}
+	require.NoError(t, rows.Err())
+	require.Positive(t, n)
+	t.Logf("%d faces with their chips", n)
 }
 
 // The same over Milvus, where the imago that lives on works throughout. A request
@@ -280,9 +315,9 @@ func TestTortureMilvus(t *testing.T) {
 	x.finish(survivor, fmt.Sprintf("%d kills of imago over Milvus", n))
 }
 
-// both lets clients work on two imagos over one gallery and kills one.
-func (x *torture) both(victim, survivor *server, random *rand.Rand) {
-	x.meanwhile(survivor, random, func() { x.run(victim, random, victim.kill) })
+// both lets clients work on two imagos over one gallery until strike has returned.
+func (x *torture) both(a, b *server, random *rand.Rand, strike func()) {
+	x.meanwhile(b, random, func() { x.run(a, random, strike) })
 }
 
 // meanwhile lets clients work on an imago until strikes has returned.

@@ -84,42 +84,62 @@ func database(t testing.TB, empty bool) string {
 	return path
 }
 
-// generated returns an export with n users, made by hand after the format's
-// documentation: every third user has two faces.
+// generated returns an export with n users: every third user has two faces.
 func generated(t testing.TB, n int) string {
 	t.Helper()
-	header, _, _ := strings.Cut(exported(t, database(t, true)), "\n")
 	const dimension = 128
+	var faces []enrolledFace
+	for i := range n {
+		for f := range 1 + (i%3)/2 {
+			vector := make([]float32, dimension)
+			vector[(i+f)%dimension] = 1
+			faces = append(faces, enrolledFace{fmt.Sprintf("user-%06d", i), fmt.Sprintf("f%d", f), vector})
+		}
+	}
+	return galleryFile(t, faces)
+}
+
+// enrolledFace is a line of an export.
+type enrolledFace struct {
+	user, face string
+	vector     []float32
+}
+
+// galleryFile returns an export of faces of collection users, in order, made by hand after the
+// format's documentation.
+func galleryFile(t testing.TB, faces []enrolledFace) string {
+	t.Helper()
+	header, _, _ := strings.Cut(exported(t, database(t, true)), "\n")
 	file, digest := bytes.NewBufferString(header+"\n"), sha256.New()
 	str := func(s string) []byte { return append(binary.LittleEndian.AppendUint32(nil, uint32(len(s))), s...) }
 	digest.Write(append(str("imago-gallery 1"), str("users")...))
-	faces := 0
-	for i := range n {
-		for f := range 1 + (i%3)/2 {
-			vector := make([]byte, 4*dimension)
-			binary.LittleEndian.PutUint32(vector[4*((i+f)%dimension):], math.Float32bits(1))
-			user, face, owner, micros := fmt.Sprintf("user-%06d", i), fmt.Sprintf("f%d", f), "gateway", int64(1_700_000_000_000_000+i)
-			line, err := json.Marshal(map[string]any{
-				"collection": "users", "userId": user, "faceId": face, "owner": owner,
-				"enrolledAt": time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000000Z"),
-				"vector":     base64.StdEncoding.EncodeToString(vector),
-			})
-			require.NoError(t, err)
-			file.Write(append(line, '\n'))
-			for _, part := range [][]byte{
-				str(user), str(face), str(owner), binary.LittleEndian.AppendUint64(nil, uint64(micros)),
-				binary.LittleEndian.AppendUint32(nil, dimension), vector,
-			} {
-				digest.Write(part)
-			}
-			faces++
+	users := map[string]bool{}
+	for _, f := range faces {
+		users[f.user] = true
+		var vector []byte
+		for _, x := range f.vector {
+			vector = binary.LittleEndian.AppendUint32(vector, math.Float32bits(x))
+		}
+		owner, micros := "gateway", int64(1_700_000_000_000_000+len(users))
+		line, err := json.Marshal(map[string]any{
+			"collection": "users", "userId": f.user, "faceId": f.face, "owner": owner,
+			"enrolledAt": time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.000000Z"),
+			"vector":     base64.StdEncoding.EncodeToString(vector),
+		})
+		require.NoError(t, err)
+		file.Write(append(line, '\n'))
+		for _, part := range [][]byte{
+			str(f.user), str(f.face), str(owner), binary.LittleEndian.AppendUint64(nil, uint64(micros)),
+			binary.LittleEndian.AppendUint32(nil, uint32(len(f.vector))), vector,
+		} {
+			digest.Write(part)
 		}
 	}
 	none := func(list string) string {
 		return fmt.Sprintf(`{"collection":%q,"users":0,"faces":0,"sha256":"%x"}`, list, sha256.Sum256(append(str("imago-gallery 1"), str(list)...)))
 	}
 	fmt.Fprintf(file, `{"end":[{"collection":"users","users":%d,"faces":%d,"sha256":"%x"},%s,%s]}`+"\n",
-		n, faces, digest.Sum(nil), none("blacklist"), none("whitelist"))
+		len(users), len(faces), digest.Sum(nil), none("blacklist"), none("whitelist"))
 	return file.String()
 }
 
@@ -164,10 +184,10 @@ func TestImportRefusesADamagedFile(t *testing.T) {
 	for name, c := range map[string]struct{ file, says string }{
 		"truncated":          {good[:len(good)/2], "truncated"},
 		"without its end":    {strings.Join(lines[:len(lines)-2], ""), "truncated"},
-		"another owner":      {strings.Replace(good, `"owner":"gateway"`, `"owner":"mallory"`, 1), "damaged"},
-		"a line left out":    {strings.Join(append(lines[:5:5], lines[6:]...), ""), "damaged"},
+		"another owner":      {strings.Replace(good, `"owner":"gateway"`, `"owner":"mallory"`, 1), "corrupt"},
+		"a line left out":    {strings.Join(append(lines[:5:5], lines[6:]...), ""), "corrupt"},
 		"a broken line":      {strings.Replace(good, `"userId":"user-000031"`, `"userId":"user-000031`, 1), "line 43"},
-		"not an export":      {"hello\n", "line 1: invalid input: this is not an export"},
+		"not an export":      {"hello\n", "line 1: invalid input: not an export"},
 		"of another network": {strings.Replace(good, `"space":"sha256:`, `"space":"sha256:f`, 1), "embedding space mismatch"},
 	} {
 		path := database(t, true)

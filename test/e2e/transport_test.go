@@ -3,16 +3,9 @@ package e2e
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -23,88 +16,36 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"imago/test/fixture"
 )
 
-// authority signs certificates for tests.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pem         []byte
-}
-
-func newAuthority(t testing.TB) authority {
+// writePair writes a certificate with a name and its key, each atomically.
+func writePair(t testing.TB, a fixture.Authority, dir, name string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return authority{parsed, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-// sign makes a certificate for 127.0.0.1 and its key, in PEM.
-func (a authority) sign(t testing.TB, name string) (certificate, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
-	require.NoError(t, err)
-	encoded, err := x509.MarshalPKCS8PrivateKey(private)
-	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
-}
-
-// pair writes a certificate with a name and its key, each in one step.
-func (a authority) pair(t testing.TB, dir, name string) {
-	t.Helper()
-	certificate, key := a.sign(t, name)
+	certificate, key := a.Sign(t, name)
 	writeKeys(t, filepath.Join(dir, "cert.pem"), string(certificate))
 	writeKeys(t, filepath.Join(dir, "key.pem"), string(key))
 }
 
 // startTLS starts imago with a certificate of an authority and waits until it
 // answers. The client of the server presents the given certificates.
-func startTLS(t *testing.T, a authority, dir string, present []tls.Certificate, env ...string) *server {
+func startTLS(t *testing.T, a fixture.Authority, dir string, present []tls.Certificate, env ...string) *server {
 	t.Helper()
-	a.pair(t, dir, "first")
+	writePair(t, a, dir, "first")
 	s := launch(t, append([]string{
 		"IMAGO_SERVER_TLS_CERT_FILE=" + filepath.Join(dir, "cert.pem"), "IMAGO_SERVER_TLS_KEY_FILE=" + filepath.Join(dir, "key.pem"),
 		"IMAGO_SERVER_OPS_LISTEN=localhost:0",
 	}, env...)...)
 	s.url = strings.Replace(s.url, "http://", "https://", 1)
-	s.client.Transport.(*http.Transport).TLSClientConfig = a.client(present...)
+	s.client.Transport.(*http.Transport).TLSClientConfig = a.Client(present...)
 	return s
 }
 
-// client is the configuration of a client that trusts the authority.
-func (a authority) client(present ...tls.Certificate) *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(a.certificate)
-	return &tls.Config{RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if len(present) == 0 {
-			return new(tls.Certificate), nil
-		}
-		return &present[0], nil
-	}}
-}
-
 // served returns the name in the certificate that a new connection is shown.
-func (s *server) served(a authority) string {
+func (s *server) served(a fixture.Authority) string {
 	s.t.Helper()
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.client())
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.Client())
 	require.NoError(s.t, err)
 	defer conn.Close()
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
@@ -113,9 +54,9 @@ func (s *server) served(a authority) string {
 // opsURL is the address of the second listener, which is the second to be logged.
 func (s *server) opsURL() string {
 	s.t.Helper()
-	all := func() [][]string { return listening.FindAllStringSubmatch(s.log.String(), -1) }
+	all := func() []string { return fixture.Listeners(s.log.String()) }
 	require.Eventually(s.t, func() bool { return len(all()) > 1 }, startTimeout, 5*time.Millisecond)
-	return "http://" + all()[1][1]
+	return "http://" + all()[1]
 }
 
 // opsMetrics returns the metrics from the second listener.
@@ -133,17 +74,17 @@ func (s *server) opsMetrics() string {
 // connections: no request fails.
 func TestTLSIsReloadedUnderLoad(t *testing.T) {
 	t.Parallel()
-	a, dir := newAuthority(t), t.TempDir()
+	a, dir := fixture.NewAuthority(t, "test authority"), t.TempDir()
 	s := startTLS(t, a, dir, nil)
 	fresh := *s
-	fresh.client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.client()}}
+	fresh.client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: a.Client()}}
 	right := func() string { return apiKey }
 	kept := s.load(t.Context(), 2, s.wants(http.StatusOK, right))
 	anew := s.load(t.Context(), 2, fresh.wants(http.StatusOK, right))
 	require.Equal(t, "first", s.served(a))
 	for i := range 4 {
 		name := fmt.Sprintf("renewed-%d", i)
-		a.pair(t, dir, name)
+		writePair(t, a, dir, name)
 		if i%2 == 0 {
 			s.hup()
 		}
@@ -162,20 +103,15 @@ func TestTLSIsReloadedUnderLoad(t *testing.T) {
 	require.Regexp(t, `imago_tls_reloads_total\{result="error"\} [1-9]`, metrics)
 	require.Regexp(t, `imago_tls_reloads_total\{result="ok"\} [1-9]`, metrics)
 	require.Regexp(t, `imago_tls_certificate_expiration_timestamp_seconds 1\.\d+e\+09`, metrics)
-	require.Contains(t, s.log.String(), "the TLS certificate in force stays")
+	require.Contains(t, s.log.String(), "cannot reload TLS certificates, keeping current ones")
 	require.NotContains(t, s.log.String(), "PRIVATE KEY")
 }
 
 func TestClientCertificateIsRequired(t *testing.T) {
 	t.Parallel()
-	a, stranger, dir := newAuthority(t), newAuthority(t), t.TempDir()
-	writeKeys(t, filepath.Join(dir, "clients.pem"), string(a.pem))
-	pairOf := func(a authority) tls.Certificate {
-		certificate, key := a.sign(t, "gateway")
-		pair, err := tls.X509KeyPair(certificate, key)
-		require.NoError(t, err)
-		return pair
-	}
+	a, stranger, dir := fixture.NewAuthority(t, "test authority"), fixture.NewAuthority(t, "test authority"), t.TempDir()
+	writeKeys(t, filepath.Join(dir, "clients.pem"), string(a.PEM))
+	pairOf := func(a fixture.Authority) tls.Certificate { return a.Pair(t, "gateway") }
 	s := startTLS(t, a, dir, []tls.Certificate{pairOf(a)},
 		"IMAGO_SERVER_TLS_CLIENT_AUTH=require", "IMAGO_SERVER_TLS_CLIENT_CA_FILE="+filepath.Join(dir, "clients.pem"),
 		"IMAGO_SERVER_TLS_MIN_VERSION=1.3")
@@ -183,14 +119,14 @@ func TestClientCertificateIsRequired(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, s.mustAs("wrong", "GET", "/users").status, "a certificate is no key")
 	for name, present := range map[string][]tls.Certificate{"none": nil, "a stranger's": {pairOf(stranger)}} {
 		// The server judges after the client has finished, who learns it by reading.
-		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.client(present...))
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), a.Client(present...))
 		require.NoError(t, err)
 		require.NoError(t, conn.SetDeadline(time.Now().Add(callTimeout)))
 		_, err = conn.Read(make([]byte, 1))
 		require.ErrorContains(t, err, "tls: ", name)
 		_ = conn.Close()
 	}
-	old := a.client(pairOf(a))
+	old := a.Client(pairOf(a))
 	old.MaxVersion = tls.VersionTLS12
 	_, err := tls.Dial("tcp", strings.TrimPrefix(s.url, "https://"), old)
 	require.ErrorContains(t, err, "version")
@@ -203,7 +139,7 @@ func TestClientCertificateIsRequired(t *testing.T) {
 
 func TestHealthcheckOverTLS(t *testing.T) {
 	t.Parallel()
-	a, dir := newAuthority(t), t.TempDir()
+	a, dir := fixture.NewAuthority(t, "test authority"), t.TempDir()
 	s := startTLS(t, a, dir, nil, "IMAGO_SERVER_OPS_LISTEN=")
 	check := exec.CommandContext(t.Context(), imago(t), "healthcheck")
 	check.Env = []string{

@@ -16,32 +16,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"imago/test/fixture"
+	"imago/test/pages"
 	"imago/test/servers"
 )
 
-// A step is a block of commands of the README, and the block behind it that shows
-// what they print, if there is one.
+// A step is a block of commands of a page, and the block behind it that shows what
+// they print, if there is one.
 type step struct{ commands, output string }
 
-var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
-
-// readmeSteps returns the steps of a section of the README, given its heading.
-func readmeSteps(t testing.TB, heading string) (steps []step) {
+// pageSteps returns the steps of a section of a page, given its heading.
+func pageSteps(t testing.TB, page, heading string) (steps []step) {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
-	require.NoError(t, err)
-	_, section, found := strings.Cut(string(readme), "\n"+heading+"\n")
-	require.True(t, found, "the README has no section %s", heading)
-	level, _, _ := strings.Cut(heading, " ")
-	section, _, _ = strings.Cut(section, "\n"+level+" ")
-	for _, block := range fence.FindAllStringSubmatch(section, -1) {
-		switch block[1] {
+	for _, block := range pages.Blocks(pages.Read(t, page).Section(t, heading)) {
+		switch block.Language {
 		case "sh":
-			steps = append(steps, step{commands: block[2]})
+			steps = append(steps, step{commands: block.Text})
 		case "text":
 			require.NotEmpty(t, steps)
 			require.Empty(t, steps[len(steps)-1].output)
-			steps[len(steps)-1].output = block[2]
+			steps[len(steps)-1].output = block.Text
 		}
 	}
 	return steps
@@ -67,7 +60,7 @@ func freshClone(t *testing.T) string {
 }
 
 // own are the options of unshare that give a program a loopback of its own, so that
-// the ports in the README are free. Where the system does not permit it, the
+// the ports that the page names are free. Where the system does not permit it, the
 // machine's are used.
 func own(t *testing.T) []string {
 	options := []string{"--net", "--pid", "--fork", "--kill-child"}
@@ -120,7 +113,7 @@ func play(t *testing.T, clone, path string, steps []step) {
 	}
 }
 
-// requireShown checks that what the README shows was printed, line after line: …
+// requireShown checks that what the page shows was printed, line after line: …
 // stands for anything, and columns may be wider or narrower.
 func requireShown(t *testing.T, s step, printed string) {
 	t.Helper()
@@ -139,22 +132,22 @@ func requireShown(t *testing.T, s step, printed string) {
 				break
 			}
 		}
-		require.GreaterOrEqual(t, at, 0, "the README shows\n%sbehind\n%sbut this was printed:\n%s", want, s.commands, printed)
+		require.GreaterOrEqual(t, at, 0, "the page shows\n%sbehind\n%sbut this was printed:\n%s", want, s.commands, printed)
 		lines = lines[at+1:]
 	}
 }
 
-// The tutorial of the README does what it says in a fresh clone, and so do the other
-// sections that start imago.
+// The tutorial does what it says in a fresh clone, and so do the other sections that
+// start imago.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	nginx := servers.NginxProgram(t)
 	clone := freshClone(t)
-	tutorial := readmeSteps(t, "## Tutorial")
-	require.Len(t, tutorial, 8)
+	tutorial := pageSteps(t, "docker/README.md", "## Tutorial")
+	require.Len(t, tutorial, 9)
 	play(t, clone, filepath.Dir(nginx), tutorial)
 
-	quickstart := readmeSteps(t, "## Quickstart")
+	quickstart := append(pageSteps(t, "README.md", "## Run"), pageSteps(t, "README.md", "## Tell people apart")...)
 	require.Len(t, quickstart, 2)
 	quickstart[1].output = "HTTP/1.1 200 OK\nHTTP/1.1 200 OK\n" + `{"matches":[{"userId":"obama","similarity":99.9…}]}` +
 		"\nHTTP/1.1 404 Not Found\n" + `{"status":404,…}` + "\nHTTP/1.1 200 OK\n"
@@ -164,12 +157,12 @@ func TestTutorial(t *testing.T) {
 	printed := strings.ReplaceAll(printedCommands(t, filepath.Join(clone, "run.log")), clone, ".")
 	play(t, clone, filepath.Dir(nginx), beside(t, []step{quickstart[0], {printed, quickstart[1].output}}))
 
-	tokens := readmeSteps(t, "### Tokenized pictures")
+	tokens := pageSteps(t, "adapters/token/README.md", "## Try it")
 	require.Len(t, tokens, 2)
 	tokens[1].output = "HTTP/1.1 200 OK\n"
 	play(t, clone, filepath.Dir(nginx), beside(t, tokens))
 
-	encryption := readmeSteps(t, "### Erasure and encryption")
+	encryption := pageSteps(t, "adapters/memstore/README.md", "## Encryption")
 	require.Len(t, encryption, 1)
 	play(t, clone, filepath.Dir(nginx), beside(t, append(encryption, step{
 		commands: "grep -o '\"encrypted\":true' run.log", output: `"encrypted":true` + "\n",
@@ -209,17 +202,19 @@ func beside(t *testing.T, steps []step) []step {
 	return all
 }
 
-// Every command line of imago in the README is one that imago takes: no flag and no
+// Every command line of imago in the pages is one that imago takes: no flag and no
 // command in it is misspelt.
-func TestReadmeCommandLines(t *testing.T) {
+func TestPageCommandLines(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(fixture.Root(t), "README.md"))
-	require.NoError(t, err)
 	var lines []string
-	comment := regexp.MustCompile(`(?m)(^|  +)#.*$`)
-	for _, block := range fence.FindAllStringSubmatch(string(readme), -1) {
-		for _, line := range regexp.MustCompile(`(?m)(?:^|[\s(])(?:bin/)?imago ([a-z][^|>&;#)\n]*)`).FindAllStringSubmatch(comment.ReplaceAllString(block[2], ""), -1) {
-			if block[1] == "sh" {
+	comment := regexp.MustCompile(`(?m)(^|  +)#.*$|^helm .*$`) // a release of Helm is named imago, too
+	command := regexp.MustCompile(`(?m)(?:^|[\s(])(?:bin/)?imago ([a-z][^|>&;#)\n]*)`)
+	for _, page := range pages.All(t) {
+		for _, block := range pages.Blocks(page.Text) {
+			if block.Language != "sh" {
+				continue
+			}
+			for _, line := range command.FindAllStringSubmatch(comment.ReplaceAllString(block.Text, ""), -1) {
 				lines = append(lines, line[1])
 			}
 		}

@@ -11,17 +11,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// witness is a test that notes how it is ended and goes on.
-type witness struct {
+// recorder is a test that records how it was ended and goes on.
+type recorder struct {
 	testing.TB
 	end string
 }
 
-func (w *witness) Helper() {}
-func (w *witness) Skipf(format string, args ...any) {
+func (w *recorder) Helper() {}
+func (w *recorder) Skipf(format string, args ...any) {
 	w.end = "skipped: " + fmt.Sprintf(format, args...)
 }
-func (w *witness) Fatalf(format string, args ...any) {
+func (w *recorder) Fatalf(format string, args ...any) {
 	w.end = "failed: " + fmt.Sprintf(format, args...)
 }
 
@@ -43,7 +43,7 @@ func TestNeed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("CI", c.ci)
 			t.Setenv("IMAGO_REQUIRE", c.require)
-			w := &witness{TB: t}
+			w := &recorder{TB: t}
 			Need(w, PGVector, c.err)
 			require.True(t, strings.HasPrefix(w.end, c.want), w.end)
 			require.Equal(t, c.want == "", w.end == "")

@@ -100,6 +100,9 @@ func (m *MilvusServer) Authority() string { return filepath.Join(m.folder, "conf
 // Managed reports whether the server was started here and may be killed.
 func (m *MilvusServer) Managed() bool { return m.program != "" }
 
+// PID returns the process ID of a server that is Managed.
+func (m *MilvusServer) PID() int { return m.process.cmd.Process.Pid }
+
 // Kill ends the server the hard way, as kill -9 or a lack of memory would. It
 // returns when the server is gone.
 func (m *MilvusServer) Kill() { m.process.stop(syscall.SIGKILL, milvusPatience) }

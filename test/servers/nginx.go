@@ -104,8 +104,11 @@ func (s *NginxServer) AccessLog() (string, error) {
 
 func (s *NginxServer) accessLog() string { return filepath.Join(s.folder, "access.log") }
 
-func (s *NginxServer) answer() error {
-	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
+func (s *NginxServer) answer() error { return dial(s.port) }
+
+// dial connects to a port of loopback.
+func dial(port int) error {
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func StartPostgres(options PostgresOptions) (*PostgresServer, error) {
 		return nil, err
 	}
 	s := &PostgresServer{options: options, programs: programs}
-	if err := s.start(); err != nil {
+	if err := s.start(s.initialise); err != nil {
 		s.Stop()
 		return nil, err
 	}
@@ -77,6 +77,32 @@ func (s *PostgresServer) Managed() bool { return s.programs != "" }
 // Programs returns the folder of the server's programs, pg_dump among them; "" for
 // an operator's own server.
 func (s *PostgresServer) Programs() string { return s.programs }
+
+// Environment returns the variables with which the server's programs find the server.
+func (s *PostgresServer) Environment() []string {
+	return []string{
+		"PATH=" + s.programs + string(filepath.ListSeparator) + os.Getenv("PATH"), "LC_ALL=C",
+		"PGHOST=127.0.0.1", "PGPORT=" + strconv.Itoa(s.port), "PGUSER=imago", "PGDATABASE=postgres", "PGSSLMODE=disable",
+	}
+}
+
+// Standby starts a standby of the server, which follows it without the server waiting for
+// it, and stops it with the test.
+func (s *PostgresServer) Standby(tb testing.TB) *PostgresServer {
+	tb.Helper()
+	standby := &PostgresServer{options: s.options, programs: s.programs}
+	tb.Cleanup(standby.Stop)
+	err := standby.start(func() error {
+		cmd := s.command("pg_basebackup", "-D", standby.data, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "imago",
+			"--checkpoint=fast", "--no-sync", "--write-recovery-conf")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("pg_basebackup: %w: %s", err, out)
+		}
+		return nil
+	})
+	Need(tb, PGVector, err)
+	return standby
+}
 
 // Kill ends the server the hard way, as kill -9 or a lack of memory would. It
 // returns when the server's main process is gone; its connections notice soon
@@ -97,6 +123,20 @@ func (s *PostgresServer) Restart() error {
 	}
 }
 
+// Demote kills the server and starts it again as a standby, until pg_promote.
+func (s *PostgresServer) Demote() error {
+	s.Kill()
+	signal := filepath.Join(s.data, "standby.signal")
+	err := os.WriteFile(signal, nil, 0o600)
+	if err == nil && os.Geteuid() == 0 {
+		err = os.Chown(signal, nobody, nobody)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Restart()
+}
+
 // Stop ends the server and removes its data. It does nothing to an operator's
 // own server and nothing the second time.
 func (s *PostgresServer) Stop() {
@@ -113,9 +153,12 @@ func (s *PostgresServer) Stop() {
 // patience is how long the server may take to start or to stop.
 const patience = 30 * time.Second
 
-// start makes a database and starts the server on a free port.
-func (s *PostgresServer) start() error {
-	if err := s.initialise(); err != nil {
+// start has the data made in a folder and starts the server on a free port.
+func (s *PostgresServer) start(fill func() error) error {
+	if err := s.makeFolder(); err != nil {
+		return err
+	}
+	if err := fill(); err != nil {
 		return err
 	}
 	const attempts = 5
@@ -134,18 +177,20 @@ func (s *PostgresServer) start() error {
 	return failure
 }
 
-// initialise makes the folder of the server and the database in it.
-func (s *PostgresServer) initialise() (err error) {
+// makeFolder makes the folder of the server.
+func (s *PostgresServer) makeFolder() (err error) {
 	if s.folder, err = os.MkdirTemp("", "imago-postgres-"); err != nil {
 		return err
 	}
 	if os.Geteuid() == 0 {
 		err = errors.Join(os.Chmod(s.folder, 0o755), os.Chown(s.folder, nobody, nobody))
 	}
-	if err != nil {
-		return err
-	}
 	s.data = filepath.Join(s.folder, "data")
+	return err
+}
+
+// initialise makes the database.
+func (s *PostgresServer) initialise() error {
 	cmd := s.command("initdb", "-D", s.data, "-U", "imago", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)

@@ -80,7 +80,7 @@ func compare(probes, gallery []template, same bool) (*comparison, error) {
 		mate, stranger := math.Inf(-1), math.Inf(-1)
 		for j, other := range gallery {
 			if len(other.Vector) != len(probe.Vector) {
-				return nil, fmt.Errorf("vectors of %d and %d numbers", len(probe.Vector), len(other.Vector))
+				return nil, fmt.Errorf("vectors of dimensions %d and %d", len(probe.Vector), len(other.Vector))
 			}
 			score := cosine(probe.Vector, other.Vector)
 			kind, best := &c.strangers, &stranger

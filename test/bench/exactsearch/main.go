@@ -21,21 +21,21 @@ import (
 	"sync"
 	"time"
 
-	"imago/adapters/memstore/flat"
+	"imago/adapters/exactindex"
 )
 
 // row is a vector's number in the file.
 type row struct {
 	name  string
-	place flat.Place
+	place exactindex.Place
 }
 
-func (r *row) Group() string      { return r.name }
-func (r *row) ID() string         { return "" }
-func (r *row) Place() *flat.Place { return &r.place }
+func (r *row) Group() string            { return r.name }
+func (r *row) ID() string               { return "" }
+func (r *row) Place() *exactindex.Place { return &r.place }
 
 type bench struct {
-	index     *flat.Index[*row]
+	index     *exactindex.Index[*row]
 	vectors   string // the file
 	dimension int
 	queries   [][]float32
@@ -50,7 +50,7 @@ func main() {
 	threads := flag.Int("threads", 1, "cores to use")
 	minimum := flag.Float64("minimum", 0.4, "smallest score")
 	flag.Parse()
-	b := &bench{index: flat.New[*row](*dimension, *threads), vectors: *vectors, dimension: *dimension, minimum: *minimum}
+	b := &bench{index: exactindex.New[*row](*dimension, *threads), vectors: *vectors, dimension: *dimension, minimum: *minimum}
 	must(read(*queries, math.MaxInt, *dimension, func(v []float32) { b.queries = append(b.queries, slices.Clone(v)) }))
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)
@@ -144,7 +144,7 @@ func (b *bench) each(d time.Duration, minimum float64) {
 	fmt.Println(out.String())
 }
 
-func (b *bench) search(q []float32, k int, minimum float64) []flat.Hit[*row] {
+func (b *bench) search(q []float32, k int, minimum float64) []exactindex.Hit[*row] {
 	hits, err := b.index.Search(context.Background(), q, k, minimum)
 	must(err)
 	return hits

@@ -60,7 +60,7 @@ def introduction(stage, run):
         text += f", of imago and faiss one of {caps['huge']:,}" if caps["huge"] else ""
         if len(run["kinds"]) > 1:
             text += f"; on {' and '.join(run['kinds'][1:])} vectors no databases, and graphs up to {FURTHER_GRAPH_FACES:,}"
-        text += ". Not to be had from a package registry: the Qdrant server (its engine is, as Qdrant Edge)."
+        text += ". The Qdrant server is in no package registry (its engine is: Qdrant Edge)."
     return text + (f" Left out: {', '.join(run['skipped'])}." if run["skipped"] else "")
 
 

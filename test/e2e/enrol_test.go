@@ -20,7 +20,7 @@ func pipelineEnvironment(t testing.TB) []string {
 	return []string{"IMAGO_MODELS_DIR=" + fixture.Models(t), "IMAGO_ONNXRUNTIME_LIB=" + fixture.ONNXRuntime(t)}
 }
 
-func enrollDir(t testing.TB, path, dir string, args ...string) result {
+func enrolDir(t testing.TB, path, dir string, args ...string) result {
 	t.Helper()
 	return finish(t, command(t, path, pipelineEnvironment(t), append([]string{"enroll", dir}, args...)...))
 }
@@ -99,13 +99,13 @@ func refusals(t testing.TB, path string) []refusal {
 }
 
 // What was enrolled from a folder is what the API finds.
-func TestEnrollFolder(t *testing.T) {
+func TestEnrolFolder(t *testing.T) {
 	t.Parallel()
 	path, dir := database(t, false), presidents(t)
-	r := enrollDir(t, path, dir)
+	r := enrolDir(t, path, dir)
 	require.Zero(t, r.code, r.err)
 	require.Equal(t, "users: users 2: 4 enrolled, 0 there already, 0 refused\n", r.out)
-	again := enrollDir(t, path, dir)
+	again := enrolDir(t, path, dir)
 	require.Zero(t, again.code, again.err)
 	require.Equal(t, "users: users 2: 0 enrolled, 4 there already, 0 refused\n", again.out)
 	require.Len(t, enrolledFaces(t, path), 4)
@@ -121,7 +121,7 @@ func TestEnrollFolder(t *testing.T) {
 // The run is killed again and again. Each goes on where the one before was, and
 // in the end every picture is enrolled once, under the same face ID as in a run
 // that nobody disturbed.
-func TestKilledEnrollGoesOn(t *testing.T) {
+func TestKilledEnrolGoesOn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	put := func(name string, content []byte) {
@@ -134,7 +134,7 @@ func TestKilledEnrollGoesOn(t *testing.T) {
 	put("pair.jpg", fixture.Pair(t))
 	put("notes.txt", nil)
 	undisturbed, path := database(t, false), database(t, false)
-	require.Equal(t, 3, enrollDir(t, undisturbed, dir).code)
+	require.Equal(t, 3, enrolDir(t, undisturbed, dir).code)
 	want := enrolledFaces(t, undisturbed)
 	require.Len(t, want, 40)
 
@@ -154,11 +154,11 @@ func TestKilledEnrollGoesOn(t *testing.T) {
 	t.Logf("%d kills, %d faces at the last", kills, had)
 	require.Positive(t, kills)
 	require.Equal(t, want, enrolledFaces(t, path))
-	require.Equal(t, "users: users 42: 0 enrolled, 40 there already, 3 refused\n", enrollDir(t, path, dir).out)
+	require.Equal(t, "users: users 42: 0 enrolled, 40 there already, 3 refused\n", enrolDir(t, path, dir).out)
 }
 
 // Every file that is not enrolled is in the report with its reason.
-func TestEnrollReportsRefusals(t *testing.T) {
+func TestEnrolReportsRefusals(t *testing.T) {
 	t.Parallel()
 	path, report := database(t, false), filepath.Join(t.TempDir(), "refusals.jsonl")
 	dir := folderOf(t, map[string]string{"obama.jpg": "obama.jpg", "biden.jpg": "biden.jpg"})
@@ -168,7 +168,7 @@ func TestEnrollReportsRefusals(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	r := enrollDir(t, path, dir, "--report", report)
+	r := enrolDir(t, path, dir, "--report", report)
 	require.Equal(t, 3, r.code, r.err)
 	require.Equal(t, "users: users 4: 2 enrolled, 0 there already, 6 refused\n", r.out)
 	require.Contains(t, r.err, "6 files were refused; the reasons are in "+report)
@@ -186,7 +186,7 @@ func TestEnrollReportsRefusals(t *testing.T) {
 }
 
 // A picture is one whatever its file is called, and only a picture is.
-func TestEnrollJudgesFilesByContent(t *testing.T) {
+func TestEnrolChecksFilesByContent(t *testing.T) {
 	t.Parallel()
 	path, dir, report := database(t, false), t.TempDir(), filepath.Join(t.TempDir(), "refusals.jsonl")
 	face := portrait(t)
@@ -197,7 +197,7 @@ func TestEnrollJudgesFilesByContent(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
-	r := enrollDir(t, path, dir, "--report", report)
+	r := enrolDir(t, path, dir, "--report", report)
 	require.Equal(t, 3, r.code, r.err)
 	require.Equal(t, "users: users 7: 8 enrolled, 0 there already, 3 refused\n", r.out)
 	require.Equal(t, []refusal{
@@ -216,29 +216,29 @@ func TestEnrollJudgesFilesByContent(t *testing.T) {
 
 // A user who came by another way is left alone unless told otherwise, and a
 // shared list belongs to the client that is named.
-func TestEnrollUsersWhoAreThere(t *testing.T) {
+func TestEnrolUsersWhoAreThere(t *testing.T) {
 	t.Parallel()
 	path, report := database(t, false), filepath.Join(t.TempDir(), "refusals.jsonl")
-	require.Zero(t, enrollDir(t, path, folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg"})).code)
+	require.Zero(t, enrolDir(t, path, folderOf(t, map[string]string{"obama/1.jpg": "obama.jpg"})).code)
 	dir := folderOf(t, map[string]string{"obama/2.jpg": "obama2.jpg", "obama/3.jpg": "obama3.jpg"})
-	r := enrollDir(t, path, dir, "--report", report)
+	r := enrolDir(t, path, dir, "--report", report)
 	require.Equal(t, 3, r.code)
 	require.Len(t, refusals(t, report), 2)
 	require.Equal(t, refusal{"obama/2.jpg", "obama", "provided userId already exists"}, refusals(t, report)[0])
 	require.Len(t, enrolledFaces(t, path), 1)
-	added := enrollDir(t, path, dir, "--add", "--report", report)
+	added := enrolDir(t, path, dir, "--add", "--report", report)
 	require.Zero(t, added.code, added.err)
 	require.Empty(t, refusals(t, report))
 	require.Len(t, enrolledFaces(t, path), 3)
 
-	require.Equal(t, 2, enrollDir(t, path, dir, "--collection", "blacklist").code)
-	require.Zero(t, enrollDir(t, path, dir, "--collection", "blacklist", "--client", "kiosk").code)
+	require.Equal(t, 2, enrolDir(t, path, dir, "--collection", "blacklist").code)
+	require.Zero(t, enrolDir(t, path, dir, "--collection", "blacklist", "--client", "kiosk").code)
 	s := start(t, "IMAGO_STORE_MEMORY_PATH="+path)
 	found := s.must("POST", "/users/blacklist/search", faceJSON(fixture.ReadPortrait(t, "obama2.jpg"))).matches(t)
 	require.Empty(t, found[0].UserID, "kiosk's, and nobody else is told")
 }
 
-func TestEnrollSaysWhatIsWrong(t *testing.T) {
+func TestEnrolSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	path, dir := database(t, false), t.TempDir()
 	for _, c := range []struct {
