@@ -33,7 +33,7 @@ type exchange struct {
 
 	memory   *body.Allocation
 	flood    bool // one more wrong key of too many
-	bodyRead bool // the reading of the body has begun
+	bodyRead bool // nothing of the body is left, or it failed to come
 	lingers  bool // the rest of the body is read behind the answer
 }
 

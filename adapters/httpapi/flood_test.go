@@ -147,8 +147,36 @@ func TestConnectionsGiveWay(t *testing.T) {
 	}
 }
 
+// A client that sends a refused body slowly gets to its end, and to its answer.
+func TestLingeringFollowsASlowClient(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		header string
+		status int
+	}{
+		"refused by its header":   {asKey("wrong") + "Content-Length: %d\n\n", http.StatusUnauthorized},
+		"refused when it is long": {head + "Transfer-Encoding: chunked\n\n%x\n", http.StatusRequestEntityTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := options(&fakeGallery{})
+			o.Server.Limits.ImageBytes, o.Server.Timeouts.Body = 1<<20, time.Minute
+			s, _ := start(t, o)
+			conn := connect(t, s.Addr())
+			part, parts := strings.Repeat(" ", 384<<10), 8
+			send(t, conn, c.header, parts*len(part))
+			for range parts {
+				time.Sleep(time.Second) // all together longer than silence is waited for
+				send(t, conn, "%s", part)
+			}
+			requireProblem(t, c.status, answer(t, conn))
+		})
+	}
+}
+
 // What follows a refusal is thrown away for a moment only.
 func TestLingeringIsShort(t *testing.T) {
+	t.Parallel()
 	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body, o.Server.Timeouts.Shutdown = time.Hour, 0
 	s, _ := start(t, o)

@@ -26,8 +26,7 @@ type observer struct {
 	stopping    *atomic.Bool
 	debugRoutes map[string]bool // those that are logged at debug level
 	overloadLog rate.Sometimes
-	maxBody     int64 // how much of a refused body is read, and for how long
-	bodyTimeout time.Duration
+	lingering   lingering
 }
 
 func newObserver(o Options, log *slog.Logger, stopping *atomic.Bool) *observer {
@@ -36,7 +35,7 @@ func newObserver(o Options, log *slog.Logger, stopping *atomic.Bool) *observer {
 		proxies:     listener.NewProxies(o.Server.TrustedProxies),
 		debugRoutes: map[string]bool{patternHealth: true, patternReady: true, patternMetrics: true},
 		overloadLog: rate.Sometimes{Interval: time.Second},
-		maxBody:     body.MaxBytes(o.Server.Limits.ImageBytes), bodyTimeout: o.Server.Timeouts.Body,
+		lingering:   newLingering(o.Server.Timeouts.Body, body.MaxBytes(o.Server.Limits.ImageBytes)),
 	}
 }
 
@@ -58,7 +57,7 @@ func (o *observer) observe(next func(*exchange, *http.Request)) http.Handler {
 		if o.stopping.Load() || ambiguous(r) {
 			h.Set("Connection", "close")
 		}
-		defer x.linger(r, o.maxBody, o.bodyTimeout) // no part of the time that is reported
+		defer o.linger(x, r) // no part of the time that is reported
 		defer func() { end(o.report(x, r)) }()
 		defer o.recover(x, r)
 		next(x, r)
@@ -124,7 +123,7 @@ func (o *observer) fail(x *exchange, r *http.Request, err error) {
 		err, m = unwritten, classify(r.Context(), unwritten)
 		x.reasons = []string{m.code}
 	}
-	x.prepareLinger(r, o.maxBody)
+	o.prepareLinger(x, r)
 	writeProblem(x, r, m, err)
 }
 

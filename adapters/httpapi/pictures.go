@@ -172,9 +172,10 @@ func (p *pictures) readBody(x *exchange, r *http.Request) ([]byte, error) {
 	}
 	// net/http's own writer lets MaxBytesReader close the connection.
 	text, err := p.bodies.Read(x.ResponseWriter, r, x.start, x.memory)
-	x.bodyRead = true
+	// After a refusal in the middle the rest can follow.
+	x.bodyRead = !errors.Is(err, body.ErrMemory) && !errors.Is(err, ports.ErrTooLarge)
 	if errors.Is(err, body.ErrMemory) {
-		x.audit, x.bodyRead = nil, false // as if it had been refused before: the rest can follow
+		x.audit = nil // as if it had been refused before
 	}
 	return text, err
 }
