@@ -135,9 +135,16 @@ portraits: # of people who are no secret, for the first minute and the tests
 run: models portraits ## start imago on 127.0.0.1:8080 with a development key
 	@test/run-dev bin/imago
 
+# Under the race detector the thousands of pictures of test/bench take nine times as long;
+# each part that they go through has tests of its own.
+GOTESTSUM := go tool gotestsum --format pkgname --format-hide-empty-pkg
+
 .PHONY: test
-test: models portraits servers browser clients deploy-tools ## run every test under the race detector
-	@go tool gotestsum --format pkgname --format-hide-empty-pkg -- -race -timeout 60m ./...
+test: models portraits servers browser clients deploy-tools ## run every test, under the race detector but for those of test/bench
+	@status=0; \
+	$(GOTESTSUM) -- -race -timeout 60m $$(go list ./... | grep -v /test/bench$$) || status=$$?; \
+	$(GOTESTSUM) -- -timeout 60m ./test/bench || status=$$?; \
+	exit $$status
 
 .PHONY: overload
 overload: models ## flood imago with ten times what it can do, for ten minutes, and print figures

@@ -178,7 +178,7 @@ func TestRefusalComesAtOnce(t *testing.T) {
 	o := options(&fakeGallery{})
 	o.Server.Timeouts.Body = time.Hour
 	o.Server.Timeouts.Shutdown = 0
-	for length, wantClose := range map[string]bool{"1000": false, "5000000": false, "50000000": true} {
+	for length, wantClose := range map[string]bool{"1000": false, "5000000": false, "500000000": true} {
 		s, _ := start(t, o)
 		conn := connect(t, s.Addr())
 		send(t, conn, strings.Replace(head, theKey, "wrong", 1)+"Content-Length: %s\n\n", length)

@@ -66,13 +66,9 @@ type way struct {
 	quarter bool
 }
 
-// ways are every 15 degrees, of which every third is tried under the race detector.
+// ways are every 15 degrees.
 func ways() (all []way) {
-	step := 15
-	if underRaceDetector {
-		step = 45
-	}
-	for degrees := 0; degrees < 360; degrees += step {
+	for degrees := 0; degrees < 360; degrees += 15 {
 		all = append(all, way{fmt.Sprintf("%d degrees", degrees), func(img *ports.Image) *ports.Image { return turnedBy(img, float64(degrees)) }, degrees%90 == 0})
 	}
 	return append(all, way{"flipped", flipped, false})
