@@ -26,12 +26,8 @@ const (
 // into temporary files where they exceed its work_mem (4 MB).
 const chipBytes = 1 << 20
 
-// batchTime bounds a shared transaction. A lock that it does not get within lockTime, which
-// may be that of a transaction that somebody holds open, must not hold up all the others.
-const (
-	batchTime = 30 * time.Second
-	lockTime  = "500ms"
-)
+// batchTime bounds a shared transaction; see also sharedSettings.
+const batchTime = 30 * time.Second
 
 // write is a change that waits for its turn. It is made in a transaction, its own or one
 // that others share; it answers an error that is none of the server's only when it has
@@ -101,7 +97,7 @@ func (c *committer) submit(ctx context.Context, newUser *ports.Record, run func(
 // alone makes a change in a transaction of its own.
 func (c *committer) alone(ctx context.Context, run func(context.Context, querier) error) error {
 	return retry(ctx, func() error {
-		return c.driver.pool.begin(ctx, func(tx pgx.Tx) error { return run(ctx, tx) })
+		return c.driver.pool.begin(ctx, writing, func(tx pgx.Tx) error { return run(ctx, tx) })
 	})
 }
 
@@ -170,13 +166,15 @@ func (c *committer) together(ctx context.Context, batch []*write) (answers []err
 		}
 	}
 	if len(others) == 0 {
-		return answers, c.driver.pool.write(ctx, func(b *pgx.Batch) { c.queueNewUsers(b, batch, newUsers, answers) })
+		return answers, c.driver.pool.write(ctx, sharedSettings, func(b *pgx.Batch) { c.queueNewUsers(b, batch, newUsers, answers) })
 	}
-	return answers, c.driver.pool.begin(ctx, func(tx pgx.Tx) error {
-		var first pgx.Batch
-		c.queueNewUsers(&first, batch, newUsers, answers)
-		if err := tx.SendBatch(ctx, &first).Close(); err != nil {
-			return err
+	return answers, c.driver.pool.begin(ctx, sharing, func(tx pgx.Tx) error {
+		if len(newUsers) > 0 {
+			var first pgx.Batch
+			c.queueNewUsers(&first, batch, newUsers, answers)
+			if err := tx.SendBatch(ctx, &first).Close(); err != nil {
+				return err
+			}
 		}
 		for _, i := range others {
 			if answers[i] = batch[i].run(ctx, tx); sqlState(answers[i]) != "" || ctx.Err() != nil {
@@ -187,18 +185,15 @@ func (c *committer) together(ctx context.Context, batch []*write) (answers []err
 	})
 }
 
-// queueNewUsers bounds the time that the transaction waits for locks, and adds the new users
-// with one statement: of 64, with the change log, it takes a tenth of the time of 64.
+// queueNewUsers adds the new users with one statement: of 64, with the change log, it takes a
+// tenth of the time of 64.
 func (c *committer) queueNewUsers(b *pgx.Batch, batch []*write, newUsers []int, answers []error) {
-	b.Queue(`SELECT set_config('lock_timeout', $1, true)`, lockTime)
 	if len(newUsers) == 1 {
 		i := newUsers[0]
 		b.Queue(c.driver.sql(insertFirst), columns(*batch[i].newUser)...).Exec(func(tag pgconn.CommandTag) error {
 			answers[i] = changed(ports.ErrExists)(tag, nil)
 			return nil
 		})
-	}
-	if len(newUsers) < 2 {
 		return
 	}
 	// Two transactions that add the same users do so in the same order.

@@ -82,16 +82,16 @@ func (p *pool) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 }
 
-// begin runs f in a transaction that changes something.
-func (p *pool) begin(ctx context.Context, f func(pgx.Tx) error) error {
-	return p.use(ctx, func(conn *pgxpool.Conn) error { return pgx.BeginTxFunc(ctx, conn, writing, f) })
+// begin runs f in a transaction that changes something: writing or sharing.
+func (p *pool) begin(ctx context.Context, kind pgx.TxOptions, f func(pgx.Tx) error) error {
+	return p.use(ctx, func(conn *pgxpool.Conn) error { return pgx.BeginTxFunc(ctx, conn, kind, f) })
 }
 
-// write runs what queue queues in a transaction of its own, in one round trip.
-func (p *pool) write(ctx context.Context, queue func(*pgx.Batch)) error {
+// write runs what queue queues in a transaction of its own with settings, in one round trip.
+func (p *pool) write(ctx context.Context, settings string, queue func(*pgx.Batch)) error {
 	var batch pgx.Batch
 	batch.Queue(beginWrite)
-	batch.Queue(writeSettings)
+	batch.Queue(settings)
 	queue(&batch)
 	batch.Queue(`COMMIT`)
 	return p.use(ctx, func(conn *pgxpool.Conn) error {

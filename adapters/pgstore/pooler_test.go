@@ -89,7 +89,7 @@ func TestSettingsThroughPooler(t *testing.T) {
 		return got == "off"
 	})
 	for range 100 {
-		require.NoError(t, s.driver.pool.begin(t.Context(), func(tx pgx.Tx) error {
+		require.NoError(t, s.driver.pool.begin(t.Context(), writing, func(tx pgx.Tx) error {
 			for setting, want := range map[string]string{
 				"synchronous_commit": "on", "transaction_isolation": "read committed", "plan_cache_mode": "auto",
 			} {

@@ -61,5 +61,5 @@ func (r *pruner) close() {
 func (d *Driver) prune(ctx context.Context, age time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, pruneEvery)
 	defer cancel()
-	return d.pool.write(ctx, func(b *pgx.Batch) { b.Queue(d.sql(prune), age, pruneLock) })
+	return d.pool.write(ctx, writeSettings, func(b *pgx.Batch) { b.Queue(d.sql(prune), age, pruneLock) })
 }

@@ -288,7 +288,7 @@ func (v versions) TableExists(ctx context.Context, db versiontable.DBTxConn) (ex
 // otherwise compares the two.
 func (d *Driver) pinSpace(ctx context.Context) error {
 	var identity, name string
-	err := d.pool.begin(ctx, func(tx pgx.Tx) error {
+	err := d.pool.begin(ctx, writing, func(tx pgx.Tx) error {
 		// A space that is there needs no write: a read-only database serves searches.
 		err := tx.QueryRow(ctx, d.sql(`SELECT identity, name FROM {schema}.space`)).Scan(&identity, &name)
 		if !errors.Is(err, pgx.ErrNoRows) {

@@ -189,7 +189,7 @@ func TestTablesOfNewerImago(t *testing.T) {
 	started(t, cfg, testSpace(2))
 	run(t, cfg, "INSERT INTO "+cfg.Schema+".migrations (version_id, is_applied) VALUES (99, true)")
 	_, err := start(t, cfg, testSpace(2))
-	require.ErrorContains(t, err, "they were created by a newer imago (version 99, this imago knows 6)")
+	require.ErrorContains(t, err, "they were created by a newer imago (version 99, this imago knows 7)")
 }
 
 // A schema that is dropped or made anew under a running store makes it

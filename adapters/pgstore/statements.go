@@ -49,12 +49,20 @@ const (
 			set_config('synchronous_commit', CASE current_setting('synchronous_commit')
 				WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)`
 
+	// sharedSettings are those of a change that others wait for: a lock that somebody holds
+	// open must not hold up all of them.
+	sharedSettings = writeSettings + `, set_config('lock_timeout', '500ms', true)`
+
 	// beginWrite lets whoever has waited for a lock see what changed.
 	beginWrite = `BEGIN ISOLATION LEVEL READ COMMITTED`
 )
 
-// writing begins a transaction that changes something, in one round trip.
-var writing = pgx.TxOptions{BeginQuery: beginWrite + ";" + writeSettings}
+// writing begins a transaction that changes something, sharing one that several writes
+// share, in one round trip.
+var (
+	writing = pgx.TxOptions{BeginQuery: beginWrite + ";" + writeSettings}
+	sharing = pgx.TxOptions{BeginQuery: beginWrite + ";" + sharedSettings}
+)
 
 // filledIn are migrations with the names of the schemas.
 type filledIn struct {
