@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,14 +29,16 @@ func runImago(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// A gallery goes around all backends and comes back record for record.
+// A gallery goes around all backends and comes back record for record, with the chips of
+// the collection that keeps them.
 func TestMigrateAroundTheBackends(t *testing.T) {
 	t.Parallel()
 	pg, milvus := servers.Postgres(t), servers.OwnMilvus(t, servers.MilvusOptions{})
 	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "chips.key"), []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600))
 	file := func(name, store string) string {
 		path := filepath.Join(dir, name+".yaml")
-		require.NoError(t, os.WriteFile(path, []byte("store:\n"+store), 0o600))
+		require.NoError(t, os.WriteFile(path, []byte("inventory: {keep_chips: true}\nchips: {key_file: chips.key}\nstore:\n"+store), 0o600))
 		return path
 	}
 	memory := func(name string) string {
@@ -57,13 +60,14 @@ func TestMigrateAroundTheBackends(t *testing.T) {
 	before, after := records(t, stops[0]), records(t, stops[len(stops)-1])
 	require.Len(t, before, 8)
 	require.Equal(t, before, after)
+	require.Equal(t, 4, strings.Count(strings.Join(after, ""), `"chip":`))
 }
 
-// records exports a gallery and returns the lines of its records, sorted.
+// records exports a gallery with its chips and returns the lines of its records, sorted.
 func records(t *testing.T, config string) []string {
 	t.Helper()
 	path := config + ".jsonl"
-	runImago(t, "export", "--config", config, path)
+	runImago(t, "export", "--chips", "--config", config, path)
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var lines []string
