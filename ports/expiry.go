@@ -27,6 +27,23 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// Microseconds returns a time that may be none as the microseconds since 1970, 0 for none.
+// TimeOf is the opposite.
+func Microseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// TimeOf returns the UTC time of so many microseconds since 1970, zero for 0.
+func TimeOf(microseconds int64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(microseconds).UTC()
+}
+
 // Cutoff says which users of a collection have expired at a moment: those whose ExpiresAt is
 // not later than At, and those without a face that was enrolled after EnrolledAt. A zero time
 // expires nobody.

@@ -82,7 +82,7 @@ func (c *collection) add(r ports.Record) {
 	}
 	f := &face{
 		user: u, id: strings.Clone(r.FaceID), owner: strings.Clone(r.Owner),
-		enrolledAt: r.EnrolledAt.UnixMicro(), expiresAt: microseconds(r.ExpiresAt),
+		enrolledAt: r.EnrolledAt.UnixMicro(), expiresAt: ports.Microseconds(r.ExpiresAt),
 	}
 	at, _ := u.find(f.id)
 	u.faces = slices.Insert(u.faces, at, f)
@@ -139,24 +139,8 @@ func (c *collection) record(f *face) ports.Record {
 func (c *collection) withoutVector(f *face) ports.Record {
 	return ports.Record{
 		Collection: c.name, UserID: f.user.id, FaceID: f.id, Owner: f.owner,
-		EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(), ExpiresAt: timeOf(f.expiresAt),
+		EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(), ExpiresAt: ports.TimeOf(f.expiresAt),
 	}
-}
-
-// microseconds returns a time as a face has it, 0 for the zero time.
-func microseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-// timeOf is the opposite of microseconds.
-func timeOf(microseconds int64) time.Time {
-	if microseconds == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(microseconds).UTC()
 }
 
 // search answers a query from what was published last. It waits for no write.
@@ -170,7 +154,7 @@ func (c *collection) search(ctx context.Context, q ports.Query) ([]ports.Match, 
 		f := h.Item
 		matches[i] = ports.Match{
 			UserID: f.user.id, FaceID: f.id, Owner: f.owner, Score: h.Score,
-			EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(), ExpiresAt: timeOf(f.expiresAt),
+			EnrolledAt: time.UnixMicro(f.enrolledAt).UTC(), ExpiresAt: ports.TimeOf(f.expiresAt),
 		}
 	}
 	return matches, nil
@@ -233,7 +217,7 @@ func (c *collection) expired(from string, cutoff ports.Cutoff) (ids []string, ne
 func (u *user) expired(c ports.Cutoff) bool {
 	outdated := true
 	for _, f := range u.faces {
-		if c.Reached(timeOf(f.expiresAt)) {
+		if c.Reached(ports.TimeOf(f.expiresAt)) {
 			return true
 		}
 		outdated = outdated && c.Outdated(time.UnixMicro(f.enrolledAt))

@@ -192,7 +192,7 @@ func (d *Driver) insert(ctx context.Context, k key, p plan) error {
 		for i, r := range have {
 			f := r.record()
 			if p.insert != nil {
-				f.ExpiresAt = timeOf(p.insert.expiresAt)
+				f.ExpiresAt = ports.TimeOf(p.insert.expiresAt)
 			}
 			rows = append(rows, faceRow(f, r.generation+1, i == 0))
 		}

@@ -126,7 +126,7 @@ func planAdd(r ports.Record, mode ports.Mode) planner {
 // planFurther plans a further face. Another expiry than the user has makes a new generation of
 // all faces, because rows cannot be changed.
 func planFurther(u userRows, r ports.Record) plan {
-	have := timeOf(u.faces[0].expiresAt)
+	have := ports.TimeOf(u.faces[0].expiresAt)
 	if r.ExpiresAt.IsZero() {
 		r.ExpiresAt = have
 	}

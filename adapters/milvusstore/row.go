@@ -69,7 +69,7 @@ func faceRow(r ports.Record, generation int64, head bool) row {
 		id:         k.prefix() + r.FaceID + separator + rand.Text(),
 		owner:      r.Owner,
 		enrolledAt: r.EnrolledAt.UnixMicro(),
-		expiresAt:  microseconds(r.ExpiresAt),
+		expiresAt:  ports.Microseconds(r.ExpiresAt),
 		generation: generation,
 		head:       head,
 		vector:     r.Vector,
@@ -98,24 +98,8 @@ func (r row) record() ports.Record {
 	k, face := r.parts()
 	return ports.Record{
 		Collection: k.Collection, UserID: k.UserID, FaceID: face, Vector: r.vector, Chip: r.chip,
-		Owner: r.owner, EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: timeOf(r.expiresAt),
+		Owner: r.owner, EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: ports.TimeOf(r.expiresAt),
 	}
-}
-
-// microseconds returns a time as a row has it, 0 for the zero time.
-func microseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-// timeOf is the opposite of microseconds.
-func timeOf(microseconds int64) time.Time {
-	if microseconds == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(microseconds).UTC()
 }
 
 // current returns the rows of the latest generation of every user; rows of one

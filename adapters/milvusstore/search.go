@@ -76,7 +76,7 @@ func (k *ranking) add(rows []row) {
 		k.lowest = min(k.lowest, score)
 		c := candidate{ports.Match{
 			UserID: at.UserID, FaceID: face, Owner: r.owner, Score: score,
-			EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: timeOf(r.expiresAt),
+			EnrolledAt: time.UnixMicro(r.enrolledAt).UTC(), ExpiresAt: ports.TimeOf(r.expiresAt),
 		}, r.generation}
 		if have, ok := k.users[at.UserID]; !ok || c.supersedes(have) {
 			k.users[at.UserID] = c

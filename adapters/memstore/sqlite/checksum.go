@@ -34,7 +34,7 @@ func checksum(collection, user, face, owner string, enrolledAt, expiresAt, slot 
 }
 
 func checksumOf(r ports.Record, slot int64, data []byte) uint32 {
-	return checksum(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), microseconds(r.ExpiresAt), slot, data)
+	return checksum(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), ports.Microseconds(r.ExpiresAt), slot, data)
 }
 
 var errChecksum = errors.New("wrong checksum")

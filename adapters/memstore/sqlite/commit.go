@@ -155,7 +155,7 @@ func (tx *transaction) insert(r ports.Record) error {
 			return err
 		}
 	}
-	_, err := tx.insertFace.Exec(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), microseconds(r.ExpiresAt), slot, sum)
+	_, err := tx.insertFace.Exec(r.Collection, r.UserID, r.FaceID, r.Owner, r.EnrolledAt.UnixMicro(), ports.Microseconds(r.ExpiresAt), slot, sum)
 	return err
 }
 
@@ -177,7 +177,7 @@ func (tx *transaction) renew(r ports.Record) error {
 	sum := checksumOf(r, slot, data)
 	tx.contents.remove(before)
 	tx.contents.add(sum)
-	_, err = tx.updateFace.Exec(microseconds(r.ExpiresAt), sum, r.Collection, r.UserID, r.FaceID)
+	_, err = tx.updateFace.Exec(ports.Microseconds(r.ExpiresAt), sum, r.Collection, r.UserID, r.FaceID)
 	return err
 }
 

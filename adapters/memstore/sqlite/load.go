@@ -91,22 +91,11 @@ func (f *File) selectRows() string {
 	FROM face LEFT JOIN vector USING (slot)`
 }
 
-// microseconds returns a time as the file has it, 0 for the zero time.
-func microseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
 // scan reads a row of selectRows, all but the vector.
 func (r *storedRow) scan(rows *sql.Rows) error {
 	var enrolledAt, expiresAt int64
 	err := rows.Scan(&r.Collection, &r.UserID, &r.FaceID, &r.Owner, &enrolledAt, &expiresAt, &r.slot, &r.sum, &r.data)
-	r.EnrolledAt, r.ExpiresAt = time.UnixMicro(enrolledAt), time.Time{}
-	if expiresAt != 0 {
-		r.ExpiresAt = time.UnixMicro(expiresAt).UTC()
-	}
+	r.EnrolledAt, r.ExpiresAt = time.UnixMicro(enrolledAt), ports.TimeOf(expiresAt)
 	return err
 }
 

@@ -123,7 +123,7 @@ func (c *vectorCipher) identity(r ports.Record) []byte {
 	if r.ExpiresAt.IsZero() {
 		return c.appendIdentity("imago face 2", parts...)
 	}
-	return c.appendIdentity("imago face 3", append(parts, strconv.FormatInt(microseconds(r.ExpiresAt), 10))...)
+	return c.appendIdentity("imago face 3", append(parts, strconv.FormatInt(ports.Microseconds(r.ExpiresAt), 10))...)
 }
 
 // unboundIdentity is the additional data that an earlier imago used.
