@@ -108,7 +108,8 @@ func pourMilvus(b *testing.B, cfg config.MilvusStore, people []ports.Record) {
 		}
 		_, err := c.Insert(b.Context(), cfg.Collection, "faces",
 			entity.NewColumnVarChar("id", ids), entity.NewColumnVarChar("collection", collections), entity.NewColumnVarChar("owner", owners),
-			entity.NewColumnInt64("enrolled_at", times), entity.NewColumnInt64("generation", generations), entity.NewColumnBool("head", heads),
+			entity.NewColumnInt64("enrolled_at", times), entity.NewColumnInt64("expires_at", make([]int64, n)),
+			entity.NewColumnInt64("generation", generations), entity.NewColumnBool("head", heads), entity.NewColumnVarChar("chip", make([]string, n)),
 			entity.NewColumnFloatVector("vector", space.Dimension, vectors))
 		require.NoError(b, err)
 	}
