@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"imago/core/calibration"
 	"imago/core/duplicates"
 )
 
@@ -226,6 +227,25 @@ func TestChanceIsTrue(t *testing.T) {
 	require.Greater(t, compared, 5)
 	require.Zero(t, r.Hubs, "strangers are no hubs")
 	require.LessOrEqual(t, r.Pairs, 4000/1000*3)
+}
+
+// In a large gallery whose strangers are far less similar than the network's rates say, the
+// threshold is the gallery's own: by the rates it would be out of reach.
+func TestRatesThatAreTooHigh(t *testing.T) {
+	g := newGallery()
+	g.strangers("users", 20_000)
+	for i := range 100 {
+		v := g.stranger()
+		g.add("users", fmt.Sprintf("twice-%02d-a", i), v)
+		g.add("users", fmt.Sprintf("twice-%02d-b", i), g.near(v, 0.75))
+	}
+	o := options()
+	o.Rates = calibration.Rates{{Cosine: 0.25, Rate: 0.9}, {Cosine: 0.35, Rate: 0.17}, {Cosine: 0.45, Rate: 0.01}}
+	r := find(t, g, o)
+	require.NotNil(t, r.Level)
+	require.Less(t, r.Cosine, 0.7)
+	require.GreaterOrEqual(t, r.Pairs, 100)
+	require.Less(t, r.Pairs, 100+20_200/500) // what chance may add
 }
 
 // Without rates chance is unknown, and 80 % is the threshold.

@@ -96,10 +96,13 @@ func (d *direction) expectedHub(f *finder, cosine float64) (float64, bool) {
 	return expected, known
 }
 
-// hubCosine is the score at which chance gives a face few users; that of 80 % where nothing is
-// known of chance.
-func (f *finder) hubCosine(d *direction) float64 {
-	cosine := d.cosineOf(f.options.Rates, min(hubRate, hubUsers/max(1, float64(d.others))))
+// hubCosine is the score at which chance gives a face few users.
+func (f *finder) hubCosine(d *direction) float64 { return f.chanceCosine(d, hubUsers) }
+
+// chanceCosine is the score at which chance gives a face some users, by hubRate at most; that
+// of 80 % where nothing is known of chance.
+func (f *finder) chanceCosine(d *direction, users float64) float64 {
+	cosine := d.cosineOf(f.options.Rates, min(hubRate, users/max(1, float64(d.others))))
 	if cosine == -1 {
 		return f.options.Curve.Cosine(lowestChosen)
 	}

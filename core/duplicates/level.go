@@ -18,17 +18,51 @@ const (
 	// those counts as having as many, so that hubs and people who are enrolled twice,
 	// while they are few, change little.
 	usual = 0.95
+	// levelSteps is how many times as many users the network's rates give a face at each lower
+	// score that is tried: three scores below mostMatches.
+	levelSteps = 10
 )
 
-// measure measures the level of a direction on a sample.
+// measure measures the level of a direction on a sample: at the score where the rates of the
+// network give a face hubUsers and, where the strangers of the gallery are less similar than
+// that, at lower ones, until most faces of the sample resemble somebody. A level of few
+// matches would be that of the people who are enrolled twice; with none at all, the rates alone
+// would put the threshold of a large gallery above what pictures of one person reach.
 func (f *finder) measure(ctx context.Context, d *direction) error {
-	cosine := f.hubCosine(d)
-	scores, err := f.sample(ctx, d, cosine)
-	if err != nil {
-		return err
+	var found *Level
+	last := 1.0
+	for users := float64(hubUsers); users < mostMatches; users *= levelSteps {
+		cosine := f.chanceCosine(d, users)
+		if cosine >= last {
+			break
+		}
+		scores, err := f.sample(ctx, d, cosine)
+		if err != nil {
+			return err
+		}
+		if level := f.levelOf(d, cosine, scores); level != nil {
+			found = level
+		}
+		if median(scores) > 0 {
+			break
+		}
+		last = cosine
 	}
-	d.level = f.levelOf(d, cosine, scores)
+	d.level = found
 	return nil
+}
+
+// median returns how many matches the face in the middle of a sample has.
+func median(scores [][]float64) int {
+	if len(scores) == 0 {
+		return 0
+	}
+	counts := make([]int, len(scores))
+	for i, of := range scores {
+		counts[i] = len(of)
+	}
+	slices.Sort(counts)
+	return counts[len(counts)/2]
 }
 
 // sample returns the scores of the matches of faces that are spread evenly over the users.
