@@ -18,6 +18,10 @@ const (
 	// those counts as having as many, so that hubs and people who are enrolled twice,
 	// while they are few, change little.
 	usual = 0.95
+	// enoughMatched is the part of the sample that has a match where a level counts at once:
+	// several times as many as are enrolled twice, in a gallery of use. From a lower score the
+	// exponential fall to the threshold is longer, and with it the error, upwards.
+	enoughMatched = 0.25
 	// levelSteps is how many times as many users the network's rates give a face at each lower
 	// score that is tried: three scores below mostMatches.
 	levelSteps = 10
@@ -25,7 +29,7 @@ const (
 
 // measure measures the level of a direction on a sample: at the score where the rates of the
 // network give a face hubUsers and, where the strangers of the gallery are less similar than
-// that, at lower ones, until most faces of the sample resemble somebody. A level of few
+// that, at lower ones, until a quarter of the sample resembles somebody. A level of few
 // matches would be that of the people who are enrolled twice; with none at all, the rates alone
 // would put the threshold of a large gallery above what pictures of one person reach.
 func (f *finder) measure(ctx context.Context, d *direction) error {
@@ -43,7 +47,7 @@ func (f *finder) measure(ctx context.Context, d *direction) error {
 		if level := f.levelOf(d, cosine, scores); level != nil {
 			found = level
 		}
-		if median(scores) > 0 {
+		if matched(scores) >= enoughMatched {
 			break
 		}
 		last = cosine
@@ -52,17 +56,15 @@ func (f *finder) measure(ctx context.Context, d *direction) error {
 	return nil
 }
 
-// median returns how many matches the face in the middle of a sample has.
-func median(scores [][]float64) int {
-	if len(scores) == 0 {
-		return 0
+// matched returns the part of a sample that has a match.
+func matched(scores [][]float64) float64 {
+	n := 0
+	for _, of := range scores {
+		if len(of) > 0 {
+			n++
+		}
 	}
-	counts := make([]int, len(scores))
-	for i, of := range scores {
-		counts[i] = len(of)
-	}
-	slices.Sort(counts)
-	return counts[len(counts)/2]
+	return float64(n) / max(1, float64(len(scores)))
 }
 
 // sample returns the scores of the matches of faces that are spread evenly over the users.
